@@ -1,0 +1,1 @@
+"""Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
