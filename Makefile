@@ -1,0 +1,67 @@
+# make demo    install the tool, run the paren-checker gallery, leave tables and plots in demo/
+# make test    install the tool and its test tools, then lint, types and tests: what CI runs
+# Both need Python 3.11 or later with pip, and nothing else: everything goes into .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The optional dependency groups of pyproject.toml that the tests need: a comma-separated list.
+TEST_EXTRAS := dev
+PYTEST_ARGS ?= -n 2
+
+# Tests run in two processes: one thread each keeps them from competing, and results repeatable.
+TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: demo test lint format types docs bench clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+	@echo "others: lint, format, types, docs, bench, clean"
+
+demo: $(VENV)/.stamp-demo
+	$(BIN)/causal-scrubbing gallery parens --out demo
+
+test: lint types
+	$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.stamp-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.stamp-test
+	$(BIN)/mypy --strict
+
+docs: $(VENV)/.stamp-docs
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.stamp-test
+	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp is newer than the files that say what to install, or the install is made again.
+$(VENV)/.stamp-demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.stamp-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e ".[$(TEST_EXTRAS)]"
+	@touch $@
+
+$(VENV)/.stamp-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e ".[docs]"
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is too old, 3.11 is needed; name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
