@@ -19,7 +19,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg PATH="$(CURDIR)/$(BIN):$$PATH"
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
-	@echo "others: lint, format, types, docs, bench, clean"
+	@echo "others: lint, format, types, docs (into site/), bench, clean"
 
 demo: $(VENV)/.stamp-demo
 	$(BIN)/causal-scrubbing gallery parens --out demo
@@ -39,7 +39,7 @@ types: $(VENV)/.stamp-test
 	$(BIN)/mypy --strict
 
 docs: $(VENV)/.stamp-docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.stamp-test
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
