@@ -1,0 +1,10 @@
+"""Data: named fields, weights, and features turned into classes of rows."""
+
+from causal_scrubbing._data.classes import Classes as Classes
+from causal_scrubbing._data.classes import joint_classes as joint_classes
+from causal_scrubbing._data.dataset import Dataset as Dataset
+from causal_scrubbing._data.features import Feature as Feature
+from causal_scrubbing._data.features import FeatureFunction as FeatureFunction
+from causal_scrubbing._data.features import anything as anything
+from causal_scrubbing._data.features import exact as exact
+from causal_scrubbing._data.features import feature_name as feature_name

@@ -1,0 +1,395 @@
+"""The dataset D: named fields of equal length, weights, and features evaluated on it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from hashlib import blake2b
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
+from causal_scrubbing._data.features import Feature, exact, feature_name, flatten_feature
+from causal_scrubbing._errors import DataError, Notice
+
+Field: TypeAlias = torch.Tensor | npt.NDArray[np.str_]
+Rows: TypeAlias = slice | Sequence[int] | Ints | torch.Tensor
+
+_COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
+
+
+class Dataset:
+    """A finite dataset with weights: named fields, one entry a row.
+
+    A datum is a row index. Rows with equal contents are different data. Rows of weight zero are
+    dropped, with a notice.
+
+    Example::
+
+        data = cs.Dataset(tokens=tokens, balanced=labels)
+        data = data.with_fields(length=(tokens != pad).sum(1))
+
+    Args:
+        weights: one non-negative number a row; they are scaled to sum to one. Uniform if None.
+        show: turns one row, a dict from field name to its entry, into text or an image, for
+            reports.
+        **fields: tensors, arrays or lists with one entry a row (numbers, booleans or strings).
+
+    Raises:
+        DataError: a field or the weights cannot be used; the message names it.
+    """
+
+    __slots__ = ("_classes", "_fields", "_n", "_output", "_show", "_source", "_weights")
+
+    def __init__(
+        self,
+        *,
+        weights: object = None,
+        show: Callable[[dict[str, Any]], Any] | None = None,
+        **fields: object,
+    ) -> None:
+        if not fields:
+            raise DataError("a Dataset needs at least one field: cs.Dataset(tokens=tokens).")
+        table = {name: _as_field(value, f"field {name!r}") for name, value in fields.items()}
+        lengths = {name: len(value) for name, value in table.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(
+                f"fields differ in length: {lengths}. Every field has one entry a row; "
+                "give them the same length."
+            )
+        n = next(iter(lengths.values()))
+        if n == 0:
+            raise DataError("the dataset is empty: give at least one row.")
+        checked = None if weights is None else _as_weights(weights, n)
+        if checked is not None and (checked == 0).any():
+            keep = np.flatnonzero(checked > 0)
+            warnings.warn(
+                f"{n - len(keep)} of {n} rows have weight zero and were dropped.",
+                Notice,
+                stacklevel=2,
+            )
+            table = {name: _take(value, keep) for name, value in table.items()}
+            checked, n = checked[keep], len(keep)
+        self._setup(table, n, None if checked is None else checked / checked.sum(), show)
+
+    def _setup(
+        self,
+        fields: Mapping[str, Field],
+        n: int,
+        weights: Floats | None,
+        show: Callable[[dict[str, Any]], Any] | None,
+    ) -> None:
+        if weights is not None and (weights == weights[0]).all():
+            weights = None
+        self._fields = dict(fields)
+        self._n = n
+        self._weights = weights
+        self._show = show
+        self._output: torch.Tensor | Callable[[], torch.Tensor] | None = None
+        self._classes: dict[Any, tuple[Any, Classes]] = {}
+
+    @classmethod
+    def _make(
+        cls,
+        fields: Mapping[str, Field],
+        n: int,
+        weights: Floats | None = None,
+        show: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Dataset:
+        self = cls.__new__(cls)
+        self._setup(fields, n, weights, show)
+        return self
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError(
+            "a Dataset is not iterable: use data.field_names for its fields, data[i:j] for rows."
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._fields
+
+    def __repr__(self) -> str:
+        fields = ", ".join(
+            f"{name}: {_kind(value)}{list(value.shape[1:]) if value.ndim > 1 else ''}"
+            for name, value in self._fields.items()
+        )
+        weighted = "" if self._weights is None else ", weighted"
+        return f"Dataset({self._n} rows{weighted}; {fields})"
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Names of the fields, in the order given."""
+        return tuple(self._fields)
+
+    @property
+    def weights(self) -> Floats:
+        """Weight of each row, float64 [n], summing to one."""
+        return np.full(self._n, 1.0 / self._n) if self._weights is None else self._weights
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all rows weigh the same."""
+        return self._weights is None
+
+    @property
+    def model_output(self) -> torch.Tensor:
+        """The model's own output on these rows; set on the rows that a metric is given.
+
+        Raises:
+            DataError: these rows did not come from a run.
+        """
+        if self._output is None:
+            raise DataError(
+                "these rows carry no model_output: it is set only on the rows that a metric is "
+                "given during a run."
+            )
+        if not isinstance(self._output, torch.Tensor):
+            self._output = self._output()
+        return self._output
+
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
+
+    @overload
+    def __getitem__(self, key: Rows) -> Dataset: ...
+
+    def __getitem__(self, key: str | Rows) -> Any:
+        """A field by name (or ``"field[3]"``, a column of it), or some of the rows.
+
+        A subset's weights are scaled to sum to one again.
+        """
+        if isinstance(key, str):
+            return self._field(key)
+        if isinstance(key, int):
+            raise DataError(f"data[{key}] is one row; write data[{key}:{key + 1}] for a Dataset.")
+        rows = self._row_numbers(key)
+        if len(rows) == 0:
+            raise DataError("no row is left: the rows chosen are empty.")
+        weights = None if self._weights is None else self._weights[rows]
+        if weights is not None:
+            weights = weights / weights.sum()
+        fields = {name: _take(value, rows) for name, value in self._fields.items()}
+        return Dataset._make(fields, len(rows), weights, self._show)
+
+    def _row_numbers(self, key: Rows) -> Ints:
+        if isinstance(key, slice):
+            return np.arange(self._n)[key]
+        array = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
+        if array.dtype == bool:
+            if len(array) != self._n:
+                raise DataError(f"a mask of {len(array)} entries cannot choose from {self._n} rows.")
+            return np.flatnonzero(array)
+        array = array.astype(np.int64)
+        if len(array) and (array.min() < -self._n or array.max() >= self._n):
+            raise DataError(f"a row number is outside 0..{self._n - 1}.")
+        return array % self._n
+
+    def _field(self, key: str) -> Field:
+        if key in self._fields:
+            return self._fields[key]
+        match = _COLUMN.match(key)
+        if match and match["field"] in self._fields:
+            value, column = self._fields[match["field"]], int(match["column"])
+            if value.ndim < 2 or not -value.shape[1] <= column < value.shape[1]:
+                raise DataError(
+                    f"{key!r}: field {match['field']!r} has shape {list(value.shape)}, "
+                    f"so it has no column {column}."
+                )
+            return value[:, column]
+        near = get_close_matches(key, self._fields, n=3)
+        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise DataError(
+            f"the dataset has no field {key!r}; it has {', '.join(self._fields)}.{hint} "
+            "Add one with data.with_fields(...)."
+        )
+
+    def take(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
+        """The given rows in the given order, repeats allowed, each of equal weight.
+
+        Args:
+            rows: row numbers, int64 [N].
+            device: where the tensors shall be; where they are if None.
+        """
+        fields: dict[str, Field] = {}
+        for name, value in self._fields.items():
+            part = _take(value, rows)
+            moved = part if device is None or isinstance(part, np.ndarray) else part.to(device)
+            fields[name] = moved
+        return Dataset._make(fields, len(rows), None, self._show)
+
+    def with_fields(self, **fields: object) -> Dataset:
+        """The same rows and weights with fields added or replaced.
+
+        A field may be given as a function of the dataset.
+        """
+        table = dict(self._fields)
+        for name, value in fields.items():
+            values = value(self) if callable(value) else value
+            table[name] = _as_field(values, f"field {name!r}")
+            if len(table[name]) != self._n:
+                raise DataError(
+                    f"field {name!r} has {len(table[name])} entries for {self._n} rows; "
+                    "give one a row (rows of weight zero were dropped when the data was made)."
+                )
+        return Dataset._make(table, self._n, self._weights, self._show)
+
+    def with_model_output(self, output: torch.Tensor | Callable[[], torch.Tensor]) -> Dataset:
+        """The same rows, carrying the model's own output on them (made when first asked for)."""
+        copy = Dataset._make(self._fields, self._n, self._weights, self._show)
+        copy._output = output
+        return copy
+
+    def show(self, row: int) -> Any:
+        """One row as a person should see it: what `show=` makes of it, else its fields as text."""
+        entry = {name: value[row] for name, value in self._fields.items()}
+        if self._show is not None:
+            return self._show(entry)
+        return ", ".join(f"{name}={_brief(value)}" for name, value in entry.items())
+
+    def evaluate(self, feature: Feature) -> Field:
+        """The values of a field or function feature on every row.
+
+        Raises:
+            DataError: the feature fails, or does not give one value a row.
+        """
+        if isinstance(feature, str):
+            return self._field(feature)
+        what = f"feature {feature_name(feature)!r}"
+        if not callable(feature):
+            raise DataError(f"{what} has no values of its own; ask data.classes for its classes.")
+        try:
+            values = feature(self)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{what} failed on the dataset: {type(error).__name__}: {error}") from error
+        field = _as_field(values, what)
+        if len(field) != self._n:
+            raise DataError(
+                f"{what} gave {len(field)} values for {self._n} rows; a feature is a function of a "
+                "Dataset that returns one value (or one row of values) for each row."
+            )
+        return field
+
+    def classes(self, feature: Feature) -> Classes:
+        """The classes of rows on which the feature is equal; each feature is evaluated once.
+
+        Raises:
+            DataError: the feature fails, gives the wrong number of values, or NaN.
+        """
+        parts = flatten_feature(feature)
+        if parts == (exact,):
+            return self._cached(exact, lambda: Classes(np.arange(self._n), self._n, self._weights))
+        if len(parts) != 1:
+            return self._cached(
+                parts,
+                lambda: joint_classes([self.classes(p) for p in parts], self._n, self._weights),
+            )
+
+        def evaluate() -> Classes:
+            plain = classes_of_values(
+                self.evaluate(parts[0]), self._n, f"feature {feature_name(parts[0])!r}"
+            )
+            return Classes(plain.ids, plain.count, self._weights)
+
+        return self._cached(parts[0], evaluate)
+
+    def _cached(self, feature: Any, make: Callable[[], Classes]) -> Classes:
+        # Functions are told apart by identity; keeping them in the entry keeps that identity alive.
+        key = tuple(id(p) if callable(p) else p for p in feature) if isinstance(feature, tuple) else (
+            id(feature) if callable(feature) else feature
+        )
+        if key not in self._classes:
+            self._classes[key] = (feature, make())
+        return self._classes[key][1]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all fields and weights: equal data, equal fingerprint."""
+        digest = blake2b(digest_size=16)
+        for name in sorted(self._fields):
+            value = self._fields[name]
+            array = _bytes_view(value)
+            digest.update(f"{name}|{_kind(value)}|{list(value.shape)}|".encode())
+            digest.update(array.tobytes())
+        digest.update(b"uniform" if self._weights is None else self._weights.tobytes())
+        return digest.hexdigest()
+
+
+def _as_field(value: object, what: str) -> Field:
+    if isinstance(value, torch.Tensor):
+        tensor = value.detach()
+    else:
+        if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
+            try:
+                tensor = torch.stack([torch.as_tensor(v) for v in value])
+            except (RuntimeError, TypeError) as error:
+                raise DataError(f"{what}: its entries differ in shape; pad them to one shape.") from error
+            return tensor
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise DataError(f"{what}: its entries differ in length; pad them to one length.") from error
+        if array.dtype == object and all(isinstance(v, str) for v in array.reshape(-1)):
+            array = array.astype(np.str_)
+        if array.dtype.kind == "U":
+            if array.ndim != 1:
+                raise DataError(f"{what}: strings come one a row, not in shape {list(array.shape)}.")
+            return array
+        if array.dtype.kind not in "biufc":
+            raise DataError(
+                f"{what} has dtype {array.dtype}: give numbers, booleans or strings, one entry a row."
+            )
+        if not array.flags.writeable or any(step < 0 for step in array.strides):
+            array = array.copy()
+        tensor = torch.as_tensor(array)
+    if tensor.ndim == 0:
+        raise DataError(f"{what} is a single number: give one entry a row.")
+    return tensor
+
+
+def _as_weights(value: object, n: int) -> Floats:
+    plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    weights = np.asarray(plain, dtype=np.float64)
+    if weights.shape != (n,):
+        raise DataError(f"weights have shape {list(weights.shape)}: give one number for each of {n} rows.")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        bad = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
+        raise DataError(
+            f"weights[{bad}] is {weights[bad]}: weights are finite and not negative."
+        )
+    if weights.sum() <= 0:
+        raise DataError("all weights are zero: give at least one row a positive weight.")
+    return weights
+
+
+def _take(value: Field, rows: Ints) -> Field:
+    if isinstance(value, np.ndarray):
+        return value[rows]
+    return value.index_select(0, torch.as_tensor(rows, device=value.device))
+
+
+def _kind(value: Field) -> str:
+    return "str" if isinstance(value, np.ndarray) else str(value.dtype).removeprefix("torch.")
+
+
+def _bytes_view(value: Field) -> npt.NDArray[Any]:
+    if isinstance(value, np.ndarray):
+        return np.char.encode(value, "utf-8")
+    flat = value.detach().cpu().contiguous()
+    if flat.is_complex():
+        flat = torch.view_as_real(flat)
+    return flat.view(torch.uint8).numpy() if flat.ndim and flat.numel() else np.zeros(0)
+
+
+def _brief(value: Any) -> str:
+    text = str(value.tolist() if isinstance(value, torch.Tensor) else value)
+    return text if len(text) <= 60 else text[:57] + "..."

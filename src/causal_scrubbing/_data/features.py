@@ -1,0 +1,73 @@
+"""What a claim may say a node carries: a field, a column, a function, a tuple of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
+
+if TYPE_CHECKING:
+    from causal_scrubbing._data.dataset import Dataset
+
+
+class _Special:
+    """A feature that needs no values: `exact` or `anything`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+exact: Final = _Special("exact")
+"""The feature that tells every row from every other: only the row itself agrees with it."""
+
+anything: Final = _Special("anything")
+"""The feature with one value: every row agrees with every other."""
+
+FeatureFunction: TypeAlias = Callable[["Dataset"], Any]
+Feature: TypeAlias = Union[str, FeatureFunction, _Special, tuple["Feature", ...]]
+"""A field name, ``"field[3]"`` (a column), a function of a `Dataset`, `exact`, `anything`,
+or a tuple of features, all of which must agree."""
+
+
+def feature_name(feature: Feature) -> str:
+    """A short readable name of a feature, for tables and errors."""
+    if isinstance(feature, str):
+        return feature
+    if isinstance(feature, _Special):
+        return feature.name
+    if isinstance(feature, tuple):
+        return "(" + ", ".join(feature_name(part) for part in feature) + ")"
+    name = getattr(feature, "__name__", None) or getattr(feature, "name", None)
+    return str(name) if name else type(feature).__name__
+
+
+def flatten_feature(feature: Feature) -> tuple[str | FeatureFunction | _Special, ...]:
+    """The parts of a feature, tuples opened, `anything` left out and repeats dropped.
+
+    `exact` anywhere makes the whole feature exact.
+    """
+    parts: list[str | FeatureFunction | _Special] = []
+
+    def walk(one: Feature) -> None:
+        if isinstance(one, tuple):
+            for part in one:
+                walk(part)
+        elif one is not anything and not any(one is p or one == p for p in parts):
+            parts.append(one)
+
+    walk(feature)
+    return (exact,) if any(p is exact for p in parts) else tuple(parts)
+
+
+def is_feature(value: object) -> bool:
+    """Whether a value has the form of a feature (it may still fail on the data)."""
+    if isinstance(value, tuple):
+        return all(is_feature(part) for part in value)
+    return isinstance(value, str | _Special) or callable(value)

@@ -1,0 +1,8 @@
+"""The engine: a treeified hypothesis and a draw, compiled to a plan and executed."""
+
+from causal_scrubbing._engine.compile import Compiler as Compiler
+from causal_scrubbing._engine.expr import Apply as Apply
+from causal_scrubbing._engine.expr import Clean as Clean
+from causal_scrubbing._engine.expr import Space as Space
+from causal_scrubbing._engine.expr import Total as Total
+from causal_scrubbing._engine.run import Executor as Executor

@@ -1,0 +1,144 @@
+"""Running a graph on rows, every node once, values freed as soon as nothing needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.node import Node
+
+if TYPE_CHECKING:
+    from causal_scrubbing._graph.graph import Graph
+
+
+def needed_nodes(
+    graph: Graph, wanted: Sequence[str], given: Mapping[str, object] | None = None
+) -> list[str]:
+    """The nodes that must be run for the wanted ones, in topological order, given ones included."""
+    given = given or {}
+    needed = set(wanted)
+    for name in reversed(graph.nodes):
+        if name in needed and name not in given:
+            needed.update(graph.nodes[name].parents)
+    return [name for name in graph.nodes if name in needed]
+
+
+def evaluate(
+    graph: Graph,
+    rows: Dataset,
+    wanted: Sequence[str],
+    *,
+    given: Mapping[str, torch.Tensor] | None = None,
+    device: torch.device | str | None = None,
+) -> dict[str, torch.Tensor]:
+    """Values of the wanted nodes on a batch of rows.
+
+    Args:
+        graph: the graph.
+        rows: the batch; every node sees all of it at once.
+        wanted: node names, hidden ones allowed.
+        given: values to use in place of nodes' own.
+        device: where fields are moved before the first node runs.
+    """
+    given = given or {}
+    order = needed_nodes(graph, wanted, given)
+    uses = dict.fromkeys(order, 0)
+    for name in order:
+        if name not in given:
+            for parent in graph.nodes[name].parents:
+                uses[parent] += 1
+    for name in wanted:
+        uses[name] += 1
+    values: dict[str, torch.Tensor] = {}
+    for name in order:
+        node = graph.nodes[name]
+        if name in given:
+            values[name] = given[name]
+        elif node.is_input:
+            values[name] = read_field(node, rows, device)
+        else:
+            values[name] = call(node, [values[p] for p in node.parents])
+            for parent in node.parents:
+                uses[parent] -= 1
+                if uses[parent] == 0:
+                    values.pop(parent, None)
+    return {name: values[name] for name in wanted}
+
+
+def read_field(
+    node: Node, rows: Dataset, device: torch.device | str | None
+) -> torch.Tensor:
+    """The value of an input node.
+
+    Raises:
+        GraphError: the dataset lacks the field, or it holds strings.
+    """
+    field = node.field
+    if field is None or field not in rows:
+        raise GraphError(
+            f"input {node.name!r} reads the dataset field {field!r}, which the dataset lacks; it "
+            f"has {', '.join(rows.field_names)}. Add it with data.with_fields(...)."
+        )
+    value = rows[field]
+    if isinstance(value, np.ndarray):
+        raise GraphError(f"input {node.name!r} reads {field!r}, which holds strings, not numbers.")
+    tensor: torch.Tensor = value
+    return tensor if device is None else tensor.to(device)
+
+
+def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
+    """One node's function on its parents' values, its failure told with names and shapes.
+
+    Raises:
+        GraphError: the function fails or returns no tensor.
+    """
+    if node.fn is None:
+        raise GraphError(f"input {node.name!r} has no function to call.")
+    try:
+        value = node.fn(*arguments)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(
+            f"{p} {list(v.shape)}" for p, v in zip(node.parents, arguments, strict=True)
+        )
+        raise GraphError(
+            f"node {node.name!r} failed on its parents' values ({shapes}): "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(value, torch.Tensor):
+        raise GraphError(
+            f"node {node.name!r} returned {type(value).__name__}; a node's value is one tensor, "
+            "batch first. Make one node for each tensor."
+        )
+    return value
+
+
+def evaluate_dataset(
+    graph: Graph,
+    data: Dataset,
+    wanted: Sequence[str],
+    batch_size: int,
+    device: torch.device | str | None = None,
+) -> dict[str, torch.Tensor]:
+    """Values of the wanted nodes on every row of a dataset, in batches, without gradients."""
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
+    with torch.no_grad():
+        for start in range(0, len(data), batch_size):
+            rows = np.arange(start, min(start + batch_size, len(data)))
+            batch = evaluate(graph, data.take(rows), wanted, device=device or graph.device)
+            for name, value in batch.items():
+                if len(value) != len(rows):
+                    if not graph.is_constant[name]:
+                        raise GraphError(
+                            f"node {name!r} returned {len(value)} rows for a batch of {len(rows)}; "
+                            "nodes are batch first and keep the rows."
+                        )
+                    value = value.expand(len(rows), *value.shape[1:])
+                parts[name].append(value)
+    return {name: torch.cat(found) for name, found in parts.items()}

@@ -1,0 +1,31 @@
+"""Operations the engine and the rewrites understand, rather than only call."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final
+
+import torch
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of all parents: the residual stream. Scrubbed by difference from one clean sum."""
+
+    def __call__(self, *terms: torch.Tensor) -> torch.Tensor:
+        return reduce(torch.add, terms)
+
+
+add: Final = Add()
+"""The sum of any number of tensors. As a node's function it tells the engine that the node only
+adds its parents, which makes scrubbing one of many summands cheap."""
+
+_SUMS: Final[tuple[Callable[..., Any], ...]] = (torch.add, operator.add, torch.Tensor.add)
+
+
+def recognise(fn: Callable[..., Any], parents: int) -> Callable[..., Any]:
+    """The operation a function is known to be: `torch.add` of two parents is `add`."""
+    return add if parents == 2 and any(fn is known for known in _SUMS) else fn

@@ -1,0 +1,145 @@
+"""How far a hypothesis can be tested on a dataset, read off its classes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from causal_scrubbing._data import Classes, Dataset, feature_name
+from causal_scrubbing._data.features import flatten_feature
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._hypothesis.tree import Block, Tree
+
+
+@dataclass(frozen=True)
+class AgreementRow:
+    """What one block of draws can swap.
+
+    Attributes:
+        draw: key of the block: a claim's path, or that of a set of unimportant parents.
+        feature: what its datum must agree on.
+        rows: number of rows of the dataset.
+        classes: number of classes of rows that agree.
+        smallest: rows in the smallest class.
+        one_row: share of D (by weight) whose class has one row, which can only keep itself.
+        self_draw: chance that the datum drawn is the one it must agree with: the sum over rows of
+            w_i^2 / (weight of its class).
+        important: whether a claim is drawn by the block.
+    """
+
+    draw: str
+    feature: str
+    rows: int
+    classes: int
+    smallest: int
+    one_row: float
+    self_draw: float
+    important: bool
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The agreement figures of a hypothesis on a dataset, and what they warn of.
+
+    Attributes:
+        table: one row a block, in drawing order.
+        void: whether no draw can swap anything, so that the hypothesis is not tested at all.
+        unclaimed: (claim path, input node) where a claimed node reads an input directly that
+            no claim names and no feature holds alike.
+        unreached_inputs: input nodes that no claim stands on or above.
+        notes: what a person should know, in words.
+    """
+
+    table: tuple[AgreementRow, ...]
+    void: bool
+    unclaimed: tuple[tuple[str, str], ...]
+    unreached_inputs: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The figures as a table, one row a block."""
+        return pd.DataFrame([asdict(row) for row in self.table])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        frame = self.to_frame()[["draw", "feature", "classes", "smallest", "one_row", "self_draw"]]
+        shown = frame.to_string(
+            index=False,
+            formatters={"one_row": "{:.1%}".format, "self_draw": "{:.2%}".format},
+        )
+        return "\n".join([shown, *(f"note: {note}" for note in self.notes)])
+
+
+def agreement(
+    graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]
+) -> Agreement:
+    """The figures of every block; see `Agreement`."""
+    table = tuple(_row(block, classes[block.key]) for block in tree.blocks)
+    unclaimed = _unclaimed(graph, tree, data, classes)
+    reached = _reached(graph, tree)
+    unreached = tuple(name for name in graph.inputs if name not in reached)
+    void = all(classes[block.key].is_exact for block in tree.blocks)
+    notes = []
+    if void:
+        notes.append(
+            "every class has one row: nothing can be swapped, so the hypothesis is not tested. It "
+            "will recover 100% and that means nothing. Claim coarser features."
+        )
+    notes += [
+        f"{row.draw}: {row.one_row:.0%} of the data is alone in its class of {row.feature} and can "
+        "only keep its own row; bin the feature or use more data to test this claim."
+        for row in table
+        if row.important and not void and row.feature != "exact" and row.one_row > 0.1
+    ]
+    notes += [
+        f"{path}: its node reads the input {node!r} directly, no claim names it there, and nothing "
+        f"holds it alike: it is drawn from other rows. If {node!r} is a mask or position index, "
+        "this scrambles layout; claim it, or hold it with others= or within=."
+        for path, node in unclaimed
+    ]
+    return Agreement(table, void, unclaimed, unreached, tuple(notes))
+
+
+def _row(block: Block, classes: Classes) -> AgreementRow:
+    names = [feature_name(part) for part in flatten_feature(block.feature)]
+    return AgreementRow(
+        draw=block.key,
+        feature=" & ".join(names) or "anything",
+        rows=len(classes),
+        classes=classes.count,
+        smallest=int(classes.sizes.min()),
+        one_row=classes.one_row_share,
+        self_draw=classes.self_draw_share,
+        important=not block.is_unimportant,
+    )
+
+
+def _unclaimed(
+    graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]
+) -> tuple[tuple[str, str], ...]:
+    found = []
+    for entry in tree.claims:
+        for node, key in entry.other_draws.items():
+            field = graph.nodes[node].field
+            if field is None:
+                continue
+            alike = classes[key].refines(data.classes(field))
+            if not alike:
+                found.append((entry.path, node))
+    return tuple(found)
+
+
+def _reached(graph: Graph, tree: Tree) -> set[str]:
+    """Inputs a claim names, or that lie upstream of a leaf claim."""
+    reached: set[str] = set()
+    for entry in tree.claims:
+        reached.add(entry.claim.node)
+        if entry.is_leaf:
+            reached |= graph.ancestors(entry.claim.node)
+    return reached

@@ -1,0 +1,118 @@
+"""One claim: a node, the feature it is said to carry, and what it is said to be computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from causal_scrubbing._data import Feature, anything
+from causal_scrubbing._data.features import is_feature
+from causal_scrubbing._errors import HypothesisError
+
+
+class _Nothing:
+    """Stands where claims would: the node is said to be computed from nothing that matters."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+    def __reduce__(self) -> str:
+        return "nothing"
+
+
+nothing: Final = _Nothing()
+"""As the only child of a claim: none of the node's parents matters."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a hypothesis says of one node; made by `claim`.
+
+    Attributes:
+        node: name of a node of the graph.
+        feature: what the node is said to carry.
+        children: the claims it is said to be computed from; None for a leaf, which stands for its
+            node and everything upstream of it; empty where nothing upstream matters.
+        via: names or patterns of the nodes that routes to the parent claim may pass.
+        others: feature on which this claim's unimportant parents must agree.
+        tie: claims of one parent with equal tie are drawn together, agreeing in all their features.
+        name: path part used in place of the node's name.
+    """
+
+    node: str
+    feature: Feature
+    children: tuple[Claim, ...] | None = None
+    via: tuple[str, ...] = ()
+    others: Feature = anything
+    tie: str | None = None
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The claim's part of a path: its name, or its node's."""
+        return self.node if self.name is None else self.name
+
+
+def claim(
+    node: str,
+    feature: Feature,
+    *children: Claim | _Nothing,
+    via: str | Sequence[str] = (),
+    others: Feature = anything,
+    tie: str | None = None,
+    name: str | None = None,
+) -> Claim:
+    """Claim that a node carries a feature, computed from the nodes of the child claims.
+
+    Example::
+
+        cs.claim("logits", cs.exact,
+            cs.claim("head", "count_open", cs.claim("embed", "starts_open", via=["mlp"])))
+
+    Args:
+        node: the node the claim is about; the root's is the graph's output.
+        feature: a field name, ``"field[3]"``, a function of a Dataset, `exact`, `anything`, or a
+            tuple of these.
+        *children: claims about nodes upstream. None: a leaf, its node's value on its own datum.
+            `nothing`: no parent matters.
+        via: nodes that routes from this node to the parent claim's may pass (names or patterns,
+            "*" any); without it only the direct edge counts.
+        others: feature that the unimportant parents' datum must share; `anything` by default.
+        tie: draw this claim together with its siblings of the same tie.
+        name: path part, to tell apart two claims about one node.
+
+    Raises:
+        HypothesisError: an argument is not of its kind.
+    """
+    faults = []
+    if not isinstance(node, str):
+        faults.append(f"a claim's first argument is a node's name, not {node!r}.")
+    for what, one in (("feature", feature), ("others=", others)):
+        if not is_feature(one):
+            faults.append(
+                f"claim {node!r}: its {what} is {one!r}; give a field name, a function of a "
+                "Dataset, cs.exact, cs.anything, or a tuple of these."
+            )
+    empty = any(child is nothing for child in children)
+    if empty and len(children) > 1:
+        faults.append(f"claim {node!r}: cs.nothing stands alone; remove it or the other claims.")
+    wrong = [c for c in children if not isinstance(c, Claim | _Nothing)]
+    if wrong:
+        faults.append(
+            f"claim {node!r}: {wrong[0]!r} is no claim; children are made by cs.claim(...)."
+        )
+    if name is not None and ("/" in name or name.startswith("~") or not name):
+        faults.append(f"claim {node!r}: name={name!r} may not be empty, hold '/' or begin with '~'.")
+    if faults:
+        raise HypothesisError(faults)
+    kept = tuple(child for child in children if isinstance(child, Claim))
+    return Claim(
+        node=node,
+        feature=feature,
+        children=kept if children else None,
+        via=(via,) if isinstance(via, str) else tuple(via),
+        others=others,
+        tie=tie,
+        name=name,
+    )

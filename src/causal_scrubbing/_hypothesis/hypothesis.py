@@ -1,0 +1,168 @@
+"""A hypothesis: a graph, a tree of claims about it, and what is said of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+from causal_scrubbing._data import Classes, Dataset, Feature, anything, feature_name
+from causal_scrubbing._data.features import flatten_feature, is_feature
+from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._hypothesis.agreement import Agreement, agreement
+from causal_scrubbing._hypothesis.claim import Claim
+from causal_scrubbing._hypothesis.text import describe, readable
+from causal_scrubbing._hypothesis.tree import Block, Tree
+from causal_scrubbing._hypothesis.treeify import treeify
+
+POLICIES: Final = ("per-claim", "together", "separate")
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A claim about how a graph computes its output: (G, I, c) of the method.
+
+    Example::
+
+        h = cs.Hypothesis(graph,
+            cs.claim("logits", cs.exact, cs.claim("head", "count")),
+            unimportant="per-claim")
+
+    Args:
+        graph: the computational graph G.
+        root: the claim about the graph's output, its children the claims below.
+        unimportant: how the parents that no claim names are drawn. "per-claim": one datum for each
+            claim's; "separate": one for each parent; "together": one for all of all claims; or a
+            mapping from claim path to the name of a group that shares one.
+        within: a feature that every datum of a sample shares with the reference row.
+        name: how tables call it.
+
+    Raises:
+        HypothesisError: lists every fault of the claims, each with its path and what to do.
+    """
+
+    graph: Graph
+    root: Claim
+    unimportant: str | Mapping[str, str] = "per-claim"
+    within: Feature = anything
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        faults = self._faults()
+        if faults:
+            raise HypothesisError(faults, name=self.name)
+
+    def _faults(self) -> list[str]:
+        if not isinstance(self.graph, Graph):
+            return [f"the first argument is a cs.Graph, not {type(self.graph).__name__}."]
+        if not isinstance(self.root, Claim):
+            return [f"the second argument is a cs.claim(...), not {type(self.root).__name__}."]
+        faults = []
+        if not is_feature(self.within):
+            faults.append(f"within={self.within!r} is no feature.")
+        if not isinstance(self.unimportant, Mapping) and self.unimportant not in POLICIES:
+            near = nearest(str(self.unimportant), POLICIES)
+            return [*faults, f"unimportant={self.unimportant!r} is no policy. {near}"]
+        if self.root.node != self.graph.output:
+            faults.append(
+                f"the root claim is about {self.root.node!r}, but the graph's output is "
+                f"{self.graph.output!r}; the root's node is the output."
+            )
+        if self.root.via or self.root.tie:
+            faults.append("the root claim has via= or tie=, but no parent claim to reach or share.")
+        tree, found = treeify(self.graph, self.root, self.unimportant, self.within)
+        faults += found
+        if not faults:
+            self.__dict__["tree"] = tree
+        return faults
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The treeified hypothesis: claims, routes and blocks."""
+        raise AssertionError("set by __post_init__")  # pragma: no cover
+
+    @property
+    def policy(self) -> str:
+        """The policy for unimportant parents, in words."""
+        if isinstance(self.unimportant, Mapping):
+            return "groups: " + ", ".join(f"{p} in {g}" for p, g in self.unimportant.items())
+        return self.unimportant
+
+    def with_(self, **changes: Any) -> Hypothesis:
+        """A hypothesis with some of graph, root, unimportant, within, name changed."""
+        return replace(self, **changes)
+
+    def classes(self, data: Dataset) -> dict[str, Classes]:
+        """The classes each block draws within, by its key; every feature is checked.
+
+        Raises:
+            HypothesisError: lists every feature that fails, with the claims that use it.
+        """
+        found: dict[str, Classes] = {}
+        faults: dict[str, list[str]] = {}
+        for block in self.tree.blocks:
+            good = True
+            for part in flatten_feature(block.feature):
+                try:
+                    data.classes(part)
+                except CausalScrubbingError as error:
+                    good = False
+                    faults.setdefault(str(error), []).append(block.key)
+            if good:
+                found[block.key] = data.classes(block.feature)
+        lacking = [
+            f"input {name!r} of the graph reads the field {field!r}, which the dataset lacks; it "
+            f"has {', '.join(data.field_names)}."
+            for name in self.graph.inputs
+            if (field := self.graph.nodes[name].field) not in data
+        ]
+        if faults or lacking:
+            listed = [f"claim {', '.join(where)}: {what}" for what, where in faults.items()]
+            raise HypothesisError([*listed, *lacking], name=self.name)
+        return found
+
+    def agreement(self, data: Dataset) -> Agreement:
+        """How far each claim can be tested on a dataset, before any model runs.
+
+        Raises:
+            HypothesisError: a feature cannot be used on this data.
+        """
+        return agreement(self.graph, self.tree, data, self.classes(data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hypothesis in readable form: claims nested, features by name."""
+        return {
+            "name": self.name,
+            "unimportant": dict(self.unimportant)
+            if isinstance(self.unimportant, Mapping)
+            else self.unimportant,
+            "within": feature_name(self.within),
+            "output": self.graph.output,
+            "claims": readable(self.root),
+        }
+
+    def block(self, key: str) -> Block:
+        """The block of draws with this key.
+
+        Raises:
+            HypothesisError: there is none.
+        """
+        for block in self.tree.blocks:
+            if block.key == key:
+                return block
+        raise HypothesisError(
+            [f"no draw is called {key!r}. {nearest(key, [b.key for b in self.tree.blocks])}"],
+            name=self.name,
+        )
+
+    def __str__(self) -> str:
+        return describe(self.root, self.name, self.policy, self.within)
+
+    def __repr__(self) -> str:
+        return (
+            f"Hypothesis({self.name or 'unnamed'}: {len(self.tree.claims)} claims, "
+            f"unimportant {self.policy})"
+        )

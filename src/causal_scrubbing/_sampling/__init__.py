@@ -1,0 +1,5 @@
+"""Sampling: a treeified hypothesis, a dataset and a seed, to the rows drawn."""
+
+from causal_scrubbing._sampling.sampler import Draw as Draw
+from causal_scrubbing._sampling.sampler import Sampler as Sampler
+from causal_scrubbing._sampling.streams import uniforms as uniforms
