@@ -57,7 +57,7 @@ class Classes:
     def mass(self) -> Floats:
         """Weight of each class, [count]."""
         if self.weights is None:
-            return self.sizes / len(self.ids)
+            return np.asarray(self.sizes / len(self.ids), dtype=np.float64)
         return np.bincount(self.ids, weights=self.weights, minlength=self.count)
 
     @cached_property
@@ -67,7 +67,7 @@ class Classes:
             raise AttributeError("uniform classes need no cumulative weights")
         running = np.cumsum(self.weights[self.order])
         before = np.concatenate([[0.0], running])[self.starts]
-        return running - before[self.ids[self.order]]
+        return np.asarray(running - before[self.ids[self.order]], dtype=np.float64)
 
     @cached_property
     def digest(self) -> str:
@@ -157,7 +157,9 @@ def classes_of_values(values: torch.Tensor | npt.NDArray[np.str_], n: int, what:
     if array.shape[1] == 1:
         ids, count = _number(array[:, 0])
     else:
-        ids, count = _number(array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0])
+        ids, count = _number(
+            array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
+        )
     return Classes(ids, count)
 
 

@@ -185,7 +185,9 @@ class Dataset:
         array = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
         if array.dtype == bool:
             if len(array) != self._n:
-                raise DataError(f"a mask of {len(array)} entries cannot choose from {self._n} rows.")
+                raise DataError(
+                    f"a mask of {len(array)} entries cannot choose from {self._n} rows."
+                )
             return np.flatnonzero(array)
         array = array.astype(np.int64)
         if len(array) and (array.min() < -self._n or array.max() >= self._n):
@@ -270,7 +272,9 @@ class Dataset:
         except DataError:
             raise
         except Exception as error:
-            raise DataError(f"{what} failed on the dataset: {type(error).__name__}: {error}") from error
+            raise DataError(
+                f"{what} failed on the dataset: {type(error).__name__}: {error}"
+            ) from error
         field = _as_field(values, what)
         if len(field) != self._n:
             raise DataError(
@@ -304,8 +308,10 @@ class Dataset:
 
     def _cached(self, feature: Any, make: Callable[[], Classes]) -> Classes:
         # Functions are told apart by identity; keeping them in the entry keeps that identity alive.
-        key = tuple(id(p) if callable(p) else p for p in feature) if isinstance(feature, tuple) else (
-            id(feature) if callable(feature) else feature
+        key = (
+            tuple(id(p) if callable(p) else p for p in feature)
+            if isinstance(feature, tuple)
+            else (id(feature) if callable(feature) else feature)
         )
         if key not in self._classes:
             self._classes[key] = (feature, make())
@@ -332,21 +338,27 @@ def _as_field(value: object, what: str) -> Field:
             try:
                 tensor = torch.stack([torch.as_tensor(v) for v in value])
             except (RuntimeError, TypeError) as error:
-                raise DataError(f"{what}: its entries differ in shape; pad them to one shape.") from error
+                raise DataError(
+                    f"{what}: its entries differ in shape; pad them to one shape."
+                ) from error
             return tensor
         try:
             array = np.asarray(value)
         except ValueError as error:
-            raise DataError(f"{what}: its entries differ in length; pad them to one length.") from error
+            raise DataError(
+                f"{what}: its entries differ in length; pad them to one length."
+            ) from error
         if array.dtype == object and all(isinstance(v, str) for v in array.reshape(-1)):
             array = array.astype(np.str_)
         if array.dtype.kind == "U":
             if array.ndim != 1:
-                raise DataError(f"{what}: strings come one a row, not in shape {list(array.shape)}.")
+                raise DataError(
+                    f"{what}: strings come one a row, not in shape {list(array.shape)}."
+                )
             return array
         if array.dtype.kind not in "biufc":
             raise DataError(
-                f"{what} has dtype {array.dtype}: give numbers, booleans or strings, one entry a row."
+                f"{what} has dtype {array.dtype}: give numbers, booleans or strings, one a row."
             )
         if not array.flags.writeable or any(step < 0 for step in array.strides):
             array = array.copy()
@@ -360,12 +372,12 @@ def _as_weights(value: object, n: int) -> Floats:
     plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     weights = np.asarray(plain, dtype=np.float64)
     if weights.shape != (n,):
-        raise DataError(f"weights have shape {list(weights.shape)}: give one number for each of {n} rows.")
+        raise DataError(
+            f"weights have shape {list(weights.shape)}: give one number for each of {n} rows."
+        )
     if not np.isfinite(weights).all() or (weights < 0).any():
         bad = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
-        raise DataError(
-            f"weights[{bad}] is {weights[bad]}: weights are finite and not negative."
-        )
+        raise DataError(f"weights[{bad}] is {weights[bad]}: weights are finite and not negative.")
     if weights.sum() <= 0:
         raise DataError("all weights are zero: give at least one row a positive weight.")
     return weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from causal_scrubbing._data.dataset import Dataset
@@ -31,7 +31,7 @@ anything: Final = _Special("anything")
 """The feature with one value: every row agrees with every other."""
 
 FeatureFunction: TypeAlias = Callable[["Dataset"], Any]
-Feature: TypeAlias = Union[str, FeatureFunction, _Special, tuple["Feature", ...]]
+Feature: TypeAlias = str | FeatureFunction | _Special | tuple["Feature", ...]
 """A field name, ``"field[3]"`` (a column), a function of a `Dataset`, `exact`, `anything`,
 or a tuple of features, all of which must agree."""
 

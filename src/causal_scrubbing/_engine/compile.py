@@ -232,8 +232,7 @@ class _Wires:
                 moved = [
                     (atom, value)
                     for atom, value in atoms
-                    if not isinstance(value, Wild)
-                    and space[value] != Clean(atom, base)
+                    if not isinstance(value, Wild) and space[value] != Clean(atom, base)
                 ]
                 if 1 + 2 * len(moved) < len(atoms):
                     terms = [(1.0, space.add(Clean(name, base)))]

@@ -22,7 +22,7 @@ def needed_nodes(
     """The nodes that must be run for the wanted ones, in topological order, given ones included."""
     given = given or {}
     needed = set(wanted)
-    for name in reversed(graph.nodes):
+    for name in reversed(list(graph.nodes)):
         if name in needed and name not in given:
             needed.update(graph.nodes[name].parents)
     return [name for name in graph.nodes if name in needed]
@@ -70,9 +70,7 @@ def evaluate(
     return {name: values[name] for name in wanted}
 
 
-def read_field(
-    node: Node, rows: Dataset, device: torch.device | str | None
-) -> torch.Tensor:
+def read_field(node: Node, rows: Dataset, device: torch.device | str | None) -> torch.Tensor:
     """The value of an input node.
 
     Raises:

@@ -15,7 +15,7 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
 from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import recognise
+from causal_scrubbing._graph.ops import Add, recognise
 from causal_scrubbing._graph.patterns import matches, nearest
 
 
@@ -233,7 +233,7 @@ class Graph:
         graph: nx.DiGraph[str] = nx.DiGraph()
         for name in self.names:
             node = self._nodes[name]
-            kind = "input" if node.is_input else "function"
+            kind = "input" if node.is_input else "sum" if isinstance(node.fn, Add) else "function"
             graph.add_node(name, kind=kind, field=node.field, output=name == self.output)
         graph.add_edges_from((p, name) for name in self.names for p in self._parents[name])
         return graph
@@ -281,6 +281,7 @@ class Graph:
             names: nodes or patterns to return; the output if None.
             given: node -> tensor [n, ...] used in place of the node's own value, upstream of which
                 nothing is run.
+            device: where to run; where the graph says, or where the data is, if None.
 
         Raises:
             GraphError: a name matches nothing, or a given tensor has the wrong number of rows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -28,8 +28,8 @@ class Node:
     parents: tuple[str, ...] = ()
     fn: Callable[..., Any] | None = None
     field: str | None = None
-    shapes: frozenset[int] = field(default_factory=frozenset)
-    ignores: frozenset[str] = field(default_factory=frozenset)
+    shapes: frozenset[int] = frozenset()
+    ignores: frozenset[str] = frozenset()
 
     @property
     def is_input(self) -> bool:
@@ -39,9 +39,7 @@ class Node:
     @property
     def read(self) -> tuple[str, ...]:
         """Parents whose values (not only shapes) are read, each once, in argument order."""
-        return tuple(
-            dict.fromkeys(p for i, p in enumerate(self.parents) if i not in self.shapes)
-        )
+        return tuple(dict.fromkeys(p for i, p in enumerate(self.parents) if i not in self.shapes))
 
 
 def is_hidden(name: str) -> bool:

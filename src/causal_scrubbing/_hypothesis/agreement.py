@@ -76,9 +76,7 @@ class Agreement:
         return "\n".join([shown, *(f"note: {note}" for note in self.notes)])
 
 
-def agreement(
-    graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]
-) -> Agreement:
+def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]) -> Agreement:
     """The figures of every block; see `Agreement`."""
     table = tuple(_row(block, classes[block.key]) for block in tree.blocks)
     unclaimed = _unclaimed(graph, tree, data, classes)

@@ -103,7 +103,9 @@ def claim(
             f"claim {node!r}: {wrong[0]!r} is no claim; children are made by cs.claim(...)."
         )
     if name is not None and ("/" in name or name.startswith("~") or not name):
-        faults.append(f"claim {node!r}: name={name!r} may not be empty, hold '/' or begin with '~'.")
+        faults.append(
+            f"claim {node!r}: name={name!r} may not be empty, hold '/' or begin with '~'."
+        )
     if faults:
         raise HypothesisError(faults)
     kept = tuple(child for child in children if isinstance(child, Claim))

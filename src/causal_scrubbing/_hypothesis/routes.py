@@ -112,9 +112,7 @@ def _passable(graph: Graph, child: Claim) -> frozenset[str]:
     """The nodes that routes of a claim may pass: matched by its via, reached through such."""
     if not child.via:
         return frozenset()
-    allowed = {
-        name for name in graph.names if any(matches(pattern, name) for pattern in child.via)
-    }
+    allowed = {name for name in graph.names if any(matches(pattern, name) for pattern in child.via)}
     found: set[str] = set()
     todo = [child.node]
     while todo:
@@ -134,9 +132,7 @@ def unmatched_via(graph: Graph, child: Claim, path: str) -> list[str]:
     ]
 
 
-def _unreached(
-    graph: Graph, node: str, child: Claim, path: str, siblings: Sequence[Claim]
-) -> str:
+def _unreached(graph: Graph, node: str, child: Claim, path: str, siblings: Sequence[Claim]) -> str:
     what = f"claim {path}/{child.label}"
     if child.node == node:
         return f"{what}: node {child.node!r} cannot be computed from itself; claim its parents."

@@ -29,7 +29,9 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
         if claim.children == ():
             extras.append("computed from nothing")
         extra = f"  [{'; '.join(extras)}]" if extras else ""
-        lines.append(f"{'  ' * (depth + 1)}{claim.label} carries {feature_name(claim.feature)}{extra}")
+        lines.append(
+            f"{'  ' * (depth + 1)}{claim.label} carries {feature_name(claim.feature)}{extra}"
+        )
         for child in claim.children or ():
             walk(child, depth + 1)
 
