@@ -7,6 +7,7 @@ from causal_scrubbing._errors import CausalScrubbingError as CausalScrubbingErro
 from causal_scrubbing._errors import DataError as DataError
 from causal_scrubbing._errors import GraphError as GraphError
 from causal_scrubbing._errors import HypothesisError as HypothesisError
+from causal_scrubbing._errors import MetricError as MetricError
 from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
 from causal_scrubbing._graph import Graph as Graph
@@ -15,3 +16,5 @@ from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim
 from causal_scrubbing._hypothesis import nothing as nothing
+from causal_scrubbing._measure import Estimate as Estimate
+from causal_scrubbing._measure import metrics as metrics

@@ -35,5 +35,9 @@ class ScrubError(CausalScrubbingError):
     """A run cannot start or a self-check failed."""
 
 
+class MetricError(CausalScrubbingError):
+    """A metric cannot be computed, or gave values no statistic can use."""
+
+
 class Notice(UserWarning):
     """Something the user should know that does not stop the run."""

@@ -58,7 +58,8 @@ class Classes:
         """Weight of each class, [count]."""
         if self.weights is None:
             return np.asarray(self.sizes / len(self.ids), dtype=np.float64)
-        return np.bincount(self.ids, weights=self.weights, minlength=self.count)
+        mass = np.bincount(self.ids, weights=self.weights, minlength=self.count)
+        return np.asarray(mass, dtype=np.float64)
 
     @cached_property
     def cumulative(self) -> Floats:

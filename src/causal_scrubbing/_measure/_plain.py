@@ -1,0 +1,31 @@
+"""Results as plain values for JSON: no float is lost, and the text is strict JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as dicts, lists, strings and finite floats.
+
+    Strict JSON has no word for NaN and the infinities; they become the strings ``"nan"``,
+    ``"inf"`` and ``"-inf"``, which ``float`` reads back. Finite floats survive ``json`` exactly.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value

@@ -1,0 +1,68 @@
+"""Arrays of behaviour values: checked once on the way in, float64 from there on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from causal_scrubbing._errors import MetricError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
+    """Return what a metric gave as a float64 array ``[N]`` or ``[N, k]``.
+
+    Args:
+        name: The metric, as the user knows it; errors name it.
+        values: A tensor, array or list, one number (or one vector of numbers) a row.
+        count: How many rows there were; ``None`` accepts any number but zero.
+
+    Raises:
+        MetricError: If the values are not numbers, or not one a row.
+    """
+    if isinstance(values, torch.Tensor):
+        values = values.detach().to("cpu", torch.float64).numpy()
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise MetricError(
+            f"metric {name!r} gave {type(values).__name__} values that are not numbers; "
+            "return a tensor with one number a row"
+        ) from None
+    rows = "one a row" if count is None else f"one for each of the {count} rows"
+    if array.ndim not in (1, 2) or (count is not None and len(array) != count):
+        raise MetricError(
+            f"metric {name!r} gave values of shape {list(array.shape)}, wanted {rows}; "
+            "do not average over the batch, and reduce every other axis (or return [rows, k] "
+            "for a behaviour that is a vector)"
+        )
+    if array.size == 0:
+        raise MetricError(f"metric {name!r} has no values: there is no sample to estimate from")
+    return array
+
+
+def check_finite(name: str, what: str, values: FloatArray) -> None:
+    """Refuse values of which no mean exists.
+
+    Raises:
+        MetricError: Naming the metric, how many rows are bad, the first one, and what to do.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    rows = ~finite.reshape(len(values), -1).all(axis=1)
+    nans = int(np.isnan(values.reshape(len(values), -1)).any(axis=1).sum())
+    total = int(rows.sum())
+    raise MetricError(
+        f"metric {name!r}: {total} of {len(values)} {what} values are not finite "
+        f"({nans} NaN, {total - nans} infinite; the first is sample {int(np.argmax(rows))}), so "
+        "their mean means nothing. Look at that sample's output; compute the metric from logits "
+        "and not from probabilities, run the model in float32, bound the metric (torch.clamp), or "
+        "leave those rows out of the data"
+    )
