@@ -1,0 +1,82 @@
+"""The behaviour measured: metrics given by the user, checked and evaluated on batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._measure import as_values
+from causal_scrubbing._measure._values import FloatArray
+
+Metric: TypeAlias = Callable[[torch.Tensor, Dataset], Any]
+
+OWN_OUTPUT = "output"
+"""Name of the metric that is the graph's own output."""
+
+
+def named_metrics(metric: Metric | Mapping[str, Metric] | None) -> dict[str, Metric]:
+    """Metrics by name; the graph's own output where none is given.
+
+    Raises:
+        ScrubError: a metric is not a function, or the mapping is empty.
+    """
+    if metric is None:
+        return {OWN_OUTPUT: _own_output}
+    if isinstance(metric, Mapping):
+        table = dict(metric)
+        if not table:
+            raise ScrubError(
+                "metric={} names no metric; give at least one, or metric=None where the graph's "
+                "own output is the behaviour."
+            )
+    else:
+        table = {str(getattr(metric, "__name__", "metric")).strip("<>"): metric}
+    for name, one in table.items():
+        if not callable(one):
+            raise ScrubError(
+                f"metric {name!r} is {one!r}; a metric is a function (output, rows) -> one number "
+                "a row, like cs.metrics.cross_entropy('label')."
+            )
+    return table
+
+
+def _own_output(output: torch.Tensor, rows: Dataset) -> torch.Tensor:
+    flat = output.reshape(len(output), -1)
+    if flat.shape[1] != 1:
+        raise ScrubError(
+            f"metric=None takes the graph's own output as the behaviour, but it has shape "
+            f"{list(output.shape[1:])} a row, not one number. Give metric=, or append the metric "
+            "to the graph: graph.append('loss', fn, parents=[...])."
+        )
+    return flat[:, 0]
+
+
+def evaluate_metric(
+    name: str, metric: Metric, output: torch.Tensor, rows: Dataset
+) -> FloatArray:
+    """Values of a metric on a batch of outputs, float64 [B] or [B, k].
+
+    Args:
+        name: how messages call it.
+        metric: the function.
+        output: outputs, [B, ...].
+        rows: the reference rows, carrying the model's own output.
+
+    Raises:
+        ScrubError: the metric fails.
+        MetricError: it does not give one number (or vector) a row.
+    """
+    try:
+        values = metric(output, rows)
+    except (CausalScrubbingError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ScrubError(
+            f"metric {name!r} failed on outputs of shape {list(output.shape)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return as_values(name, values, len(rows))

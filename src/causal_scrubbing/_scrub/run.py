@@ -1,0 +1,218 @@
+"""The verb: scrub a hypothesis on data and measure what is left of the behaviour."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._scrub.behaviour import Metric, named_metrics
+from causal_scrubbing._scrub.check import self_check
+from causal_scrubbing._scrub.progress import Progress
+from causal_scrubbing._scrub.result import Result
+from causal_scrubbing._scrub.work import Work, joined
+
+BLOCK = 1 << 16
+"""Samples drawn at once; results do not depend on it."""
+
+KEPT_OUTPUTS = 1 << 28
+"""Bytes of outputs kept by default for comparing distributions and functions."""
+
+
+@overload
+def scrub(
+    hypothesis: Hypothesis,
+    data: Dataset,
+    metric: Metric | Mapping[str, Metric] | None = None,
+    **options: Any,
+) -> Result: ...
+
+
+@overload
+def scrub(
+    hypothesis: Sequence[Hypothesis],
+    data: Dataset,
+    metric: Metric | Mapping[str, Metric] | None = None,
+    **options: Any,
+) -> list[Result]: ...
+
+
+def scrub(
+    hypothesis: Hypothesis | Sequence[Hypothesis],
+    data: Dataset,
+    metric: Metric | Mapping[str, Metric] | None = None,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    randomize: str | None = None,
+    baseline: Hypothesis | None = None,
+    batch_size: int = 1024,
+    device: torch.device | str | None = None,
+    keep_outputs: bool | None = None,
+    check: bool = True,
+    progress: bool | Callable[[int, int], None] | None = None,
+) -> Result | list[Result]:
+    """Make every activation swap a hypothesis permits, at random, and measure the behaviour left.
+
+    Behaviour-preserving resampling ablation (Chan et al. 2022, "Causal scrubbing", Algorithm): for
+    each of N samples a reference row is drawn, then a datum for every block of the hypothesis that
+    agrees with what it must, and the treeified graph is run on them.
+
+    Example::
+
+        result = cs.scrub(h, data, metric=cs.metrics.cross_entropy("label"), samples=4000)
+        print(result)
+
+    Args:
+        hypothesis: one hypothesis, or several, which share clean activations and random numbers.
+        data: the dataset D; every expectation is over draws from it.
+        metric: a function (output, rows) -> one number a row; several by name; None where the
+            graph's own output is one number a row, the metric being inside the graph.
+        samples: N, the number of independent samples.
+        seed: with it a run is the same everywhere.
+        randomize: the node whose value E_randomized takes on another row. With a metric it is the
+            output unless named; without one it must be named for `recovered` to be defined.
+        baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
+        batch_size: samples computed at once; results do not depend on it.
+        device: where to compute; where the graph says if None.
+        keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
+            `compare_functions`; None keeps them where they are small.
+        check: make the self-checks first.
+        progress: show progress; None shows it on a terminal. Or a function (done, of).
+
+    Returns:
+        A `Result`, or a list of them for a list of hypotheses.
+
+    Raises:
+        HypothesisError: a feature or field cannot be used on this data.
+        ScrubError: a self-check failed, or an argument is wrong.
+    """
+    single = isinstance(hypothesis, Hypothesis)
+    many = [hypothesis] if isinstance(hypothesis, Hypothesis) else list(hypothesis)
+    metrics = named_metrics(metric)
+    _check_arguments(many, data, samples, randomize, baseline)
+    if randomize is None and metric is not None:
+        randomize = many[0].graph.output
+    if baseline is not None:
+        randomize = None
+    checked = [*many, *([] if baseline is None else [baseline])]
+    for one in checked:
+        one.classes(data)
+    if check:
+        for one in checked:
+            one.graph.verify(data)
+            self_check(one, data, device)
+    if keep_outputs is None:
+        keep_outputs = _output_bytes(many[0], data, device) * samples * len(many) <= KEPT_OUTPUTS
+    started = time.perf_counter()
+    groups: dict[int, list[int]] = {}
+    for i, one in enumerate(many):
+        groups.setdefault(id(one.graph), []).append(i)
+    results: dict[int, Result] = {}
+    with Progress(progress, samples * len(groups)) as bar:
+        for members in groups.values():
+            work = Work(
+                [many[i] for i in members],
+                data,
+                metrics,
+                seed=seed,
+                randomize=randomize,
+                baseline=baseline,
+                batch_size=batch_size,
+                device=device,
+                keep_outputs=keep_outputs,
+            )
+            for start in range(0, samples, BLOCK):
+                stop = min(start + BLOCK, samples)
+                work.block(start, stop)
+                bar.advance(stop - start)
+            for i, values in zip(members, work.values, strict=True):
+                settings = {
+                    "samples": samples,
+                    "seed": seed,
+                    "randomize": randomize,
+                    "baseline": None if baseline is None else baseline.to_dict(),
+                    "batch_size": batch_size,
+                    "device": str(device or many[i].graph.device or "cpu"),
+                    "seconds": time.perf_counter() - started,
+                    "metric_in_graph": metric is None,
+                    "versions": _versions(),
+                }
+                outputs = None
+                if keep_outputs:
+                    pairs = values.outputs
+                    outputs = (torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs]))
+                results[i] = Result.from_values(
+                    many[i],
+                    data,
+                    scrubbed=joined(values.scrubbed),
+                    model=joined(values.model),
+                    randomized=joined(values.randomized),
+                    draws={key: np.concatenate(found) for key, found in values.draws.items()},
+                    outputs=outputs,
+                    settings=settings,
+                )
+    ordered = [results[i] for i in range(len(many))]
+    return ordered[0] if single else ordered
+
+
+def _check_arguments(
+    many: Sequence[Hypothesis],
+    data: Dataset,
+    samples: int,
+    randomize: str | None,
+    baseline: Hypothesis | None,
+) -> None:
+    if not many:
+        raise ScrubError("no hypothesis was given: pass one, or a list of at least one.")
+    for one in many:
+        if not isinstance(one, Hypothesis):
+            raise ScrubError(f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
+    if not isinstance(data, Dataset):
+        raise ScrubError(
+            f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
+        )
+    if not isinstance(samples, int) or samples < 1:
+        raise ScrubError(f"samples={samples!r}: give the number of samples, at least 1.")
+    if baseline is not None and randomize is not None:
+        raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
+    if baseline is not None and any(one.graph is not baseline.graph for one in many):
+        raise ScrubError(
+            "the baseline hypothesis is about another graph; make it on the same graph object."
+        )
+    for one in many:
+        if randomize is not None and randomize not in one.graph.names:
+            one.graph.find(randomize)  # raises with the nearest names
+            raise ScrubError(f"randomize={randomize!r} is a pattern; name one node.")
+
+
+def _output_bytes(
+    hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None
+) -> int:
+    with torch.no_grad():
+        values = hypothesis.graph.values(data[:1], device=device)
+    output = values[hypothesis.graph.output]
+    return 2 * output.numel() * output.element_size()
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = version("causal-scrubbing")
+    except PackageNotFoundError:
+        own = "not installed"
+    return {
+        "causal-scrubbing": own,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+    }

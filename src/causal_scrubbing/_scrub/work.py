@@ -1,0 +1,130 @@
+"""From hypotheses to behaviour values: draw, compile, execute, measure, a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._sampling import Sampler
+from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
+
+
+@dataclass
+class Values:
+    """What a run gathers for one hypothesis, block after block.
+
+    Attributes:
+        scrubbed, model, randomized: metric name -> one array a block, [samples] or [samples, k].
+        draws: draw key -> one array of rows a block.
+        outputs: scrubbed and model's own outputs a block, where they are kept.
+    """
+
+    scrubbed: dict[str, list[FloatArray]] = field(default_factory=dict)
+    model: dict[str, list[FloatArray]] = field(default_factory=dict)
+    randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
+    draws: dict[str, list[Ints]] = field(default_factory=dict)
+    outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+
+
+class Work:
+    """The compiled work of several hypotheses about one graph, on common random numbers.
+
+    Args:
+        hypotheses: about one graph object; clean activations and equal subtrees are shared.
+        data: the dataset.
+        metrics: by name.
+        seed: of all draws.
+        randomize: node whose value E_randomized takes on another row; None for none.
+        baseline: hypothesis whose scrubbed values stand in for the randomized ones, or None.
+        batch_size: samples computed at once.
+        device: where to compute.
+        keep_outputs: whether outputs are gathered.
+    """
+
+    def __init__(
+        self,
+        hypotheses: Sequence[Hypothesis],
+        data: Dataset,
+        metrics: Mapping[str, Metric],
+        *,
+        seed: int,
+        randomize: str | None,
+        baseline: Hypothesis | None,
+        batch_size: int,
+        device: torch.device | str | None,
+        keep_outputs: bool,
+    ) -> None:
+        self.data = data
+        self.metrics = metrics
+        self.keep_outputs = keep_outputs
+        graph = hypotheses[0].graph
+        space = Space()
+        compiler = Compiler(graph, space)
+        self.samplers = [Sampler(h, data, seed) for h in hypotheses]
+        self.roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in self.samplers]
+        self.model = compiler.clean(graph.output, REFERENCE)
+        self.extra = [] if baseline is None else [Sampler(baseline, data, seed)]
+        self.randomized: list[int | None] = []
+        for sampler in self.samplers:
+            if self.extra:
+                self.randomized.append(compiler.tree(baseline.tree, self.extra[0].variables))
+            elif randomize is None:
+                self.randomized.append(None)
+            elif randomize == graph.output:
+                self.randomized.append(
+                    compiler.clean(graph.output, sampler.variables[RANDOMIZED])
+                )
+            else:
+                swapped = {randomize: sampler.variables[RANDOMIZED]}
+                self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
+        wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
+        self.executor = Executor(
+            graph, space, wanted, data, batch_size=batch_size, device=device
+        )
+        self.values = [Values() for _ in hypotheses]
+
+    def block(self, start: int, stop: int) -> None:
+        """Draw and compute samples start..stop - 1 and append their values."""
+        rows: dict[str, Ints] = {}
+        for i, sampler in enumerate([*self.samplers, *self.extra]):
+            draw = sampler.draw(start, stop)
+            for key, drawn in draw.rows.items():
+                rows[sampler.variables[key]] = drawn
+                if i < len(self.values):
+                    self.values[i].draws.setdefault(key, []).append(drawn)
+        for low, high, found in self.executor.run(rows):
+            reference = rows[REFERENCE][low:high]
+            own = found[self.model]
+            batch = self.data.take(reference).with_model_output(own)
+            for name, metric in self.metrics.items():
+                known: dict[int, FloatArray] = {}
+                for values, root, randomized in zip(
+                    self.values, self.roots, self.randomized, strict=True
+                ):
+                    for table, number in (
+                        (values.model, self.model),
+                        (values.scrubbed, root),
+                        (values.randomized, randomized),
+                    ):
+                        if number is None:
+                            continue
+                        if number not in known:
+                            known[number] = evaluate_metric(name, metric, found[number], batch)
+                        table.setdefault(name, []).append(known[number])
+            if self.keep_outputs:
+                for values, root in zip(self.values, self.roots, strict=True):
+                    values.outputs.append((found[root].cpu(), own.cpu()))
+
+
+def joined(parts: Mapping[str, Sequence[FloatArray]]) -> dict[str, FloatArray]:
+    """Blocks of values as one array a name."""
+    return {name: np.concatenate(list(found)) for name, found in parts.items()}
