@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -45,7 +46,22 @@ def feature_name(feature: Feature) -> str:
     if isinstance(feature, tuple):
         return "(" + ", ".join(feature_name(part) for part in feature) + ")"
     name = getattr(feature, "__name__", None) or getattr(feature, "name", None)
+    if name == "<lambda>":
+        return _lambda_source(feature) or "lambda"
     return str(name) if name else type(feature).__name__
+
+
+def _lambda_source(feature: object) -> str | None:
+    """The body of a lambda as it was written, where its source is at hand and short."""
+    code = getattr(feature, "__code__", None)
+    if code is None:
+        return None
+    spans = [p for p in code.co_positions() if None not in p and p[0] == p[1] and p[3] != p[2]]
+    if not spans or len({span[0] for span in spans}) != 1:
+        return None
+    line = linecache.getline(code.co_filename, spans[0][0]).encode()
+    text = line[min(s[2] for s in spans) : max(s[3] for s in spans)].decode(errors="replace")
+    return text if 0 < len(text) <= 60 else None
 
 
 def flatten_feature(feature: Feature) -> tuple[str | FeatureFunction | _Special, ...]:

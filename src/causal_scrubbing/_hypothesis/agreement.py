@@ -95,12 +95,14 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
         for row in table
         if row.important and not void and row.feature != "exact" and row.one_row > 0.1
     ]
-    notes += [
-        f"{path}: its node reads the input {node!r} directly, no claim names it there, and nothing "
-        f"holds it alike: it is drawn from other rows. If {node!r} is a mask or position index, "
-        "this scrambles layout; claim it, or hold it with others= or within=."
-        for path, node in unclaimed
-    ]
+    if unclaimed:
+        listed = ", ".join(f"{node!r} at {path}" for path, node in unclaimed[:6])
+        more = f" and {len(unclaimed) - 6} more" if len(unclaimed) > 6 else ""
+        notes.append(
+            f"claimed nodes read inputs directly that no claim names and nothing holds alike, so "
+            f"they are drawn from other rows: {listed}{more}. Where such an input is a mask or a "
+            "position index this scrambles layout: claim it, or hold it with others= or within=."
+        )
     return Agreement(table, void, unclaimed, unreached, tuple(notes))
 
 

@@ -9,8 +9,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
-from causal_scrubbing._measure import as_values
-from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._measure._values import FloatArray, as_values
 
 Metric: TypeAlias = Callable[[torch.Tensor, Dataset], Any]
 
@@ -34,7 +33,8 @@ def named_metrics(metric: Metric | Mapping[str, Metric] | None) -> dict[str, Met
                 "own output is the behaviour."
             )
     else:
-        table = {str(getattr(metric, "__name__", "metric")).strip("<>"): metric}
+        name = getattr(metric, "__name__", None) or getattr(metric, "name", None) or "metric"
+        table = {str(name).strip("<>"): metric}
     for name, one in table.items():
         if not callable(one):
             raise ScrubError(
@@ -55,9 +55,7 @@ def _own_output(output: torch.Tensor, rows: Dataset) -> torch.Tensor:
     return flat[:, 0]
 
 
-def evaluate_metric(
-    name: str, metric: Metric, output: torch.Tensor, rows: Dataset
-) -> FloatArray:
+def evaluate_metric(name: str, metric: Metric, output: torch.Tensor, rows: Dataset) -> FloatArray:
     """Values of a metric on a batch of outputs, float64 [B] or [B, k].
 
     Args:

@@ -18,9 +18,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torc
 _ROWS = 4
 
 
-def self_check(
-    hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None
-) -> None:
+def self_check(hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None) -> None:
     """The all-`exact` treeified hypothesis must reproduce the model's own output.
 
     Every node of the treeified graph is recomputed with all data equal to the reference row, on a

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, overload
+from typing import TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -28,12 +28,26 @@ KEPT_OUTPUTS = 1 << 28
 """Bytes of outputs kept by default for comparing distributions and functions."""
 
 
+class Options(TypedDict, total=False):
+    """The keyword arguments of `scrub`, described there."""
+
+    samples: int
+    seed: int
+    randomize: str | None
+    baseline: Hypothesis | None
+    batch_size: int
+    device: torch.device | str | None
+    keep_outputs: bool | None
+    check: bool
+    progress: bool | Callable[[int, int], None] | None
+
+
 @overload
 def scrub(
     hypothesis: Hypothesis,
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Result: ...
 
 
@@ -42,7 +56,7 @@ def scrub(
     hypothesis: Sequence[Hypothesis],
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> list[Result]: ...
 
 
@@ -109,7 +123,6 @@ def scrub(
         one.classes(data)
     if check:
         for one in checked:
-            one.graph.verify(data)
             self_check(one, data, device)
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * samples * len(many) <= KEPT_OUTPUTS
@@ -138,6 +151,7 @@ def scrub(
             for i, values in zip(members, work.values, strict=True):
                 settings = {
                     "samples": samples,
+                    "rows": len(data),
                     "seed": seed,
                     "randomize": randomize,
                     "baseline": None if baseline is None else baseline.to_dict(),
@@ -176,7 +190,9 @@ def _check_arguments(
         raise ScrubError("no hypothesis was given: pass one, or a list of at least one.")
     for one in many:
         if not isinstance(one, Hypothesis):
-            raise ScrubError(f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
+            raise ScrubError(
+                f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
+            )
     if not isinstance(data, Dataset):
         raise ScrubError(
             f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
@@ -195,9 +211,7 @@ def _check_arguments(
             raise ScrubError(f"randomize={randomize!r} is a pattern; name one node.")
 
 
-def _output_bytes(
-    hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None
-) -> int:
+def _output_bytes(hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None) -> int:
     with torch.no_grad():
         values = hypothesis.graph.values(data[:1], device=device)
     output = values[hypothesis.graph.output]

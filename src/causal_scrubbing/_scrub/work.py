@@ -72,24 +72,22 @@ class Work:
         self.samplers = [Sampler(h, data, seed) for h in hypotheses]
         self.roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = compiler.clean(graph.output, REFERENCE)
-        self.extra = [] if baseline is None else [Sampler(baseline, data, seed)]
+        self.extra: list[Sampler] = []
+        stand_in: int | None = None
+        if baseline is not None:
+            self.extra = [Sampler(baseline, data, seed)]
+            stand_in = compiler.tree(baseline.tree, self.extra[0].variables)
         self.randomized: list[int | None] = []
         for sampler in self.samplers:
-            if self.extra:
-                self.randomized.append(compiler.tree(baseline.tree, self.extra[0].variables))
-            elif randomize is None:
-                self.randomized.append(None)
+            if randomize is None:
+                self.randomized.append(stand_in)
             elif randomize == graph.output:
-                self.randomized.append(
-                    compiler.clean(graph.output, sampler.variables[RANDOMIZED])
-                )
+                self.randomized.append(compiler.clean(graph.output, sampler.variables[RANDOMIZED]))
             else:
                 swapped = {randomize: sampler.variables[RANDOMIZED]}
                 self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
         wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
-        self.executor = Executor(
-            graph, space, wanted, data, batch_size=batch_size, device=device
-        )
+        self.executor = Executor(graph, space, wanted, data, batch_size=batch_size, device=device)
         self.values = [Values() for _ in hypotheses]
 
     def block(self, start: int, stop: int) -> None:

@@ -1,0 +1,5 @@
+"""Reports: tables and pictures of estimates, knowing nothing of how the numbers were made."""
+
+from causal_scrubbing._report.plots import plot_scores as plot_scores
+from causal_scrubbing._report.tables import align as align
+from causal_scrubbing._report.tables import scores_table as scores_table

@@ -1,0 +1,56 @@
+"""Pictures of estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from causal_scrubbing._measure import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
+
+
+def plot_scores(
+    rows: Mapping[str, Estimate], *, title: str, metric: str, caption: str = ""
+) -> Figure:
+    """Estimates as points with intervals on one axis, one row each, values written beside.
+
+    Args:
+        rows: label -> estimate, drawn from the top; undefined ones are said to be so.
+        title: above the picture.
+        metric: name of the axis.
+        caption: one line below.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (label, estimate) in enumerate(rows.items()):
+        colour = COLOURS.get(label, "#553c9a")
+        if not estimate.defined:
+            axes.text(0.01, i, "undefined", va="center", transform=axes.get_yaxis_transform())
+            continue
+        low, high = estimate.interval
+        if not math.isnan(low):
+            axes.plot([low, high], [i, i], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot([estimate.mean], [i], "o", color=colour, markersize=7)
+        axes.annotate(
+            str(estimate), (estimate.mean, i), xytext=(0, 8), textcoords="offset points",
+            ha="center", fontsize=8, color="#2d3748",
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_ylim(len(rows) - 0.4, -0.7)
+    axes.margins(x=0.15)
+    axes.set_xlabel(metric)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.grid(axis="x", color="#e2e8f0")
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    if caption:
+        figure.supxlabel(caption, fontsize=8, color="#4a5568")
+    return figure

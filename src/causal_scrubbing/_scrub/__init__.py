@@ -1,0 +1,5 @@
+"""The verb: hypothesis and data to a `Result`; save, load, compare."""
+
+from causal_scrubbing._scrub.result import Result as Result
+from causal_scrubbing._scrub.run import scrub as scrub
+from causal_scrubbing._scrub.save import load as load

@@ -1,0 +1,322 @@
+"""What a run found: estimates, tables of samples and draws, and how to look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._measure import Estimate, Scores, Triples
+from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._report import plot_scores, scores_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Subset = str | Callable[[Dataset], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of scrubbing one hypothesis.
+
+    The estimates of the first metric are attributes; ``result["kl"]`` has those of another.
+
+    Attributes:
+        scrubbed_values, model_values: metric name -> value of each sample, [N] or [N, k].
+        randomized_values: the same for E_randomized; empty where it is undefined.
+        drawn: draw key -> row of each sample, with "~ref" the reference rows.
+        readable: the hypothesis as plain data.
+        agreement: figures of each block of draws (see `Hypothesis.agreement`), as plain data.
+        settings: samples, seed, versions and the like.
+        fingerprints: hashes of data and graph.
+        stuck: share of samples in which every claim could only keep the row it had.
+        notes: what a reader should know.
+        data: the dataset, where at hand.
+        hypothesis: the hypothesis, where at hand (not after loading).
+        outputs: scrubbed and own output of each sample, where kept.
+    """
+
+    scrubbed_values: Mapping[str, FloatArray]
+    model_values: Mapping[str, FloatArray]
+    randomized_values: Mapping[str, FloatArray]
+    drawn: Mapping[str, Ints]
+    readable: Mapping[str, Any]
+    agreement: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    fingerprints: Mapping[str, str]
+    stuck: float
+    notes: tuple[str, ...] = ()
+    data: Dataset | None = None
+    hypothesis: Hypothesis | None = None
+    outputs: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    @classmethod
+    def from_values(
+        cls,
+        hypothesis: Hypothesis,
+        data: Dataset,
+        *,
+        scrubbed: Mapping[str, FloatArray],
+        model: Mapping[str, FloatArray],
+        randomized: Mapping[str, FloatArray],
+        draws: Mapping[str, Ints],
+        outputs: tuple[torch.Tensor, torch.Tensor] | None,
+        settings: Mapping[str, Any],
+    ) -> Result:
+        """The result of values that were computed for a hypothesis."""
+        figures = hypothesis.agreement(data)
+        notes = list(figures.notes)
+        if settings["metric_in_graph"] and figures.unreached_inputs:
+            notes.append(
+                "the metric is inside the graph and no claim reaches the inputs "
+                f"{', '.join(figures.unreached_inputs)}; if one is the label, claim it, or the "
+                "metric is taken with another row's label."
+            )
+        return cls(
+            scrubbed_values=dict(scrubbed),
+            model_values=dict(model),
+            randomized_values=dict(randomized),
+            drawn=dict(draws),
+            readable=hypothesis.to_dict(),
+            agreement=figures.to_dict(),
+            settings=dict(settings),
+            fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
+            stuck=_stuck_share(hypothesis, data, draws),
+            notes=tuple(notes),
+            data=data,
+            hypothesis=hypothesis,
+            outputs=outputs,
+        )
+
+    # --- estimates -------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, the main one first."""
+        return tuple(self.scrubbed_values)
+
+    @property
+    def name(self) -> str:
+        """The hypothesis's name."""
+        return str(self.readable.get("name") or "unnamed")
+
+    def __len__(self) -> int:
+        return len(self.drawn[REFERENCE])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.metrics)
+
+    def triples(self, metric: str | None = None) -> Triples:
+        """The three values of each sample of a metric (the first, if None)."""
+        name = self.metrics[0] if metric is None else metric
+        if name not in self.scrubbed_values:
+            raise ScrubError(f"no metric is called {name!r}; there is {', '.join(self.metrics)}.")
+        return Triples(
+            name,
+            self.scrubbed_values[name],
+            self.model_values[name],
+            self.randomized_values.get(name),
+        )
+
+    @cached_property
+    def scores(self) -> Mapping[str, Scores]:
+        """The five estimates of every metric, by its name."""
+        seed = int(self.settings["seed"])
+        return {name: self.triples(name).estimate(seed=seed) for name in self.metrics}
+
+    def __getitem__(self, metric: str) -> Scores:
+        self.triples(metric)
+        return self.scores[metric]
+
+    @property
+    def _first(self) -> Scores:
+        return self.scores[self.metrics[0]]
+
+    @property
+    def model(self) -> Estimate:
+        """E_model: mean behaviour on the reference rows, of the first metric."""
+        return self._first.model
+
+    @property
+    def scrubbed(self) -> Estimate:
+        """E_scrubbed: mean behaviour under the swaps, of the first metric."""
+        return self._first.scrubbed
+
+    @property
+    def randomized(self) -> Estimate:
+        """E_randomized: the mean with another row's output or the baseline's, or undefined."""
+        return self._first.randomized
+
+    @property
+    def gap(self) -> Estimate:
+        """E_scrubbed - E_model, paired by reference row."""
+        return self._first.gap
+
+    @property
+    def recovered(self) -> Estimate:
+        """100 (E_scrubbed - E_randomized) / (E_model - E_randomized), or undefined."""
+        return self._first.recovered
+
+    def on(self, subset: Subset) -> Result:
+        """The same result on the samples whose reference row is in a subset of the data.
+
+        Args:
+            subset: a boolean field, or a function of a Dataset that gives one boolean a row.
+
+        Raises:
+            ScrubError: the data is not at hand, or the subset holds no sample.
+        """
+        data = self._need_data("to know which rows are in the subset")
+        values = torch.as_tensor(data.evaluate(subset)).reshape(len(data), -1)
+        if values.shape[1] != 1:
+            raise ScrubError(f"subset {subset!r} gives {values.shape[1]} values a row, not one.")
+        keep = values[:, 0].cpu().numpy().astype(bool)[self.drawn[REFERENCE]]
+        if not keep.any():
+            raise ScrubError(
+                f"none of the {len(self)} samples has its reference row in {subset!r}; take more "
+                "samples or a larger subset."
+            )
+        outputs = self.outputs
+        if outputs is not None:
+            flags = torch.as_tensor(keep)
+            outputs = (outputs[0][flags], outputs[1][flags])
+        return replace(
+            self,
+            scrubbed_values={k: v[keep] for k, v in self.scrubbed_values.items()},
+            model_values={k: v[keep] for k, v in self.model_values.items()},
+            randomized_values={k: v[keep] for k, v in self.randomized_values.items()},
+            drawn={k: v[keep] for k, v in self.drawn.items()},
+            outputs=outputs,
+            settings={**self.settings, "subset": _subset_name(subset)},
+        )
+
+    def _need_data(self, why: str) -> Dataset:
+        if self.data is None:
+            raise ScrubError(
+                f"this result was loaded without its dataset, which is needed {why}: "
+                "cs.load(path, data=data)."
+            )
+        return self.data
+
+    # --- tables ----------------------------------------------------------------------------
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample: its reference row and the values of every metric.
+
+        The first metric's columns are ``scrubbed``, ``model`` and ``randomized``, another's have
+        its name in front, ``kl.scrubbed``; a vector behaviour has one column a component.
+        """
+        columns: dict[str, Any] = {"reference": self.drawn[REFERENCE]}
+        for i, name in enumerate(self.metrics):
+            for what in ("scrubbed", "model", "randomized"):
+                values = getattr(self, f"{what}_values").get(name)
+                if values is None:
+                    continue
+                label = what if i == 0 else f"{name}.{what}"
+                if values.ndim == 1:
+                    columns[label] = values
+                else:
+                    columns |= {f"{label}.{k}": values[:, k] for k in range(values.shape[1])}
+        return pd.DataFrame(columns).rename_axis("sample")
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """One row a sample: the reference row and the row drawn for each claim and block."""
+        order = {"reference": self.drawn[REFERENCE]}
+        for key, rows in self.drawn.items():
+            if key not in (REFERENCE, RANDOMIZED):
+                order[key] = rows
+        order["randomized"] = self.drawn[RANDOMIZED]
+        return pd.DataFrame(order).rename_axis("sample")
+
+    def __str__(self) -> str:
+        table, notes = scores_table(self.scores)
+        policy = self.readable["unimportant"]
+        unimportant = policy if isinstance(policy, str) else f"groups {policy}"
+        subset = f"; on {self.settings['subset']}" if "subset" in self.settings else ""
+        head = (
+            f"{self.name}: {len(self)} samples of {self.settings.get('rows', '?')} rows, "
+            f"seed {self.settings['seed']}; unimportant: {unimportant}"
+            f"{_within(self.readable)}{subset}"
+        )
+        lines = [
+            head,
+            table,
+            f"samples in which claims could only keep their own row: {self.stuck:.1%}",
+        ]
+        lines += [f"note: {note}" for note in [*notes, *self.notes]]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Result({self.name}: scrubbed {self.scrubbed}, recovered {self.recovered})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Hypothesis, settings, agreement and every estimate as plain data, for JSON."""
+        return {
+            "hypothesis": dict(self.readable),
+            "settings": dict(self.settings),
+            "fingerprints": dict(self.fingerprints),
+            "agreement": dict(self.agreement),
+            "stuck": self.stuck,
+            "notes": list(self.notes),
+            "estimates": {name: scores.to_dict() for name, scores in self.scores.items()},
+        }
+
+    # --- looking and keeping ---------------------------------------------------------------
+
+    def plot(self, metric: str | None = None) -> Figure:
+        """Model, scrubbed and randomized with their intervals, as a matplotlib figure."""
+        name = self.metrics[0] if metric is None else metric
+        one = self[name]
+        rows = {"model": one.model, "scrubbed": one.scrubbed, "randomized": one.randomized}
+        recovered = str(one.recovered) if one.recovered.defined else "undefined"
+        return plot_scores(
+            rows,
+            title=self.name,
+            metric=name,
+            caption=f"recovered {recovered}; {len(self)} samples; claims could only keep their own "
+            f"row in {self.stuck:.0%}",
+        )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the run to a folder: JSON for what is said, Parquet for tables of samples.
+
+        Raises:
+            ScrubError: the folder holds something already and `overwrite` is False.
+        """
+        from causal_scrubbing._scrub.save import save
+
+        return save(self, Path(path), overwrite=overwrite)
+
+
+def _within(readable: Mapping[str, Any]) -> str:
+    within = readable.get("within", "anything")
+    return "" if within in ("anything", "()") else f"; within {within}"
+
+
+def _subset_name(subset: Subset) -> str:
+    return subset if isinstance(subset, str) else str(getattr(subset, "__name__", "a subset"))
+
+
+def _stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
+    """Share of samples in which every claim's class had one row: nothing claimed was tested."""
+    classes = hypothesis.classes(data)
+    stuck = np.ones(len(draws[REFERENCE]), dtype=bool)
+    for block in hypothesis.tree.blocks:
+        if not block.is_unimportant:
+            one = classes[block.key]
+            stuck &= one.sizes[one.ids[draws[block.of]]] == 1
+    return float(stuck.mean())

@@ -1,0 +1,134 @@
+"""Runs on disk, in open formats: ``run.json``, ``samples.parquet``, ``draws.parquet``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._measure import Scores
+from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._scrub.result import Result
+
+FORMAT = 1
+_RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
+_KINDS = ("scrubbed", "model", "randomized")
+
+
+def save(result: Result, path: Path, *, overwrite: bool) -> Path:
+    """Write a result to a folder; ``run.json`` last, so that a folder with it is whole.
+
+    Raises:
+        ScrubError: the folder is not empty and `overwrite` is False.
+    """
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
+    path.mkdir(parents=True, exist_ok=True)
+    (path / _RUN).unlink(missing_ok=True)
+    columns: dict[str, pa.Array] = {}
+    for name in result.metrics:
+        for kind in _KINDS:
+            values = getattr(result, f"{kind}_values").get(name)
+            if values is not None:
+                columns[f"{name}|{kind}"] = _column(values)
+    _write_table(pa.table(columns), path / _SAMPLES)
+    _write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
+    body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
+    _write(path / _RUN, json.dumps(body, indent=2).encode())
+    return path
+
+
+def load(path: str | Path, *, data: Dataset | None = None) -> Result:
+    """Read a run back from its folder; every estimate is equal to the one saved.
+
+    Args:
+        path: the folder `Result.save` wrote.
+        data: the run's dataset, needed only to look at subsets of it; its hash is checked.
+
+    Raises:
+        ScrubError: there is no whole run there, or the data is not the run's.
+    """
+    folder = Path(path)
+    file = folder / _RUN
+    if not file.is_file():
+        raise ScrubError(
+            f"{folder} holds no finished run: there is no {_RUN}. Give the folder that "
+            "result.save(...) wrote."
+        )
+    body: dict[str, Any] = json.loads(file.read_text())
+    if body.get("format") != FORMAT:
+        raise ScrubError(
+            f"{file} has format {body.get('format')!r}, and this version reads {FORMAT}; "
+            f"it was written by causal-scrubbing {body['settings']['versions']}."
+        )
+    if data is not None and data.fingerprint != body["fingerprints"]["data"]:
+        raise ScrubError(
+            f"the data given is not the data of the run in {folder}: their hashes differ. Rebuild "
+            "the dataset with the same rows, fields and weights in the same order."
+        )
+    table = pq.read_table(folder / _SAMPLES)
+    values: dict[str, dict[str, FloatArray]] = {kind: {} for kind in _KINDS}
+    for name in body["metrics"]:
+        for kind in _KINDS:
+            if f"{name}|{kind}" in table.column_names:
+                values[kind][name] = _array(table.column(f"{name}|{kind}"))
+    draws = pq.read_table(folder / _DRAWS)
+    drawn: dict[str, Ints] = {
+        key: draws.column(key).to_numpy().astype(np.int64) for key in draws.column_names
+    }
+    result = Result(
+        scrubbed_values=values["scrubbed"],
+        model_values=values["model"],
+        randomized_values=values["randomized"],
+        drawn=drawn,
+        readable=body["hypothesis"],
+        agreement=body["agreement"],
+        settings=body["settings"],
+        fingerprints=body["fingerprints"],
+        stuck=body["stuck"],
+        notes=tuple(body["notes"]),
+        data=data,
+    )
+    # What was published stands, whatever a later version's bootstrap would give.
+    result.__dict__["scores"] = {
+        name: Scores.from_dict(entry) for name, entry in body["estimates"].items()
+    }
+    return result
+
+
+def _column(values: FloatArray) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> FloatArray:
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype=np.float64).reshape(-1, width)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _write_table(table: pa.Table, file: Path) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    _write(file, sink.getvalue().to_pybytes())
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write whole or not at all: a crash leaves the old file, or none."""
+    part = file.with_name(file.name + ".part")
+    with part.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
