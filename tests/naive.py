@@ -1,4 +1,4 @@
-"""DESIGN section 2 followed literally, one sample at a time: the oracle of the engine.
+"""docs/method.md followed literally, one sample at a time: the oracle of the engine.
 
 No table, no sharing, no rewriting: routes are followed by recursion over the graph's visible
 edges, every function is called on one row.

@@ -18,7 +18,7 @@ from causal_scrubbing._data.features import Feature, exact, feature_name, flatte
 from causal_scrubbing._errors import DataError, Notice
 
 Field: TypeAlias = torch.Tensor | npt.NDArray[np.str_]
-Rows: TypeAlias = slice | Sequence[int] | Ints | torch.Tensor
+Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
 
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
 
@@ -351,6 +351,10 @@ def _as_field(value: object, what: str) -> Field:
         if array.dtype == object and all(isinstance(v, str) for v in array.reshape(-1)):
             array = array.astype(np.str_)
         if array.dtype.kind == "U":
+            if isinstance(value, list | tuple) and not all(isinstance(v, str) for v in value):
+                raise DataError(
+                    f"{what} mixes strings with other things: give strings only, or numbers only."
+                )
             if array.ndim != 1:
                 raise DataError(
                     f"{what}: strings come one a row, not in shape {list(array.shape)}."

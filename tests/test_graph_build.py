@@ -1,0 +1,122 @@
+"""Graphs written by hand: order, neighbours, patterns, evaluation, and every fault's message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import causal_scrubbing as cs
+
+
+@pytest.fixture
+def graph() -> cs.Graph:
+    return cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            "c": (lambda a, b: a - b, ["h.1", "h.0"]),
+            "h.0": (lambda x: x * 2, ["x"]),
+            "h.1": (lambda x, h: x + h, ["x", "h.0"]),
+        },
+        output="c",
+    )
+
+
+def test_the_graph_sorts_itself(graph: cs.Graph) -> None:
+    assert graph.names.index("x") < graph.names.index("h.0") < graph.names.index("h.1")
+    assert graph.output == graph.names[-1] == "c"
+
+
+def test_neighbours(graph: cs.Graph) -> None:
+    assert graph.parents("c") == ("h.0", "h.1")
+    assert graph.children("h.0") == ("h.1", "c")
+    assert graph.ancestors("h.1") == {"x", "h.0"}
+    assert graph.descendants("h.0") == {"h.1", "c"}
+    assert graph.inputs == ("x",)
+
+
+def test_patterns_find_names_in_topological_order(graph: cs.Graph) -> None:
+    assert graph.find("h.*") == ("h.0", "h.1")
+    assert graph.find("h.{i}") == ("h.0", "h.1")
+    assert graph.find(["c", "x"]) == ("x", "c")
+
+
+def test_parents_values_come_in_the_order_written(graph: cs.Graph) -> None:
+    data = cs.Dataset(x=[1.0, 5.0])
+    assert graph(data).tolist() == [1.0, 5.0]
+
+
+def test_a_parent_listed_twice_is_one_parent() -> None:
+    graph = cs.Graph.build(inputs=["x"], nodes={"y": (lambda a, b: a * b, ["x", "x"])}, output="y")
+    assert graph.parents("y") == ("x",)
+    assert graph(cs.Dataset(x=[3.0])).tolist() == [9.0]
+
+
+def test_values_can_be_given_and_differentiated(graph: cs.Graph) -> None:
+    data = cs.Dataset(x=[1.0, 2.0])
+    h = torch.tensor([10.0, 20.0], requires_grad=True)
+    found = graph.values(data, ["c", "h.1"], given={"h.0": h})
+    assert found["h.1"].tolist() == [11.0, 22.0]
+    found["c"].sum().backward()
+    assert h.grad is not None
+    assert h.grad.tolist() == [0.0, 0.0]
+    assert "c" in found
+
+
+def test_append_makes_a_new_output_and_reads_fields(graph: cs.Graph) -> None:
+    scored = graph.append("loss", lambda c, goal: (c - goal) ** 2, parents=["c", "goal"])
+    assert scored.output == "loss"
+    assert graph.output == "c"
+    assert scored(cs.Dataset(x=[1.0, 2.0], goal=[0.0, 0.0])).tolist() == [1.0, 4.0]
+
+
+FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
+    "cycle": (
+        lambda g: cs.Graph.build(
+            inputs=["x"],
+            nodes={"a": (torch.add, ["x", "b"]), "b": (torch.relu, ["a"])},
+            output="b",
+        ),
+        "the graph has a cycle, .*a <- b",
+    ),
+    "unknown parent": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"a": (torch.relu, ["q"])}, output="a"),
+        "node 'a' has the parent 'q', which is neither an input nor a node",
+    ),
+    "unknown output": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"a": (torch.relu, ["x"])}, output="b"),
+        "the output 'b' is no node",
+    ),
+    "parents as text": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"a": (torch.relu, "x")}, output="a"),
+        r"write a list, \['x'\]",
+    ),
+    "no function": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"a": (3, ["x"])}, output="a"),  # type: ignore[dict-item]
+        r"node 'a' must be given as \(function, \[parents\]\)",
+    ),
+    "name taken": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"x": (torch.relu, ["x"])}, output="x"),
+        "two nodes are called 'x'",
+    ),
+    "reserved": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"~a": (torch.relu, ["x"])}, output="~a"),
+        "begin with ~ are reserved",
+    ),
+    "pattern": (lambda g: g.find("q*"), r"no node matches 'q\*'"),
+    "node": (lambda g: g.parents("h.2"), "no node 'h.2'. Did you mean"),
+    "append": (lambda g: g.append("h.0", torch.relu, parents=["c"]), "the name 'h.0' is taken"),
+    "given": (
+        lambda g: g.values(cs.Dataset(x=[1.0, 2.0]), given={"h.0": torch.zeros(3)}),
+        r"given\['h.0'\] has 3 rows for 2 rows of data",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_named(
+    make: Callable[[cs.Graph], object], message: str, graph: cs.Graph
+) -> None:
+    with pytest.raises(cs.GraphError, match=message):
+        make(graph)
