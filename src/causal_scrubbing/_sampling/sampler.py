@@ -1,4 +1,4 @@
-"""The draw that docs/method.md defines: a row for every block of every sample, all of it integers."""
+"""The draw that docs/method.md defines: a row for every block of every sample, as integers."""
 
 from __future__ import annotations
 
