@@ -4,4 +4,5 @@ from causal_scrubbing._graph.graph import Graph as Graph
 from causal_scrubbing._graph.node import Node as Node
 from causal_scrubbing._graph.node import is_hidden as is_hidden
 from causal_scrubbing._graph.ops import Add as Add
+from causal_scrubbing._graph.ops import Linear as Linear
 from causal_scrubbing._graph.ops import add as add

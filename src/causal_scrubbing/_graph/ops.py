@@ -23,6 +23,24 @@ add: Final = Add()
 """The sum of any number of tensors. As a node's function it tells the engine that the node only
 adds its parents, which makes scrubbing one of many summands cheap."""
 
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear map of one tensor with fixed weights: [..., in] -> [..., out].
+
+    Rewrites know it: a linear map of a tensor cut into pieces is a sum of linear maps of them.
+
+    Attributes:
+        weight: [out, in], the model's own tensor or a view of it.
+        bias: [out], or None.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(x, self.weight, self.bias)
+
+
 _SUMS: Final[tuple[Callable[..., Any], ...]] = (torch.add, operator.add, torch.Tensor.add)
 
 
