@@ -81,6 +81,10 @@ def test_the_page_runs_as_written(
     run_page(page.name, page.read_text(), capsys)
 
 
+def test_the_readme_has_an_example() -> None:
+    assert any(is_run(block) for block in blocks((ROOT / "README.md").read_text()))
+
+
 def test_a_page_that_prints_something_else_fails(capsys: pytest.CaptureFixture[str]) -> None:
     page = "```python\nprint(1 + 1)\n```\n\n<!-- output -->\n```text\n3\n```\n"
     with pytest.raises(AssertionError, match=r"page:6: the output differs"):
