@@ -23,6 +23,7 @@ add: Final = Add()
 """The sum of any number of tensors. As a node's function it tells the engine that the node only
 adds its parents, which makes scrubbing one of many summands cheap."""
 
+
 @dataclass(frozen=True, eq=False)
 class Linear:
     """A linear map of one tensor with fixed weights: [..., in] -> [..., out].
