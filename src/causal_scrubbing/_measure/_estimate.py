@@ -85,7 +85,10 @@ class Estimate:
         if self.reason is not None:
             return f"undefined: {self.reason}"
         if self.unit == "%":
-            return f"{_fixed(self.mean, 1)}%{self._bracket(1)}"
+            # One decimal, and more where the uncertainty is below that.
+            digits = 1 if not self.se > 0 else -math.floor(math.log10(self.se))
+            digits = min(max(digits, 1), 6)
+            return f"{_fixed(self.mean, digits)}%{self._bracket(digits)}"
         if math.isnan(self.se):
             return f"{self.mean:.4g}{self._bracket(None)}"
         decimals = _decimals(self.se if self.se > 0 else abs(self.mean) / 100)

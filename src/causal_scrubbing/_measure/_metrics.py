@@ -34,6 +34,7 @@ class CrossEntropy:
 
     label: str
     lower_is_better: ClassVar[bool] = True
+    reads_logits: ClassVar[bool] = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class Accuracy:
 
     label: str
     lower_is_better: ClassVar[bool] = False
+    reads_logits: ClassVar[bool] = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ class LogitDifference:
     correct: str | int
     wrong: str | int
     lower_is_better: ClassVar[bool] = False
+    reads_logits: ClassVar[bool] = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -121,6 +124,7 @@ class SquaredError:
 
     target: str
     lower_is_better: ClassVar[bool] = True
+    reads_logits: ClassVar[bool] = False
 
     @property
     def fields(self) -> tuple[str, ...]:

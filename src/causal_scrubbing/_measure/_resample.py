@@ -148,7 +148,9 @@ def jackknife(groups: Sequence[Group], statistic: Statistic) -> Jackknife:
             part, size = sums[start : start + _CHUNK], counts[start : start + _CHUNK]
             without = np.repeat(centre[None], len(part), axis=0)
             without[:, column : column + width] -= part / (total - size)[:, None]
-            influence = (1 - size / total)[:, None] * (whole - statistic(without))
+            # A ratio whose denominator is zero has no influences; they are NaN, and so its error.
+            with np.errstate(invalid="ignore"):
+                influence = (1 - size / total)[:, None] * (whole - statistic(without))
             for power in range(3):
                 moments[power] += (influence ** (power + 1)).sum(axis=0)
         mean = moments[0] / units

@@ -234,7 +234,7 @@ class Triples:
         columns = [self.scrubbed, self.model, self.scrubbed - self.model]
         if self.randomized is not None:
             columns += [self.randomized, self.model - self.randomized]
-        groups = [Group(np.stack(columns, axis=1), _dense(self.pools))]
+        groups = [Group(np.stack(columns, axis=1), dense(self.pools))]
         if self.baseline is not None:
             groups.append(Group(self.baseline[:, None]))
         has_baseline = len(columns) == 5 or len(groups) == 2
@@ -250,7 +250,7 @@ class Triples:
                     outputs += [randomized, span, 100 * (1 + gap / span)]
             return np.stack(outputs, axis=-1)
 
-        table = Table(groups, statistic, seed=seed, resamples=resamples)
+        table = Table(groups, statistic, seed, resamples)
         n = len(self)
         none = Estimate.undefined(self.why_not, n=n, level=level)
         randomized, recovered = none, replace(none, unit="%")
@@ -271,7 +271,7 @@ class Triples:
         gap = vector_gap(
             self.scrubbed,
             self.model,
-            pools=_dense(self.pools),
+            pools=dense(self.pools),
             distance=distance,
             seed=seed,
             level=level,
@@ -284,7 +284,7 @@ class Table:
     """A statistic of column means with all that intervals need, computed once for all outputs."""
 
     def __init__(
-        self, groups: list[Group], statistic: Statistic, *, seed: int, resamples: int
+        self, groups: list[Group], statistic: Statistic, seed: int, resamples: int
     ) -> None:
         self.values = statistic(point(groups))
         self.jackknife = jackknife(groups, statistic)
@@ -346,7 +346,8 @@ def check_settings(level: float, resamples: int) -> None:
         raise MetricError(f"resamples is {resamples}; an interval needs at least 100")
 
 
-def _dense(pools: IntArray | None) -> IntArray | None:
+def dense(pools: IntArray | None) -> IntArray | None:
+    """Return pool ids numbered from 0 without gaps."""
     if pools is None:
         return None
     return np.unique(pools, return_inverse=True)[1].astype(np.int64)

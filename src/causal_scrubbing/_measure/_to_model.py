@@ -39,6 +39,11 @@ class ToModel:
         """Whether a smaller number is closer to the model."""
         return self.kind != "agreement"
 
+    @property
+    def reads_logits(self) -> bool:
+        """Whether outputs are taken for logits."""
+        return self.kind in ("kl", "agreement", "total_variation")
+
     def __str__(self) -> str:
         return f"to_model({self.kind!r})"
 

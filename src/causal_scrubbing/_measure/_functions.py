@@ -1,0 +1,240 @@
+"""The scrubbed model and the model itself, compared input by input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from causal_scrubbing._errors import MetricError
+from causal_scrubbing._measure._estimate import Estimate
+from causal_scrubbing._measure._plain import plain
+from causal_scrubbing._measure._resample import Group
+from causal_scrubbing._measure._scores import Table, check_settings, dense
+from causal_scrubbing._measure._to_model import ToModelKind, compare_outputs
+from causal_scrubbing._measure._values import FloatArray, IntArray, as_values, check_finite
+
+_NUMBERS: tuple[ToModelKind, ...] = ("distance", "squared_error")
+_LOGITS: tuple[ToModelKind, ...] = ("kl", "agreement", "total_variation")
+
+
+def output_measures(output: Tensor, own: Tensor, *, logits: bool) -> dict[str, FloatArray]:
+    """Compare a batch of outputs with the model's own on the same rows.
+
+    Call it batch by batch, so that outputs need not be kept; concatenate what it gives.
+
+    Args:
+        output: Scrubbed outputs, ``[B, ...]``.
+        own: The model's, same shape.
+        logits: Whether outputs are logits; then KL(model || scrubbed), agreement and total
+            variation are compared too, and come first.
+
+    Returns:
+        Per kind of :func:`causal_scrubbing.metrics.to_model`, one number a row, ``[B]``.
+    """
+    kinds = _LOGITS + _NUMBERS if logits else _NUMBERS
+    return {kind: as_values(kind, compare_outputs(kind, output, own)) for kind in kinds}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One comparison with the model's own output: for the scrubbed model, and for a random row."""
+
+    name: str
+    scrubbed: Estimate
+    randomized: Estimate
+
+
+@dataclass(frozen=True)
+class WorstInput:
+    """A reference row whose output moved far: mean measure and behaviours over its samples."""
+
+    row: int
+    samples: int
+    measure: float
+    model: float
+    scrubbed: float
+
+
+@dataclass(frozen=True)
+class FunctionComparison:
+    """How far the scrubbed model is from the model as a function of the input.
+
+    Attributes:
+        measures: Means over samples of per-input comparisons of outputs.
+        better: Percent of samples whose behaviour improved by more than ``tolerance``.
+        worse: Percent that got worse.
+        same: Percent that did neither.
+        mean_change: Mean of scrubbed - model, the gap.
+        mean_absolute_change: Mean of abs(scrubbed - model).
+        cancelled: Percent of the change that the mean hides,
+            100 (1 - abs(mean change) / mean abs change); NaN where nothing changed.
+        worst_by: The measure that ranks ``worst``.
+        worst: Reference rows from the worst on.
+        tolerance: Changes up to tolerance * (1 + abs(model)) count as none.
+    """
+
+    measures: tuple[Measure, ...]
+    better: Estimate
+    worse: Estimate
+    same: Estimate
+    mean_change: Estimate
+    mean_absolute_change: Estimate
+    cancelled: float
+    worst_by: str
+    worst: tuple[WorstInput, ...]
+    tolerance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values: dict[str, Any] = plain(self)
+        return values
+
+    def __str__(self) -> str:
+        lines = ["against the model's own output on the same input:"]
+        lines += [
+            f"  {measure.name:<16} {measure.scrubbed}"
+            + (f"   (a random row's: {measure.randomized})" if measure.randomized.defined else "")
+            for measure in self.measures
+        ]
+        lines += [f"inputs better {self.better}, worse {self.worse}, the same {self.same}"]
+        hidden = (
+            "nothing changes"
+            if np.isnan(self.cancelled)
+            else f"{self.cancelled:.1f}% of the change cancels between inputs"
+        )
+        lines += [
+            f"mean change {self.mean_change}, mean absolute change {self.mean_absolute_change}: "
+            + hidden
+        ]
+        if self.worst:
+            lines += [f"worst inputs by {self.worst_by}:"]
+            lines += [f"  {'row':>8}{self.worst_by:>17}{'model':>12}{'scrubbed':>12}{'samples':>9}"]
+            lines += [
+                f"  {bad.row:>8}{bad.measure:>17.4g}{bad.model:>12.4g}{bad.scrubbed:>12.4g}"
+                f"{bad.samples:>9}"
+                for bad in self.worst
+            ]
+        return "\n".join(lines)
+
+
+def compare_functions(
+    measures: Mapping[str, FloatArray],
+    *,
+    model: FloatArray,
+    scrubbed: FloatArray,
+    rows: IntArray,
+    randomized: Mapping[str, FloatArray] | None = None,
+    pools: IntArray | None = None,
+    lower_is_better: bool = True,
+    worst: int = 10,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> FunctionComparison:
+    """Compare two functions from per-sample numbers.
+
+    Args:
+        measures: Comparisons of the scrubbed output with the model's own, ``[N]`` each, from
+            :func:`output_measures`. The first one ranks the worst inputs.
+        model: The behaviour of the model on each sample, ``[N]``.
+        scrubbed: The behaviour of the scrubbed model, ``[N]``.
+        rows: The reference row of each sample, ``[N]``.
+        randomized: The same measures for the output of a random row, for scale.
+        pools: The pool of each sample, as in :class:`Triples`.
+        lower_is_better: Whether a smaller behaviour is better (a loss).
+        worst: How many inputs to list.
+        tolerance: See :class:`FunctionComparison`.
+        seed: Of the bootstrap.
+        level: Coverage of the intervals.
+        resamples: How many bootstrap resamples.
+
+    Raises:
+        MetricError: If arrays differ in length, or a behaviour is not finite.
+    """
+    check_settings(level, resamples)
+    n = len(rows)
+    if not measures:
+        raise MetricError("no measure was given; pass what output_measures gives")
+    given = {"model": model, "scrubbed": scrubbed}
+    values = {name: as_values(name, array, n) for name, array in given.items()}
+    for name, array in values.items():
+        if array.ndim != 1:
+            raise MetricError(
+                f"the behaviour ({name}) is a vector of {array.shape[1]} numbers, of which none is "
+                "better or worse; compare one component"
+            )
+        check_finite(name, "behaviour", array)
+    change = values["scrubbed"] - values["model"]
+    moved = np.abs(change) > tolerance * (1 + np.abs(values["model"]))
+    gain = -change if lower_is_better else change
+    columns = [
+        *(100.0 * part for part in (moved & (gain > 0), moved & (gain < 0), ~moved)),
+        change,
+        np.abs(change),
+    ]
+
+    def means(arrays: list[FloatArray], units: list[str]) -> list[Estimate]:
+        group = Group(np.stack(arrays, axis=1), dense(pools))
+        table = Table([group], lambda mean: mean, seed, resamples)
+        return [
+            replace(table.estimate(index, level, unit), n=n) for index, unit in enumerate(units)
+        ]
+
+    better, worse, same, mean_change, absolute = means(columns, ["%", "%", "%", "", ""])
+    absolute_mean = absolute.mean
+    cancelled = (
+        100 * max(0.0, 1 - abs(mean_change.mean) / absolute_mean) if absolute_mean else np.nan
+    )
+
+    def estimate(name: str, source: Mapping[str, FloatArray] | None) -> Estimate:
+        if source is None or name not in source:
+            return Estimate.undefined("no random row's output was measured", level=level)
+        array = as_values(name, source[name], n)
+        bad = int((~np.isfinite(array)).sum())
+        if bad:
+            reason = f"{name} is infinite or NaN on {bad} of {n} samples, so it has no mean"
+            return Estimate.undefined(reason, n=n, level=level)
+        return means([array], [""])[0]
+
+    table = tuple(
+        Measure(name, estimate(name, measures), estimate(name, randomized)) for name in measures
+    )
+    first = next(iter(measures))
+    ranked = _worst(rows, as_values(first, measures[first], n), values, worst, first)
+    return FunctionComparison(
+        table,
+        better,
+        worse,
+        same,
+        mean_change,
+        absolute,
+        float(cancelled),
+        first,
+        ranked,
+        tolerance,
+    )
+
+
+def _worst(
+    rows: IntArray, measure: FloatArray, values: Mapping[str, FloatArray], most: int, name: str
+) -> tuple[WorstInput, ...]:
+    """Rank reference rows by the mean of their samples' measure."""
+    found, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
+
+    def mean(array: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(inverse, weights=array) / counts, dtype=np.float64)
+
+    distance, model, scrubbed = mean(measure), mean(values["model"]), mean(values["scrubbed"])
+    # Agreement is the one measure of which a small value is bad.
+    order = np.argsort(distance if name == "agreement" else -distance, kind="stable")[:most]
+    return tuple(
+        WorstInput(
+            int(found[i]), int(counts[i]), float(distance[i]), float(model[i]), float(scrubbed[i])
+        )
+        for i in order
+    )
