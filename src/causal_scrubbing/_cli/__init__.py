@@ -1,0 +1,3 @@
+"""The command ``causal-scrubbing``."""
+
+from causal_scrubbing._cli.main import main as main

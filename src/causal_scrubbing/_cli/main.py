@@ -1,0 +1,211 @@
+"""Commands: run, show, compare, gallery."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+from causal_scrubbing import gallery as _gallery
+from causal_scrubbing._cli.target import read_target
+from causal_scrubbing._errors import CausalScrubbingError, Notice
+from causal_scrubbing._scrub import Result, compare, load, scrub
+
+BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="causal-scrubbing")
+def cli() -> None:
+    """Causal scrubbing: test a claim about how a neural network works.
+
+    Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
+    130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("target")
+@click.argument("names", nargs=-1)
+@click.option("--samples", default=1000, show_default=True, help="Independent samples.")
+@click.option("--seed", default=0, show_default=True, help="Of all random draws.")
+@click.option("--device", default=None, help="Where to compute: cpu, cuda, cuda:1 ...")
+@click.option("--batch-size", default=1024, show_default=True, help="Samples computed at once.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save runs and pictures here.")
+@click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--at-least", type=float, help="Exit with 3 if a run recovers less, in percent.")
+def run(
+    target: str,
+    names: tuple[str, ...],
+    samples: int,
+    seed: int,
+    device: str | None,
+    batch_size: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    at_least: float | None,
+) -> None:
+    """Scrub the hypotheses of TARGET, a Python file, on its data and metric.
+
+    The file makes them at module level: hypotheses under any names, `data`, and, where wanted,
+    `metric`, `randomize`, `baseline`. FILE.py:h1,h2 (or further NAMES) picks some.
+    """
+    found = read_target(target, names)
+    chosen = list(found.hypotheses.values())
+    results = scrub(
+        chosen,
+        found.data,
+        found.options.get("metric"),
+        samples=samples,
+        seed=seed,
+        device=device,
+        batch_size=batch_size,
+        randomize=found.options.get("randomize"),
+        baseline=found.options.get("baseline"),
+    )
+    named = dict(zip(found.hypotheses, results, strict=True))
+    if out is not None:
+        for name, result in named.items():
+            result.save(out / name, overwrite=overwrite)
+            result.plot().savefig(out / name / "picture.png", dpi=150)
+    if as_json:
+        click.echo(json.dumps({name: result.to_dict() for name, result in named.items()}, indent=2))
+    else:
+        click.echo("\n\n".join(str(result) for result in results))
+        if out is not None:
+            click.echo(f"\nsaved to {out}")
+    if at_least is not None and any(_below(result, at_least) for result in results):
+        sys.exit(BELOW)
+
+
+def _below(result: Result, at_least: float) -> bool:
+    return not (result.recovered.defined and result.recovered.mean >= at_least)
+
+
+@cli.command()
+@click.argument("target")
+@click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Show the claim trees of TARGET with their agreement figures; no model is run."""
+    found = read_target(target, names)
+    figures = {name: h.agreement(found.data) for name, h in found.hypotheses.items()}
+    if as_json:
+        body = {
+            name: {"hypothesis": h.to_dict(), "agreement": figures[name].to_dict()}
+            for name, h in found.hypotheses.items()
+        }
+        click.echo(json.dumps(body, indent=2))
+        return
+    click.echo(
+        "\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items())
+    )
+
+
+@cli.command(name="compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Compare saved RUNS, paired on their common reference rows."""
+    comparison = compare([load(path) for path in runs])
+    click.echo(json.dumps(comparison.to_dict(), indent=2) if as_json else str(comparison))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--samples", type=int, help="Samples an estimate; the entry's own number if left out.")
+@click.option("--seed", default=0, show_default=True, help="Of all random draws.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Other weights.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
+@click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def gallery(
+    name: str | None,
+    samples: int | None,
+    seed: int,
+    weights: Path | None,
+    data: Path | None,
+    out: Path | None,
+    copy_to: Path | None,
+    as_json: bool,
+) -> None:
+    """List ready experiments, or run the one called NAME ("all" runs every one)."""
+    if name is None:
+        entries = {each: _gallery.load(each) for each in _gallery.names()}
+        if as_json:
+            click.echo(json.dumps({k: e.title for k, e in entries.items()}, indent=2))
+            return
+        width = max((len(each) for each in entries), default=0)
+        click.echo("\n".join(f"{k:<{width}}  {e.title}" for k, e in entries.items()))
+        return
+    chosen = _gallery.names() if name == "all" else (name,)
+    if copy_to is not None:
+        for each in chosen:
+            click.echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
+        return
+    body = {}
+    for count, each in enumerate(chosen, 1):
+        entry = _gallery.load(each)
+        if not as_json:
+            place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
+            click.echo(f"{place}{entry.name}: {entry.title}\n\n{entry.summary}\n")
+        options = _gallery.Options(
+            samples=samples, seed=seed, weights=weights, data=data, progress=_tell
+        )
+        outcome = entry.run(options)
+        body[each] = outcome.table.to_dict(orient="records")
+        if not as_json:
+            click.echo(outcome.text)
+        if out is not None:
+            paths = outcome.save(out, entry.name)
+            for key, result in outcome.results.items():
+                result.save(out / f"{entry.name}-runs" / _file_name(key), overwrite=True)
+            if not as_json:
+                click.echo("\n".join(f"wrote {path}" for path in paths))
+    if as_json:
+        click.echo(json.dumps(body, indent=2, default=str))
+
+
+def _file_name(key: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in key)
+
+
+def _tell(line: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(line, err=True)
+
+
+def main() -> None:
+    """Run the command; bad input is told in words, without a traceback."""
+    warnings.showwarning = _show_notice
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CausalScrubbingError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+def _show_notice(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, Notice):
+        click.echo(f"notice: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True)

@@ -1,0 +1,69 @@
+"""What a gallery entry is: a name, what it shows, and a function that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import causal_scrubbing as cs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an entry is run.
+
+    Attributes:
+        samples: how many samples each estimate rests on; None for the entry's own number.
+        seed: of the draws.
+        weights: a folder with other weights for the entry's model; None for its own.
+        data: a file with other data; None for the entry's own.
+        progress: told what is being done, one line at a time.
+    """
+
+    samples: int | None = None
+    seed: int = 0
+    weights: Path | None = None
+    data: Path | None = None
+    progress: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an entry gives: every result, and the same as a table, as text and as a picture."""
+
+    results: Mapping[str, cs.Result]
+    table: pd.DataFrame
+    text: str
+    figure: Figure
+
+    def save(self, folder: Path, name: str) -> list[Path]:
+        """Write NAME.csv, NAME.md and NAME.png into a folder, made if missing; the paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}.{kind}" for kind in ("csv", "md", "png")]
+        self.table.to_csv(paths[0], index=False)
+        paths[1].write_text(self.text, encoding="utf-8")
+        self.figure.savefig(paths[2], dpi=150)
+        return paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A ready experiment.
+
+    Attributes:
+        name: as the command takes it.
+        title: one line.
+        summary: what is claimed of what, in a paragraph.
+        run: runs it.
+        page: its page in the documentation, where it has one.
+    """
+
+    name: str
+    title: str
+    summary: str
+    run: Callable[[Options], Outcome]
+    page: str | None = None

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import causal_scrubbing as cs
+
+
+def layers() -> cs.Graph:
+    def mix(*values: torch.Tensor) -> torch.Tensor:
+        return sum(values, torch.zeros(()))
+
+    return cs.Graph.build(
+        inputs=["x", "m"],
+        nodes={
+            "e": (mix, ["x"]),
+            "a0": (mix, ["e", "m"]),
+            "m0": (mix, ["e", "a0"]),
+            "a1": (mix, ["e", "a0", "m0", "m"]),
+            "y": (mix, ["e", "a1"]),
+        },
+        output="y",
+    )
+
+
+def data() -> cs.Dataset:
+    return cs.Dataset(x=[0.0, 1.0, 2.0, 3.0], m=[1.0, 1.0, 0.0, 0.0], p=[0, 1, 0, 1])
+
+
+def hypothesis(*children, **options) -> cs.Hypothesis:
+    return cs.Hypothesis(layers(), cs.claim("y", cs.exact, *children), **options)
+
+
+def test_agreement_figures_and_forgotten_inputs() -> None:
+    h = hypothesis(cs.claim("a1", "p", cs.claim("e", "x")))
+    figures = h.agreement(data())
+    rows = {row.draw: row for row in figures.table}
+    assert rows["y/a1"].classes == 2
+    assert rows["y/a1"].smallest == 2
+    assert rows["y/a1"].self_draw == 0.5
+    assert rows["y/a1/e"].one_row == 1.0
+    assert figures.unclaimed == (("y/a1", "m"),)
+    assert not figures.void
+    assert "mask or a position index" in str(figures)
+    for held in (
+        hypothesis(cs.claim("a1", "p", cs.claim("e", "x"), others="m")),
+        hypothesis(cs.claim("a1", "p", cs.claim("e", "x")), within="m"),
+        hypothesis(cs.claim("a1", "p", cs.claim("e", "x"), cs.claim("m", "m"))),
+    ):
+        assert held.agreement(data()).unclaimed == ()
+    assert hypothesis().agreement(data()).void
+
+
+def test_a_claim_used_twice_is_copied_once_a_path() -> None:
+    shared = cs.claim("e", "p")
+    h = hypothesis(cs.claim("a1", "p", shared, cs.claim("m0", "p", shared)))
+    assert [c.path for c in h.tree.claims] == ["y", "y/a1", "y/a1/e", "y/a1/m0", "y/a1/m0/e"]
+    assert h.tree["y/a1/e"].draw != h.tree["y/a1/m0/e"].draw
+
+
+def test_routes_and_copies() -> None:
+    h = hypothesis(cs.claim("a0", "p", via=["m0", "a1"]))
+    routes = h.tree.claims[0].routes
+    assert routes is not None
+    alive = frozenset([0])
+    assert set(routes.copies) == {("y", alive), ("a1", alive), ("m0", alive)}
+    assert routes.others == ("m", "e") or routes.others == ("e", "m")
+
+
+def test_one_node_may_be_claimed_twice_by_disjoint_routes() -> None:
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            "p": (torch.tanh, ["x"]),
+            "q": (torch.sin, ["x"]),
+            "y": (cs.add, ["p", "q"]),
+        },
+        output="y",
+    )
+    through_p, through_q = cs.claim("x", "x", via="p"), cs.claim("x", "x", via="q", name="x, q")
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, through_p, through_q))
+    assert [c.path for c in h.tree.claims] == ["y", "y/x", "y/x, q"]
+    assert h.tree.claims[0].routes.others == ()
+
+
+def test_ties_share_a_draw_and_its_features() -> None:
+    h = hypothesis(cs.claim("e", "p", tie="t"), cs.claim("a1", "m", tie="t"))
+    block = h.block("y/e")
+    assert block.claims == (1, 2)
+    assert data().classes(block.feature).count == 4
+    with pytest.raises(cs.HypothesisError, match="no draw is called 'y/a1'"):
+        h.block("y/a1")
+
+
+def test_text_and_plain_data() -> None:
+    h = hypothesis(
+        cs.claim("a1", lambda d: d["x"] > 1, cs.claim("m0", "p"), others="p"), name="named"
+    )
+    assert 'a1 carries d["x"] > 1  [others p]' in str(h)
+    readable = h.to_dict()["claims"]["children"][0]
+    assert readable == {
+        "node": "a1",
+        "feature": 'd["x"] > 1',
+        "others": "p",
+        "children": [{"node": "m0", "feature": "p"}],
+    }
+
