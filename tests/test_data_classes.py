@@ -65,5 +65,7 @@ def test_figures_and_picks_follow_the_definition(ids, weighted, seed) -> None:
     for row, u, got in zip(rows, uniforms, classes.pick(rows, uniforms), strict=True):
         members = [j for j in range(n) if ids[j] == ids[row]]
         running = np.cumsum([w[j] for j in members])
-        want = members[min(int(np.searchsorted(running, u * mass[ids[row]], "right")), len(members) - 1)]
+        want = members[
+            min(int(np.searchsorted(running, u * mass[ids[row]], "right")), len(members) - 1)
+        ]
         assert got == want or abs(running - u * mass[ids[row]]).min() < 1e-12

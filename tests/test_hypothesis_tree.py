@@ -104,4 +104,3 @@ def test_text_and_plain_data() -> None:
         "others": "p",
         "children": [{"node": "m0", "feature": "p"}],
     }
-

@@ -18,7 +18,9 @@ from causal_scrubbing._sampling import Sampler, uniforms
 @given(start=st.integers(0, 50), size=st.integers(1, 50), seed=st.integers(0, 9))
 def test_any_piece_of_a_stream_is_the_same(start: int, size: int, seed: int) -> None:
     whole = uniforms(seed, "key", 0, 200)
-    assert uniforms(seed, "key", start, start + size).tolist() == whole[start : start + size].tolist()
+    assert (
+        uniforms(seed, "key", start, start + size).tolist() == whole[start : start + size].tolist()
+    )
     assert uniforms(seed, "other", 0, 200).tolist() != whole.tolist()
     assert uniforms(seed + 1, "key", 0, 200).tolist() != whole.tolist()
 

@@ -18,6 +18,8 @@ from causal_scrubbing._hypothesis import claim as claim
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._measure import Estimate as Estimate
 from causal_scrubbing._measure import metrics as metrics
+from causal_scrubbing._scrub import Comparison as Comparison
 from causal_scrubbing._scrub import Result as Result
+from causal_scrubbing._scrub import compare as compare
 from causal_scrubbing._scrub import load as load
 from causal_scrubbing._scrub import scrub as scrub

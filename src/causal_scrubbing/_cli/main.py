@@ -102,9 +102,7 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
         }
         click.echo(json.dumps(body, indent=2))
         return
-    click.echo(
-        "\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items())
-    )
+    click.echo("\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items()))
 
 
 @cli.command(name="compare")
@@ -118,7 +116,7 @@ def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
 
 @cli.command()
 @click.argument("name", required=False)
-@click.option("--samples", type=int, help="Samples an estimate; the entry's own number if left out.")
+@click.option("--samples", type=int, help="Samples; the entry's own number if left out.")
 @click.option("--seed", default=0, show_default=True, help="Of all random draws.")
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Other weights.")
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")

@@ -78,7 +78,9 @@ def read_target(spec: str, names: Sequence[str]) -> Target:
             f"{file} holds {len(datasets)} datasets and none is called data; name the one to use: "
             "data = cs.Dataset(...)."
         )
-    options = {k: module[k] for k in ("metric", "randomize", "baseline") if module.get(k) is not None}
+    options = {
+        k: module[k] for k in ("metric", "randomize", "baseline") if module.get(k) is not None
+    }
     return Target(chosen, data, options)
 
 

@@ -80,9 +80,7 @@ def copy(name: str, folder: Path) -> Path:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copyfile(source, target)
-    script.write_text(
-        _RUNNER.format(name=name, file=script.name, module=module), encoding="utf-8"
-    )
+    script.write_text(_RUNNER.format(name=name, file=script.name, module=module), encoding="utf-8")
     return script
 
 

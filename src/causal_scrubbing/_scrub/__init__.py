@@ -1,5 +1,7 @@
 """The verb: hypothesis and data to a `Result`; save, load, compare."""
 
+from causal_scrubbing._scrub.compare import Comparison as Comparison
+from causal_scrubbing._scrub.compare import compare as compare
 from causal_scrubbing._scrub.result import Result as Result
 from causal_scrubbing._scrub.run import scrub as scrub
 from causal_scrubbing._scrub.save import load as load

@@ -33,8 +33,9 @@ def named_metrics(metric: Metric | Mapping[str, Metric] | None) -> dict[str, Met
                 "own output is the behaviour."
             )
     else:
-        name = getattr(metric, "__name__", None) or getattr(metric, "name", None) or "metric"
-        table = {str(name).strip("<>"): metric}
+        # A metric that is an object (cs.metrics.accuracy("label")) says its name as text.
+        name = getattr(metric, "__name__", None) or str(metric)
+        table = {name.strip("<>"): metric}
     for name, one in table.items():
         if not callable(one):
             raise ScrubError(

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import causal_scrubbing as cs
+from causal_scrubbing import gallery
+from causal_scrubbing._cli import main
+
+FILE = """
+import torch
+import causal_scrubbing as cs
+
+values = torch.arange(24.0, dtype=torch.float64)
+data = cs.Dataset(x=values % 5, z=values % 3, y=(values % 5) * 2)
+graph = cs.Graph.build(
+    inputs=["x", "z"],
+    nodes={"a": (lambda x: 2 * x, ["x"]), "out": (lambda a, z: a + 0 * z, ["a", "z"])},
+    output="out",
+)
+right = cs.Hypothesis(graph, cs.claim("out", cs.exact, cs.claim("a", "x")), name="right")
+wrong = cs.Hypothesis(graph, cs.claim("out", cs.exact, cs.claim("a", "z")), name="wrong")
+metric = cs.metrics.squared_error("y")
+"""
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    sys.argv = ["causal-scrubbing", *arguments]
+    code = 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch) -> str:
+    monkeypatch.setattr(sys, "argv", [])
+    path = tmp_path / "claims.py"
+    path.write_text(FILE)
+    return str(path)
+
+
+def test_run_prints_saves_and_reloads(file, tmp_path, capsys) -> None:
+    out = tmp_path / "runs"
+    code, shown, error = run(capsys, "run", file, "--samples", "200", "--out", str(out))
+    assert (code, error) == (0, "")
+    assert "right: 200 samples of 24 rows, seed 0" in shown
+    assert "100.0% [100.0, 100.0]" in shown
+    assert cs.load(out / "wrong").scrubbed.n == 200
+    assert (out / "right" / "picture.png").read_bytes().startswith(b"\x89PNG")
+    code, _, error = run(capsys, "run", file, "--out", str(out))
+    assert code == 2
+    assert "is not empty" in error
+    code, shown, _ = run(capsys, "compare", str(out / "right"), str(out / "wrong"))
+    assert code == 0
+    assert "200 common samples" in shown
+
+
+def test_run_picks_names_prints_json_and_exit_codes(file, capsys) -> None:
+    code, shown, _ = run(capsys, "run", f"{file}:wrong", "--json", "--seed", "4")
+    assert code == 0
+    body = json.loads(shown)
+    assert list(body) == ["wrong"]
+    assert body["wrong"]["settings"]["seed"] == 4
+    assert run(capsys, "run", f"{file}:right", "--at-least", "99")[0] == 0
+    assert run(capsys, "run", f"{file}:wrong", "--at-least", "99")[0] == 3
+    assert run(capsys, "run", file, "right", "wrong", "--at-least", "99")[0] == 3
+
+
+def test_show_runs_no_model(file, capsys) -> None:
+    code, shown, _ = run(capsys, "show", f"{file}:right")
+    assert code == 0
+    assert "a carries x" in shown
+    assert "out/a" in shown
+    body = json.loads(run(capsys, "show", file, "--json")[1])
+    assert body["wrong"]["agreement"]["table"][1]["classes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "{file}:rigth"], "no hypothesis 'rigth'. Did you mean right"),
+        (["run", "nowhere.py"], "there is no file nowhere.py"),
+        (["run", "{empty}"], "holds no hypothesis at module level"),
+        (["run", "{file}", "--samples", "0"], "samples=0"),
+        (["gallery", "parenz"], "the gallery has no entry 'parenz'"),
+        (["rum"], "No such command"),
+    ],
+)
+def test_bad_input_exits_with_two_and_says_why(file, tmp_path, capsys, arguments, message) -> None:
+    empty = tmp_path / "empty.py"
+    empty.write_text("x = 1\n")
+    filled = [a.format(file=file, empty=empty) for a in arguments]
+    code, shown, error = run(capsys, *filled)
+    assert code == 2
+    assert message in error
+    assert shown == ""
+
+
+def test_the_gallery_lists_loads_and_copies_every_entry(tmp_path, capsys) -> None:
+    code, shown, _ = run(capsys, "gallery")
+    assert code == 0
+    for name in gallery.names():
+        entry = gallery.load(name)
+        assert entry.name == name
+        assert entry.title in shown
+        script = gallery.copy(name, tmp_path / name)
+        compile(script.read_text(), str(script), "exec")
+        with pytest.raises(gallery.GalleryError, match="nothing was overwritten"):
+            gallery.copy(name, tmp_path / name)
+
+
+def test_nothing_but_results_is_printed_into_a_pipe(file) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "causal_scrubbing", "run", f"{file}:right", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(cs.__file__).parents[1]), "PATH": ""},
+    )
+    assert done.stderr == ""
+    estimates = json.loads(done.stdout)["right"]["estimates"]
+    assert estimates["squared_error('y')"]["model"]["mean"] == 0
