@@ -5,7 +5,10 @@ from causal_scrubbing._hypothesis.agreement import AgreementRow as AgreementRow
 from causal_scrubbing._hypothesis.claim import Claim as Claim
 from causal_scrubbing._hypothesis.claim import claim as claim
 from causal_scrubbing._hypothesis.claim import nothing as nothing
+from causal_scrubbing._hypothesis.free import Free as Free
+from causal_scrubbing._hypothesis.free import free as free
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis as Hypothesis
+from causal_scrubbing._hypothesis.join import join as join
 from causal_scrubbing._hypothesis.tree import Block as Block
 from causal_scrubbing._hypothesis.tree import Tree as Tree
 from causal_scrubbing._hypothesis.tree import TreeClaim as TreeClaim
