@@ -235,6 +235,51 @@ def test_compare_pairs_runs_on_common_reference_rows(tmp_path) -> None:
         cs.compare([true])
 
 
+def sine(target) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+    x = 2 * torch.pi * (torch.arange(16, dtype=torch.float64) + 0.5) / 16
+    data = cs.Dataset(x=x, y=target(x))
+    graph = cs.Graph.build(inputs=["x"], nodes={"s": (torch.sin, ["x"])}, output="s")
+
+    def class_of(rows: cs.Dataset) -> torch.Tensor:
+        j = torch.arange(16)
+        return torch.minimum(j, (3 - j) % 16)  # x and pi/2 - x
+
+    return cs.Hypothesis(graph, cs.claim("s", class_of)), data, cs.metrics.squared_error("y")
+
+
+def test_functions_are_told_apart_where_means_and_laws_are_not(tmp_path) -> None:
+    h, data, metric = sine(lambda x: torch.sin(x + torch.pi / 4))
+    result = cs.scrub(h, data, metric=metric, samples=20_000)
+    for estimate, want in (
+        (result.model, 1 - 0.5**0.5), (result.scrubbed, 1 - 0.5**0.5), (result.randomized, 1.0)
+    ):  # fmt: skip
+        assert abs(estimate.mean - want) < 5 * estimate.se
+    low, high = result.recovered.interval
+    assert low < 100 < high
+    functions = result.compare_functions()
+    moved = {m.name: m for m in functions.measures}["squared_error"]
+    assert abs(moved.scrubbed.mean - 0.5) < 5 * moved.scrubbed.se
+    assert abs(moved.randomized.mean - 1.0) < 5 * moved.randomized.se
+    laws = result.compare_distributions()
+    assert "equals that under D by construction" in str(laws)
+    assert laws.output is not None
+    assert laws.output.distance < 0.05
+    result.save(tmp_path / "run")
+    again = cs.load(tmp_path / "run")
+    assert again.compare_functions().to_dict() == functions.to_dict()
+    assert again.compare_distributions().to_dict() == laws.to_dict()
+    assert again.split_variance().to_dict() == result.split_variance().to_dict()
+    assert again.worst_cases().to_dict() == result.worst_cases().to_dict()
+
+
+def test_recovered_is_undefined_where_model_and_randomized_are_equal() -> None:
+    h, data, metric = sine(torch.zeros_like)
+    result = cs.scrub(h, data, metric=metric, samples=5000)
+    assert abs(result.gap.mean) < 5 * result.gap.se
+    assert not result.recovered.defined
+    assert "undefined" in str(result)
+
+
 def counting_graph() -> cs.Graph:
     calls = []
 

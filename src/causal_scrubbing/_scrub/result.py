@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -17,9 +16,21 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
-from causal_scrubbing._measure import Estimate, Scores, Triples
+from causal_scrubbing._measure import (
+    Estimate,
+    FunctionComparison,
+    Scores,
+    Triples,
+    VarianceSplit,
+    WorstCases,
+    compare_functions,
+    own_row_share,
+    split_variance,
+    worst_cases,
+)
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import plot_scores, scores_table
+from causal_scrubbing._scrub.distributions import Distributions, distributions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +56,8 @@ class Result:
         notes: what a reader should know.
         data: the dataset, where at hand.
         hypothesis: the hypothesis, where at hand (not after loading).
+        moved: kind -> comparison of each sample's scrubbed output with the model's own, [N].
+        moved_randomized: the same for the outputs of random rows.
         outputs: scrubbed and own output of each sample, where kept.
     """
 
@@ -60,6 +73,8 @@ class Result:
     notes: tuple[str, ...] = ()
     data: Dataset | None = None
     hypothesis: Hypothesis | None = None
+    moved: Mapping[str, FloatArray] = field(default_factory=dict)
+    moved_randomized: Mapping[str, FloatArray] = field(default_factory=dict)
     outputs: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @classmethod
@@ -72,6 +87,8 @@ class Result:
         model: Mapping[str, FloatArray],
         randomized: Mapping[str, FloatArray],
         draws: Mapping[str, Ints],
+        moved: Mapping[str, FloatArray],
+        moved_randomized: Mapping[str, FloatArray],
         outputs: tuple[torch.Tensor, torch.Tensor] | None,
         settings: Mapping[str, Any],
     ) -> Result:
@@ -97,6 +114,8 @@ class Result:
             notes=tuple(notes),
             data=data,
             hypothesis=hypothesis,
+            moved=dict(moved),
+            moved_randomized=dict(moved_randomized),
             outputs=outputs,
         )
 
@@ -198,6 +217,8 @@ class Result:
             model_values={k: v[keep] for k, v in self.model_values.items()},
             randomized_values={k: v[keep] for k, v in self.randomized_values.items()},
             drawn={k: v[keep] for k, v in self.drawn.items()},
+            moved={k: v[keep] for k, v in self.moved.items()},
+            moved_randomized={k: v[keep] for k, v in self.moved_randomized.items()},
             outputs=outputs,
             settings={**self.settings, "subset": _subset_name(subset)},
         )
@@ -275,6 +296,77 @@ class Result:
             "estimates": {name: scores.to_dict() for name, scores in self.scores.items()},
         }
 
+    # --- beyond the mean ---------------------------------------------------------------------
+
+    def compare_distributions(self, metric: str | None = None) -> Distributions:
+        """The behaviour, and apart from it the output, as distributions under D and D_scrubbed.
+
+        Args:
+            metric: whose values are the behaviour; the first if None.
+        """
+        return distributions(
+            self.triples(metric), self.outputs, self.root_is_leaf, int(self.settings["seed"])
+        )
+
+    def compare_functions(
+        self,
+        metric: str | None = None,
+        *,
+        logits: bool = True,
+        lower_is_better: bool = True,
+        worst: int = 10,
+    ) -> FunctionComparison:
+        """The scrubbed output at each input against the model's own.
+
+        Args:
+            metric: whose values tell better from worse; the first if None.
+            logits: whether outputs with several columns are logits, so that KL divergence and
+                agreement of predictions mean something.
+            lower_is_better: whether the behaviour is a loss.
+            worst: how many of the worst inputs to list.
+
+        Raises:
+            ScrubError: the behaviour is a vector.
+        """
+        trio = self.triples(metric)
+        if trio.scrubbed.ndim != 1:
+            raise ScrubError(
+                f"metric {trio.name!r} gives a vector a row; compare_functions tells better from "
+                "worse by one number a row. Name a scalar metric."
+            )
+        dropped = () if logits else ("kl", "agreement", "total_variation")
+        return compare_functions(
+            {k: v for k, v in self.moved.items() if k not in dropped},
+            model=trio.model,
+            scrubbed=trio.scrubbed,
+            rows=self.drawn[REFERENCE],
+            randomized={k: v for k, v in self.moved_randomized.items() if k not in dropped} or None,
+            lower_is_better=lower_is_better,
+            worst=worst,
+            seed=int(self.settings["seed"]),
+        )
+
+    def worst_cases(self, metric: str | None = None, *, lower_is_better: bool = True) -> WorstCases:
+        """High percentiles of the scrubbed behaviour, with intervals of their own."""
+        trio = self.triples(metric)
+        return worst_cases(trio.name, trio.scrubbed, lower_is_better=lower_is_better)
+
+    def split_variance(self, metric: str | None = None) -> VarianceSplit:
+        """The variance of the scrubbed behaviour, split into reference rows and resampling."""
+        trio = self.triples(metric)
+        rows = self.drawn[REFERENCE]
+        weights = None
+        if self.data is not None and not self.data.is_uniform:
+            weights = self.data.weights[rows]
+        return split_variance(
+            trio.name, trio.scrubbed, rows, weights=weights, seed=int(self.settings["seed"])
+        )
+
+    @property
+    def root_is_leaf(self) -> bool:
+        """Whether the root claim is a leaf, so that scrubbing only redraws the output."""
+        return "children" not in self.readable["claims"]
+
     # --- looking and keeping ---------------------------------------------------------------
 
     def plot(self, metric: str | None = None) -> Figure:
@@ -314,9 +406,7 @@ def _subset_name(subset: Subset) -> str:
 def _stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
     """Share of samples in which every claim's class had one row: nothing claimed was tested."""
     classes = hypothesis.classes(data)
-    stuck = np.ones(len(draws[REFERENCE]), dtype=bool)
-    for block in hypothesis.tree.blocks:
-        if not block.is_unimportant:
-            one = classes[block.key]
-            stuck &= one.sizes[one.ids[draws[block.of]]] == 1
-    return float(stuck.mean())
+    claimed = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
+    return own_row_share(
+        [classes[block.key] for block in claimed], [draws[block.of] for block in claimed]
+    )

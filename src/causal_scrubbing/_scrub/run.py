@@ -172,6 +172,8 @@ def scrub(
                     model=joined(values.model),
                     randomized=joined(values.randomized),
                     draws={key: np.concatenate(found) for key, found in values.draws.items()},
+                    moved=joined(values.moved),
+                    moved_randomized=joined(values.moved_randomized),
                     outputs=outputs,
                     settings=settings,
                 )

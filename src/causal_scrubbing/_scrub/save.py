@@ -1,4 +1,8 @@
-"""Runs on disk, in open formats: ``run.json``, ``samples.parquet``, ``draws.parquet``."""
+"""Runs on disk, in open formats.
+
+``run.json`` says what was claimed and found, ``samples.parquet`` and ``draws.parquet`` hold a row a
+sample, ``outputs.safetensors`` the outputs where they were kept.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.torch
+import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
@@ -20,7 +26,9 @@ from causal_scrubbing._scrub.result import Result
 
 FORMAT = 1
 _RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
+_OUTPUTS = "outputs.safetensors"
 _KINDS = ("scrubbed", "model", "randomized")
+_MOVED = ("moved", "moved randomized")
 
 
 def save(result: Result, path: Path, *, overwrite: bool) -> Path:
@@ -39,7 +47,13 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
             values = getattr(result, f"{kind}_values").get(name)
             if values is not None:
                 columns[f"{name}|{kind}"] = _column(values)
+    for kind, table in zip(_MOVED, (result.moved, result.moved_randomized), strict=True):
+        columns |= {f"{name}|{kind}": pa.array(values) for name, values in table.items()}
     _write_table(pa.table(columns), path / _SAMPLES)
+    (path / _OUTPUTS).unlink(missing_ok=True)
+    if result.outputs is not None:
+        scrubbed, own = (part.contiguous() for part in result.outputs)
+        _write(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
     _write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
     body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
     _write(path / _RUN, json.dumps(body, indent=2).encode())
@@ -96,12 +110,31 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         stuck=body["stuck"],
         notes=tuple(body["notes"]),
         data=data,
+        moved=_moved(table, _MOVED[0]),
+        moved_randomized=_moved(table, _MOVED[1]),
+        outputs=_outputs(folder / _OUTPUTS),
     )
     # What was published stands, whatever a later version's bootstrap would give.
     result.__dict__["scores"] = {
         name: Scores.from_dict(entry) for name, entry in body["estimates"].items()
     }
     return result
+
+
+def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:
+    ending = f"|{kind}"
+    return {
+        name.removesuffix(ending): _array(table.column(name))
+        for name in table.column_names
+        if name.endswith(ending)
+    }
+
+
+def _outputs(file: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not file.is_file():
+        return None
+    tensors = safetensors.torch.load_file(file)
+    return tensors["scrubbed"], tensors["model"]
 
 
 def _column(values: FloatArray) -> pa.Array:

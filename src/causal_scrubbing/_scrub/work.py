@@ -13,6 +13,7 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._measure import output_measures
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import Sampler
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
@@ -25,6 +26,8 @@ class Values:
     Attributes:
         scrubbed, model, randomized: metric name -> one array a block, [samples] or [samples, k].
         draws: draw key -> one array of rows a block.
+        moved: kind of comparison -> of scrubbed outputs with the model's own, a block.
+        moved_randomized: the same for the outputs of random rows.
         outputs: scrubbed and model's own outputs a block, where they are kept.
     """
 
@@ -32,6 +35,8 @@ class Values:
     model: dict[str, list[FloatArray]] = field(default_factory=dict)
     randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
     draws: dict[str, list[Ints]] = field(default_factory=dict)
+    moved: dict[str, list[FloatArray]] = field(default_factory=dict)
+    moved_randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
     outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
 
@@ -118,9 +123,22 @@ class Work:
                         if number not in known:
                             known[number] = evaluate_metric(name, metric, found[number], batch)
                         table.setdefault(name, []).append(known[number])
+            self._compare_outputs(found, own)
+
+    def _compare_outputs(self, found: Mapping[int, torch.Tensor], own: torch.Tensor) -> None:
+        """Compare outputs with the model's own while they are at hand; keep them if asked to."""
+        logits = own.ndim == 2 and own.shape[1] > 1 and own.is_floating_point()
+        known: dict[int, dict[str, FloatArray]] = {}
+        for values, root, randomized in zip(self.values, self.roots, self.randomized, strict=True):
+            for table, number in ((values.moved, root), (values.moved_randomized, randomized)):
+                if number is None:
+                    continue
+                if number not in known:
+                    known[number] = output_measures(found[number], own, logits=logits)
+                for kind, measured in known[number].items():
+                    table.setdefault(kind, []).append(measured)
             if self.keep_outputs:
-                for values, root in zip(self.values, self.roots, strict=True):
-                    values.outputs.append((found[root].cpu(), own.cpu()))
+                values.outputs.append((found[root].cpu(), own.cpu()))
 
 
 def joined(parts: Mapping[str, Sequence[FloatArray]]) -> dict[str, FloatArray]:
