@@ -5,10 +5,13 @@ steer this, each on the line before the fence it is about:
 
     <!-- skip: REASON -->     the Python block is not run
     <!-- output -->           the text block is what the Python block before it prints
+
+`UPDATE_DOCS=1 pytest tests/test_readme.py` writes what the blocks print now into the pages.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,18 +29,19 @@ FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, text, line number in the page and the comment before it."""
+    """A fenced block: its language, text, place in the page and the comment before it."""
 
     language: str
     body: str
     line: int
     note: str
+    span: tuple[int, int]
 
 
 def blocks(page: str) -> Iterator[Block]:
     for match in FENCE.finditer(page):
         line = page.count("\n", 0, match.start("body"))
-        yield Block(match["language"], match["body"], line, match["note"] or "")
+        yield Block(match["language"], match["body"], line, match["note"] or "", match.span("body"))
 
 
 def is_run(block: Block) -> bool:
@@ -50,10 +54,11 @@ def is_run(block: Block) -> bool:
     return False
 
 
-def run_page(name: str, page: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a page's Python blocks in order and hold its output blocks against what they print."""
+def run_page(name: str, page: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a page's Python blocks in order; returns the page with its outputs as they are now."""
     namespace: dict[str, object] = {"__name__": "__page__"}
     printed = ""
+    fresh, done = "", 0
     for block in blocks(page):
         if is_run(block):
             # Blank lines first, so that a traceback names the line in the page.
@@ -62,7 +67,12 @@ def run_page(name: str, page: str, capsys: pytest.CaptureFixture[str]) -> None:
             exec(compile(source, name, "exec"), namespace)
             printed = capsys.readouterr().out
         elif block.note == "output":
-            assert tidy(printed) == tidy(block.body), f"{name}:{block.line}: the output differs"
+            start, end = block.span
+            same = tidy(printed) == tidy(block.body)
+            body = block.body if same else "\n".join(tidy(printed)) + "\n"
+            fresh += page[done:start] + body
+            done = end
+    return fresh + page[done:]
 
 
 def tidy(text: str) -> list[str]:
@@ -78,17 +88,24 @@ def test_the_page_runs_as_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page(page.name, page.read_text(), capsys)
+    text = page.read_text()
+    fresh = run_page(page.name, text, capsys)
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(fresh)
+    else:
+        assert text.splitlines() == fresh.splitlines(), (
+            f"{page.name} prints something else; if it should: "
+            "UPDATE_DOCS=1 pytest tests/test_readme.py"
+        )
 
 
 def test_the_readme_has_an_example() -> None:
     assert any(is_run(block) for block in blocks((ROOT / "README.md").read_text()))
 
 
-def test_a_page_that_prints_something_else_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    page = "```python\nprint(1 + 1)\n```\n\n<!-- output -->\n```text\n3\n```\n"
-    with pytest.raises(AssertionError, match=r"page:6: the output differs"):
-        run_page("page", page, capsys)
+def test_an_output_block_becomes_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    page = "```python\nprint(1 + 1)\n```\n\n<!-- output -->\n```text\n3\n```\nend\n"
+    assert run_page("page", page, capsys) == page.replace("\n3\n", "\n2\n")
 
 
 def test_a_block_is_skipped_with_a_reason_only(capsys: pytest.CaptureFixture[str]) -> None:

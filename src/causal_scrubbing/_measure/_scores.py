@@ -40,6 +40,10 @@ _ABOVE = (
     "itself does. The swaps removed something that worked against the behaviour, or gains on some "
     "inputs cancel losses on others; compare the functions input by input"
 )
+_NOISE = (
+    "outside 0% to 100% by no more than sampling noise: its interval reaches inside. Draw more "
+    "samples to see whether it stays outside"
+)
 _BELOW = (
     "below 0%: the scrubbed model scores on the far side of the randomized baseline. The swaps "
     "made the model wrong more confidently than outputs of random rows are, often because claims "
@@ -329,9 +333,12 @@ def _recovered(table: Table, level: float, n: int) -> Estimate:
         )
         return Estimate.undefined(reason, n=n, level=level, unit="%")
     estimate = replace(table.estimate(5, level, "%"), n=n)
-    if estimate.mean > 100:
-        return replace(estimate, note=_ABOVE)
-    return replace(estimate, note=_BELOW) if estimate.mean < 0 else estimate
+    if 0 <= estimate.mean <= 100:
+        return estimate
+    low, high = estimate.interval
+    if low <= 100 and high >= 0:
+        return replace(estimate, note=_NOISE)
+    return replace(estimate, note=_ABOVE if estimate.mean > 100 else _BELOW)
 
 
 def check_settings(level: float, resamples: int) -> None:

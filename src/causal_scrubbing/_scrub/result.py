@@ -201,11 +201,17 @@ class Result:
         values = torch.as_tensor(data.evaluate(subset)).reshape(len(data), -1)
         if values.shape[1] != 1:
             raise ScrubError(f"subset {subset!r} gives {values.shape[1]} values a row, not one.")
-        keep = values[:, 0].cpu().numpy().astype(bool)[self.drawn[REFERENCE]]
+        inside = values[:, 0].cpu().numpy()
+        if not np.isin(inside, (0, 1)).all():
+            raise ScrubError(
+                f"subset {_subset_name(subset)!r} is not true or false on every row; give a "
+                "boolean field, or a function like lambda rows: rows['length'] > 8."
+            )
+        keep = inside.astype(bool)[self.drawn[REFERENCE]]
         if not keep.any():
             raise ScrubError(
-                f"none of the {len(self)} samples has its reference row in {subset!r}; take more "
-                "samples or a larger subset."
+                f"none of the {len(self)} samples has its reference row in "
+                f"{_subset_name(subset)!r}; take more samples or a larger subset."
             )
         outputs = self.outputs
         if outputs is not None:
@@ -404,9 +410,13 @@ def _subset_name(subset: Subset) -> str:
 
 
 def _stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
-    """Share of samples in which every claim's class had one row: nothing claimed was tested."""
+    """Share of samples in which every claim's class had one row: nothing claimed was tested.
+
+    A hypothesis that claims nothing below an exact root speaks through its unimportant parents:
+    theirs are the classes then.
+    """
     classes = hypothesis.classes(data)
-    claimed = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
-    return own_row_share(
-        [classes[block.key] for block in claimed], [draws[block.of] for block in claimed]
-    )
+    blocks = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
+    if len(hypothesis.tree.claims) == 1 and classes[blocks[0].key].is_exact:
+        blocks = list(hypothesis.tree.blocks)
+    return own_row_share([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])

@@ -111,7 +111,7 @@ def scrub(
         ScrubError: a self-check failed, or an argument is wrong.
     """
     single = isinstance(hypothesis, Hypothesis)
-    many = [hypothesis] if isinstance(hypothesis, Hypothesis) else list(hypothesis)
+    many = _as_list(hypothesis)
     metrics = named_metrics(metric)
     _check_arguments(many, data, samples, randomize, baseline)
     if randomize is None and metric is not None:
@@ -179,6 +179,14 @@ def scrub(
                 )
     ordered = [results[i] for i in range(len(many))]
     return ordered[0] if single else ordered
+
+
+def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
+    if isinstance(given, Hypothesis):
+        return [given]
+    if not isinstance(given, Sequence):
+        raise ScrubError(f"{given!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
+    return list(given)
 
 
 def _check_arguments(
