@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from causal_scrubbing._errors import CausalScrubbingError
+from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
