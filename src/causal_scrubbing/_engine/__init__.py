@@ -5,4 +5,6 @@ from causal_scrubbing._engine.expr import Apply as Apply
 from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
+from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
 from causal_scrubbing._engine.run import Executor as Executor
+from causal_scrubbing._engine.run import Settings as Settings

@@ -1,18 +1,72 @@
-"""Executing expressions: a clean table, then batches of samples."""
+"""Executing a program: a clean table within a memory budget, then batches of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
-from causal_scrubbing._engine.table import CleanTable
+from causal_scrubbing._engine.cost import NodeCost, measure_costs
+from causal_scrubbing._engine.expr import Clean, Space
+from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
+from causal_scrubbing._engine.memory import Budget, MemoryLimit, read_budget
+from causal_scrubbing._engine.program import Program, Step, assemble, calculate, compiled
+from causal_scrubbing._engine.table import CleanTable, Effort
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import call
+from causal_scrubbing._graph.evaluate import is_out_of_memory
+
+HOST: Final = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run uses the machine; what it computes does not depend on it.
+
+    Attributes:
+        batch_size: samples (and clean rows) computed at once; from measured sizes if None.
+        device: where to compute; where the graph says if None.
+        memory: bytes for activations, like "4GiB", or one such for "cpu" and one for "cuda"; half
+            of what is free if None.
+        store: "memory" keeps the table of clean activations in memory, "disk" in a temporary file;
+            "auto" takes the file where memory would mean much recomputing.
+        store_dtype: dtype to round stored activations to, which changes results; None keeps them.
+        compile: run each batch through `torch.compile`.
+    """
+
+    batch_size: int | None = None
+    device: torch.device | str | None = None
+    memory: MemoryLimit = None
+    store: str = "auto"
+    store_dtype: torch.dtype | None = None
+    compile: bool = False
+
+
+@dataclass
+class Actual:
+    """What a run took.
+
+    Attributes:
+        table_seconds: filling the table of clean activations.
+        sample_seconds: gathering and computing samples.
+        samples: samples computed.
+        blocks: pieces of samples that had the table to themselves.
+        shrunk: times a batch was halved because memory ran out.
+        effort: work done on the table.
+    """
+
+    table_seconds: float = 0.0
+    sample_seconds: float = 0.0
+    samples: int = 0
+    blocks: int = 0
+    shrunk: int = 0
+    effort: Effort = field(default_factory=Effort)
 
 
 class Executor:
@@ -23,8 +77,9 @@ class Executor:
         space: the expressions.
         roots: the expressions wanted.
         data: the dataset.
-        batch_size: samples (and clean rows) computed at once.
-        device: where to compute; the graph's own device if None.
+        settings: how to use the machine; without it, memory is not watched.
+        samples: how many samples will be asked for in all, if known.
+        batch_size, device: see `Settings`, where that is not given.
     """
 
     def __init__(
@@ -33,22 +88,90 @@ class Executor:
         space: Space,
         roots: Sequence[int],
         data: Dataset,
+        settings: Settings | None = None,
         *,
-        batch_size: int,
+        samples: int | None = None,
+        batch_size: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         self.graph = graph
         self.space = space
-        self.roots = list(roots)
+        self.roots = list(dict.fromkeys(roots))
         self.data = data
-        self.batch_size = batch_size
-        self.device = graph.device if device is None else torch.device(device)
-        self.order = space.cone(self.roots)
+        self.settings = settings or Settings(batch_size=batch_size, device=device)
+        where = self.settings.device
+        self.device = graph.device if where is None else torch.device(where)
+        self.samples = samples
+        self.actual = Actual()
+        self._plain = settings is None and batch_size is not None
+
+    # --- planning ------------------------------------------------------------------------------
+
+    @cached_property
+    def costs(self) -> dict[str, NodeCost]:
+        """What each node that is run costs, measured on two rows."""
+        wanted = {step.node for step in self._whole.steps}
+        return measure_costs(self.graph, self.data, wanted, self.device)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """Bytes the run may take."""
+        return read_budget(self.settings.memory, self.device or HOST)
+
+    @cached_property
+    def _whole(self) -> Program:
+        return assemble(self.space, self.roots)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What is stored and what is recomputed, and the sizes of batches."""
+        asked = self.settings
+        if self._plain and asked.batch_size is not None:
+            return simple_layout(self.graph, self.space, self.roots, asked.batch_size)
+        return lay_out(
+            self.graph,
+            self.space,
+            self.roots,
+            self.data,
+            self.costs,
+            self.budget,
+            self.device or HOST,
+            batch_size=asked.batch_size,
+            store=asked.store,
+            store_dtype=asked.store_dtype,
+            samples=self.samples,
+        )
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Samples computed at once; halved where memory runs out."""
+        return self.layout.batch_size
+
+    @property
+    def program(self) -> Program:
+        """The steps done for each batch."""
+        return self.layout.program
 
     @property
     def gathers(self) -> list[Clean]:
         """The clean activations read, each once."""
-        return [e for e in (self.space[i] for i in self.order) if isinstance(e, Clean)]
+        return [Clean(step.node, step.variable) for step in self.program.gathers]
+
+    @cached_property
+    def table(self) -> CleanTable:
+        """The clean activations; kept between runs, so that later samples reuse earlier rows."""
+        layout = self.layout
+        return CleanTable(
+            self.graph,
+            self.data,
+            layout.columns,
+            batch_size=layout.row_batch,
+            device=self.device,
+            storage=layout.storage,
+            most=layout.table_bytes,
+        )
+
+    # --- running -------------------------------------------------------------------------------
 
     def run(self, rows: Mapping[str, Ints]) -> Iterator[tuple[int, int, dict[int, torch.Tensor]]]:
         """The roots' values, a batch of samples at a time.
@@ -59,59 +182,78 @@ class Executor:
         Yields:
             First sample of the batch, one past its last, and root -> value [batch, ...].
         """
-        needed: dict[str, list[Ints]] = {}
-        for clean in self.gathers:
-            needed.setdefault(clean.node, []).append(rows[clean.variable])
-        table = CleanTable(
-            self.graph,
-            self.data,
-            {node: np.unique(np.concatenate(found)) for node, found in needed.items()},
-            self.batch_size,
-            self.device,
-        )
         samples = len(next(iter(rows.values())))
-        for start in range(0, samples, self.batch_size):
+        read = {step.variable for step in self.program.gathers}
+        rows = {variable: rows[variable] for variable in read}
+        start = 0
+        while start < samples:
+            began = time.perf_counter()
+            stop = self._largest(rows, start, samples)
+            part = {variable: found[start:stop] for variable, found in rows.items()}
+            self.table.ensure(part)
+            self.actual.effort = self.table.effort
+            self.actual.table_seconds += time.perf_counter() - began
+            self.actual.blocks += 1
+            for low, high, values in self._block(part, stop - start):
+                yield start + low, start + high, values
+            start = stop
+
+    def _largest(self, rows: Mapping[str, Ints], start: int, samples: int) -> int:
+        """How far a block can go from here with all its clean activations in the table."""
+        size = samples - start
+        while size > 1:
+            part = {variable: found[start : start + size] for variable, found in rows.items()}
+            if self.table.fits(part):
+                break
+            size = (size + 1) // 2
+        return start + size
+
+    def _block(
+        self, rows: Mapping[str, Ints], samples: int
+    ) -> Iterator[tuple[int, int, dict[int, torch.Tensor]]]:
+        where = self.layout.storage.device
+        moved = {v: torch.from_numpy(np.ascontiguousarray(r)).to(where) for v, r in rows.items()}
+        start = 0
+        while start < samples:
             stop = min(start + self.batch_size, samples)
-            part = {variable: drawn[start:stop] for variable, drawn in rows.items()}
-            yield start, stop, self._batch(table, part)
+            began = time.perf_counter()
+            try:
+                values = self._batch({v: r[start:stop] for v, r in moved.items()}, stop - start)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.batch_size == 1:
+                    raise
+                self.batch_size = max(1, self.batch_size // 2)
+                self.actual.shrunk += 1
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                continue
+            self.actual.sample_seconds += time.perf_counter() - began
+            self.actual.samples += stop - start
+            yield start, stop, values
+            start = stop
 
-    def _batch(self, table: CleanTable, rows: Mapping[str, Ints]) -> dict[int, torch.Tensor]:
-        left = dict.fromkeys(self.order, 0)
-        for number in self.order:
-            for used in uses(self.space[number]):
-                left[used] += 1
-        for root in self.roots:
-            left[root] += 1
-        values: dict[int, torch.Tensor] = {}
-        size = len(next(iter(rows.values())))
+    def _batch(self, rows: Mapping[str, torch.Tensor], size: int) -> dict[int, torch.Tensor]:
+        table = self.table
+        index: dict[tuple[int, str], torch.Tensor] = {}
+        program = self.program
+
+        def gather(step: Step) -> torch.Tensor:
+            key = (table.column_of(step.node), step.variable)
+            if key not in index:
+                index[key] = table.index(step.node, rows[step.variable])
+            return table.gather(step.node, index[key])
+
         with torch.no_grad():
-            for number in self.order:
-                expr = self.space[number]
-                if isinstance(expr, Clean):
-                    values[number] = table.gather(expr.node, rows[expr.variable])
-                elif isinstance(expr, Apply):
-                    node = self.graph.nodes[expr.node]
-                    values[number] = call(node, [values[i] for i in expr.arguments])
-                else:
-                    values[number] = _total(expr.terms, values)
-                for used in uses(expr):
-                    left[used] -= 1
-                    if not left[used]:
-                        values.pop(used, None)
-        return {root: _full(values[root], size) for root in self.roots}
+            if self.settings.compile and size == self.batch_size:
+                values = self._compiled(*map(gather, program.gathers))
+            else:
+                values = calculate(self.graph, program, gather)
+        found = dict(zip(program.roots, values, strict=True))
+        return {root: _full(value, size) for root, value in found.items()}
 
-
-def _total(terms: Sequence[tuple[float, int]], values: Mapping[int, torch.Tensor]) -> torch.Tensor:
-    total: torch.Tensor | None = None
-    for sign, number in terms:
-        value = values[number]
-        if total is None:
-            total = value if sign == 1 else sign * value
-        else:
-            total = total + value if sign == 1 else torch.sub(total, value, alpha=-sign)
-    if total is None:
-        raise AssertionError("a total has at least one term")
-    return total
+    @cached_property
+    def _compiled(self) -> Callable[..., list[torch.Tensor]]:
+        return compiled(self.graph, self.program)
 
 
 def _full(value: torch.Tensor, size: int) -> torch.Tensor:

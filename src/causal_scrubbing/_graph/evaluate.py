@@ -99,9 +99,9 @@ def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
         raise GraphError(f"input {node.name!r} has no function to call.")
     try:
         value = node.fn(*arguments)
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         shapes = ", ".join(
             f"{p} {list(v.shape)}" for p, v in zip(node.parents, arguments, strict=True)
         )
@@ -115,6 +115,13 @@ def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
             "batch first. Make one node for each tensor."
         )
     return value
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or in main memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def evaluate_dataset(

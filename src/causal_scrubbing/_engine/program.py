@@ -1,0 +1,187 @@
+"""Expressions as a list of steps: what is done for each batch of samples, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import torch
+
+from causal_scrubbing._engine.cost import NodeCost
+from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._graph.evaluate import call
+
+Kind: TypeAlias = Literal["gather", "compute", "sum"]
+_HALF: Final = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation on a batch of samples.
+
+    Attributes:
+        kind: "gather" reads the table, "compute" calls a node's function, "sum" adds.
+        out: where the value goes.
+        node: node gathered or computed; the first term's node for a sum.
+        variable: draw variable of a gather.
+        terms: (factor, place) of what is read; the factor is 1 but in sums.
+        frees: places that nothing reads afterwards.
+    """
+
+    kind: Kind
+    out: int
+    node: str
+    variable: str = ""
+    terms: tuple[tuple[float, int], ...] = ()
+    frees: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps that make the wanted values, in order.
+
+    Attributes:
+        steps: what to do; each expression is made once.
+        roots: root expression -> its place.
+        places: number of places.
+    """
+
+    steps: tuple[Step, ...]
+    roots: Mapping[int, int]
+    places: int
+
+    @property
+    def gathers(self) -> list[Step]:
+        """The steps that read the table."""
+        return [step for step in self.steps if step.kind == "gather"]
+
+    def peak(self, costs: Mapping[str, NodeCost]) -> float:
+        """Most bytes alive at once for one sample."""
+        alive = most = 0.0
+        size: dict[int, float] = {}
+        for step in self.steps:
+            cost = costs[step.node]
+            size[step.out] = cost.bytes
+            inside = cost.peak if step.kind == "compute" else 2 * cost.bytes
+            most = max(most, alive + inside)
+            alive += cost.bytes
+            for place in step.frees:
+                alive -= size.pop(place, 0.0)
+        return most
+
+    def flops(self, costs: Mapping[str, NodeCost]) -> float:
+        """Operations for one sample: the functions called and the sums made."""
+        total = 0.0
+        for step in self.steps:
+            if step.kind == "compute":
+                total += costs[step.node].flops
+            elif step.kind == "sum":
+                numbers = costs[step.node].bytes / costs[step.node].dtype.itemsize
+                total += (len(step.terms) - 1) * numbers
+        return total
+
+
+def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = None) -> Program:
+    """The program of some expressions of a space.
+
+    Args:
+        space: the expressions.
+        names: how the program calls its roots.
+        roots: the expressions wanted, where they are not their own names.
+    """
+    roots = names if roots is None else roots
+    order = space.cone(list(roots))
+    place = {number: i for i, number in enumerate(order)}
+    last: dict[int, int] = {}
+    for number in order:
+        last.update(dict.fromkeys(uses(space[number]), number))
+    steps: list[Step] = []
+    node_of: dict[int, str] = {}
+    for number in order:
+        expr = space[number]
+        read = dict.fromkeys(uses(expr))
+        frees = tuple(place[i] for i in read if last[i] == number and i not in roots)
+        if isinstance(expr, Clean):
+            node_of[number] = expr.node
+            steps.append(Step("gather", place[number], expr.node, variable=expr.variable))
+        elif isinstance(expr, Apply):
+            node_of[number] = expr.node
+            terms = tuple((1.0, place[i]) for i in expr.arguments)
+            steps.append(Step("compute", place[number], expr.node, terms=terms, frees=frees))
+        else:
+            node_of[number] = node_of[expr.terms[0][1]]
+            terms = tuple((sign, place[i]) for sign, i in expr.terms)
+            steps.append(Step("sum", place[number], node_of[number], terms=terms, frees=frees))
+    found = {name: place[root] for name, root in zip(names, roots, strict=True)}
+    return Program(tuple(steps), found, len(order))
+
+
+def calculate(
+    graph: Graph, program: Program, gather: Callable[[Step], torch.Tensor]
+) -> list[torch.Tensor]:
+    """The roots' values of one batch, errors told by node.
+
+    Args:
+        graph: the graph.
+        program: what to do.
+        gather: reads the table for a step, when the step's turn comes.
+    """
+    values: list[Any] = [None] * program.places
+    for step in program.steps:
+        if step.kind == "gather":
+            values[step.out] = gather(step)
+        else:
+            values[step.out] = _make(graph, step, values)
+            for place in step.frees:
+                values[place] = None
+    return [values[place] for place in program.roots.values()]
+
+
+def compiled(graph: Graph, program: Program) -> Callable[..., list[torch.Tensor]]:
+    """`calculate` for one program, through `torch.compile`."""
+
+    def run(*gathered: torch.Tensor) -> list[torch.Tensor]:
+        values: list[Any] = [None] * program.places
+        read = iter(gathered)
+        for step in program.steps:
+            if step.kind == "gather":
+                values[step.out] = next(read)
+            elif step.kind == "compute":
+                fn: Any = graph.nodes[step.node].fn
+                values[step.out] = fn(*[values[place] for _, place in step.terms])
+            else:
+                values[step.out] = total([(f, values[place]) for f, place in step.terms])
+        return [values[place] for place in program.roots.values()]
+
+    return torch.compile(run, dynamic=False)
+
+
+def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:
+    if step.kind == "compute":
+        return call(graph.nodes[step.node], [values[place] for _, place in step.terms])
+    return total([(factor, values[place]) for factor, place in step.terms])
+
+
+def total(terms: Sequence[tuple[float, torch.Tensor]]) -> torch.Tensor:
+    """A sum with factors, in place from the second term on; half precision is summed in float32.
+
+    Summing by difference adds and takes away a term's clean value, which cancels to rounding
+    error: at half precision that would show.
+    """
+    factor, first = terms[0]
+    if len(terms) == 1:
+        return first if factor == 1 else factor * first
+    half = first.dtype if all(v.dtype in _HALF for _, v in terms) else None
+    made = first.to(torch.float32) if half is not None else first
+    if factor != 1:
+        made = factor * made
+    own = made is not first
+    for sign, value in terms[1:]:
+        if own and value.shape == made.shape and (value.dtype == made.dtype or half is not None):
+            made.add_(value, alpha=sign)
+        else:
+            made = torch.add(made, value, alpha=sign)
+            own = True
+    return made if half is None else made.to(half)

@@ -1,0 +1,225 @@
+"""Results do not depend on batch size, memory budget, storage or block order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from problems import datasets, hypotheses
+
+from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, add, claim, exact
+from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._engine.memory import parse_bytes, read_budget
+from causal_scrubbing._sampling import Sampler
+
+CPU = torch.device("cpu")
+
+
+def compiled(h: Hypothesis, data: Dataset, samples: int, seed: int = 0):
+    sampler = Sampler(h, data, seed)
+    space = Space()
+    root = Compiler(h.graph, space).tree(h.tree, sampler.variables)
+    draw = sampler.draw(0, samples)
+    rows = {sampler.variables[key]: found for key, found in draw.rows.items()}
+    return space, root, rows
+
+
+def values(executor: Executor, root: int, rows) -> torch.Tensor:
+    return torch.cat([found[root] for _, _, found in executor.run(rows)])
+
+
+def wide_problem(n: int = 600, width: int = 64, dtype: torch.dtype = torch.float64):
+    """A residual stream with two heads: embeddings are cheap, heads are wide."""
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(width, width, generator=generator, dtype=dtype) / 8 for _ in range(3)]
+    table = torch.randn(11, width, generator=generator, dtype=dtype)
+    graph = Graph.build(
+        inputs=["token"],
+        nodes={
+            "embed": (lambda t: table[t], ["token"]),
+            "a": (lambda x: torch.tanh(x @ weights[0]), ["embed"]),
+            "b": (lambda x: torch.tanh(x @ weights[1]), ["embed"]),
+            "r": (add, ["embed", "a", "b"]),
+            "c": (lambda x: torch.tanh(x @ weights[2]), ["r"]),
+            "out": (lambda x, y: (x + y).sum(-1), ["r", "c"]),
+        },
+        output="out",
+    )
+    token = torch.randint(0, 11, (n,), generator=generator)
+    data = Dataset(token=token, low=token < 5, parity=token % 2)
+    h = Hypothesis(
+        graph,
+        claim(
+            "out",
+            exact,
+            claim("r", "low", claim("a", "parity"), claim("b", "low"), claim("embed", "low")),
+            claim("c", "parity"),
+        ),
+    )
+    return h, data
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    h=hypotheses(),
+    data=datasets(),
+    batch=st.sampled_from([None, 1, 3, 64]),
+    memory=st.sampled_from([None, 300, 900, 5000]),
+    store=st.sampled_from(["auto", "memory", "disk"]),
+)
+def test_the_way_a_run_uses_the_machine_does_not_change_it(h, data, batch, memory, store) -> None:
+    space, root, rows = compiled(h, data, 40)
+    plain = values(Executor(h.graph, space, [root], data, batch_size=16), root, rows)
+    executor = Executor(
+        h.graph,
+        space,
+        [root],
+        data,
+        Settings(batch_size=batch, memory=memory, store=store),
+        samples=40,
+    )
+    torch.testing.assert_close(values(executor, root, rows), plain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-12), (torch.float32, 1e-4), (torch.bfloat16, 0.5)],
+)
+def test_a_small_budget_runs_samples_in_blocks_and_gives_equal_values(dtype, tolerance) -> None:
+    h, data = wide_problem(dtype=dtype)
+    space, root, rows = compiled(h, data, 3000)
+    ample = Executor(h.graph, space, [root], data, Settings(memory="1GiB"))
+    want = values(ample, root, rows)
+    assert ample.actual.blocks == 1
+    small = Executor(h.graph, space, [root], data, Settings(memory="200kB", store="memory"))
+    got = values(small, root, rows)
+    torch.testing.assert_close(got.double(), want.double(), rtol=tolerance, atol=tolerance)
+    assert small.actual.blocks > 1
+    assert small.table.bytes <= 200_000
+    assert "blocks" in " ".join(small.layout.notes)
+    assert small.batch_size < ample.batch_size
+
+
+def test_what_is_cheap_to_make_from_fields_is_not_stored_when_room_is_short() -> None:
+    h, data = wide_problem()
+    space, root, _ = compiled(h, data, 10)
+    ample = Executor(h.graph, space, [root], data, Settings(memory="1GiB"))
+    small = Executor(h.graph, space, [root], data, Settings(memory="200kB"))
+    assert "embed" in {step.node for step in ample.program.gathers}
+    assert small.layout.inlined == ("embed",)
+    assert "token" in {step.node for step in small.program.gathers}
+
+
+def test_a_run_that_would_recompute_much_keeps_its_table_in_a_file() -> None:
+    h, data = wide_problem()
+    space, root, rows = compiled(h, data, 5000)
+    executor = Executor(h.graph, space, [root], data, Settings(memory="200kB"), samples=5000)
+    executor_values = values(executor, root, rows)
+    assert executor.layout.storage.on_disk
+    assert "file" in " ".join(executor.layout.notes)
+    ample = Executor(h.graph, space, [root], data, Settings())
+    torch.testing.assert_close(executor_values, values(ample, root, rows))
+
+
+def test_rounding_what_is_stored_is_asked_for_and_said() -> None:
+    h, data = wide_problem()
+    space, root, rows = compiled(h, data, 200)
+    exact_values = values(Executor(h.graph, space, [root], data, Settings()), root, rows)
+    rounded = Executor(h.graph, space, [root], data, Settings(store_dtype=torch.bfloat16))
+    got = values(rounded, root, rows)
+    assert got.dtype == torch.float64
+    assert not torch.equal(got, exact_values)
+    torch.testing.assert_close(got, exact_values, rtol=0.1, atol=0.5)
+    assert "bfloat16" in " ".join(rounded.layout.notes)
+
+
+def test_the_table_is_kept_between_runs_and_filled_once() -> None:
+    h, data = wide_problem()
+    space, root, rows = compiled(h, data, 2000)
+    executor = Executor(h.graph, space, [root], data, Settings())
+    first = values(executor, root, rows)
+    done = dict(executor.table.effort.rows)
+    assert sum(done.values()) <= len(data)
+    assert torch.equal(values(executor, root, rows), first)
+    assert executor.table.effort.rows == done
+
+
+def test_blocks_in_any_order_give_equal_values() -> None:
+    h, data = wide_problem()
+    space, root, rows = compiled(h, data, 900)
+    executor = Executor(h.graph, space, [root], data, Settings(memory="300kB"))
+    whole = values(executor, root, rows)
+    other = Executor(h.graph, space, [root], data, Settings(memory="300kB"))
+    parts = {}
+    for start in (600, 0, 300):
+        part = {v: r[start : start + 300] for v, r in rows.items()}
+        parts[start] = values(other, root, part)
+    got = torch.cat([parts[0], parts[300], parts[600]])
+    torch.testing.assert_close(got, whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("full"), MemoryError("full")])
+def test_running_out_of_memory_is_met_by_smaller_batches(error) -> None:
+    def greedy(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 7:
+            raise error
+        return 2 * x
+
+    graph = Graph.build(
+        inputs=["x", "y"],
+        nodes={"d": (greedy, ["x"]), "e": (lambda d, y: greedy(d) + y, ["d", "y"])},
+        output="e",
+    )
+    data = Dataset(x=torch.arange(50.0), y=torch.arange(50.0))
+    h = Hypothesis(graph, claim("e", exact, claim("d", exact)))
+    space, root, rows = compiled(h, data, 100)
+    executor = Executor(graph, space, [root], data, Settings(batch_size=64))
+    got = values(executor, root, rows)
+    d, y = (torch.as_tensor(rows[v]).double() for v in (rows_of(space, n) for n in ("d", "y")))
+    torch.testing.assert_close(got.double(), 4 * d + y)
+    assert executor.actual.shrunk > 0
+    assert executor.table.effort.shrunk > 0
+
+
+def rows_of(space: Space, node: str) -> str:
+    found = {e.variable for e in space.exprs if getattr(e, "variable", None) and e.node == node}
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_a_sample_that_cannot_fit_says_so() -> None:
+    h, data = wide_problem()
+    space, root, _ = compiled(h, data, 10)
+    executor = Executor(h.graph, space, [root], data, Settings(memory=200))
+    with pytest.raises(ScrubError, match=r"one sample needs .* Raise memory="):
+        _ = executor.layout
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GiB", 4 << 30), ("1.5 MB", 1_500_000), ("64k", 64_000), (12, 12), ("7", 7)],
+)
+def test_sizes_are_read(text, size) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("wrong", ["4 gigs", "-3MB", 0, "0", 1.5, None, True])
+def test_a_wrong_size_is_refused(wrong) -> None:
+    with pytest.raises(ScrubError, match="memory="):
+        parse_bytes(wrong)
+
+
+def test_a_budget_for_another_device_is_refused() -> None:
+    with pytest.raises(ScrubError, match="'cuda', but the run is on 'cpu'"):
+        read_budget({"cuda": "1GiB"}, CPU)
+    assert read_budget({"cpu": "1GiB"}, CPU).device == 1 << 30
+    assert np.isclose(read_budget("1GiB", CPU).device, 1 << 30)
+
+
+def test_an_unknown_store_is_refused() -> None:
+    h, data = wide_problem()
+    space, root, _ = compiled(h, data, 10)
+    with pytest.raises(ScrubError, match="store='tape'; it is one of 'auto', 'memory', 'disk'"):
+        _ = Executor(h.graph, space, [root], data, Settings(store="tape")).layout
