@@ -33,7 +33,10 @@ def cli() -> None:
 @click.option("--samples", default=1000, show_default=True, help="Independent samples.")
 @click.option("--seed", default=0, show_default=True, help="Of all random draws.")
 @click.option("--device", default=None, help="Where to compute: cpu, cuda, cuda:1 ...")
-@click.option("--batch-size", default=1024, show_default=True, help="Samples computed at once.")
+@click.option("--batch-size", type=int, help="Samples computed at once; chosen if not given.")
+@click.option(
+    "--memory", help="Bytes for activations, like 4GiB; half of what is free if not given."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Save runs and pictures here.")
 @click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -44,7 +47,8 @@ def run(
     samples: int,
     seed: int,
     device: str | None,
-    batch_size: int,
+    batch_size: int | None,
+    memory: str | None,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -65,6 +69,7 @@ def run(
         seed=seed,
         device=device,
         batch_size=batch_size,
+        memory=memory,
         randomize=found.options.get("randomize"),
         baseline=found.options.get("baseline"),
     )

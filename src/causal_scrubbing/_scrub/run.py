@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._engine import MemoryLimit
+from causal_scrubbing._engine import Settings as EngineSettings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
@@ -35,8 +37,12 @@ class Options(TypedDict, total=False):
     seed: int
     randomize: str | None
     baseline: Hypothesis | None
-    batch_size: int
+    batch_size: int | None
     device: torch.device | str | None
+    memory: MemoryLimit
+    store: str
+    store_dtype: torch.dtype | None
+    compile: bool
     keep_outputs: bool | None
     check: bool
     progress: bool | Callable[[int, int], None] | None
@@ -69,8 +75,12 @@ def scrub(
     seed: int = 0,
     randomize: str | None = None,
     baseline: Hypothesis | None = None,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
+    memory: MemoryLimit = None,
+    store: str = "auto",
+    store_dtype: torch.dtype | None = None,
+    compile: bool = False,
     keep_outputs: bool | None = None,
     check: bool = True,
     progress: bool | Callable[[int, int], None] | None = None,
@@ -96,8 +106,15 @@ def scrub(
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named; without one it must be named for `recovered` to be defined.
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
-        batch_size: samples computed at once; results do not depend on it.
+        batch_size: samples computed at once; results do not depend on it. None chooses it from the
+            measured sizes of activations.
         device: where to compute; where the graph says if None.
+        memory: bytes for activations, like "4GiB", or one such for "cpu" and one for "cuda"; half
+            of what is free if None, at most 4 GiB on a CPU. Results do not depend on it.
+        store: "memory" or "disk", where clean activations are kept; "auto" takes a temporary file
+            where the budget would mean running clean rows more than twice.
+        store_dtype: a lower precision to keep clean activations in, which changes results.
+        compile: run batches through `torch.compile`; pays for long runs of many small operations.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
         check: make the self-checks first.
@@ -126,6 +143,7 @@ def scrub(
             self_check(one, data, device)
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * samples * len(many) <= KEPT_OUTPUTS
+    engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
     started = time.perf_counter()
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
@@ -140,8 +158,8 @@ def scrub(
                 seed=seed,
                 randomize=randomize,
                 baseline=baseline,
-                batch_size=batch_size,
-                device=device,
+                engine=engine,
+                samples=samples,
                 keep_outputs=keep_outputs,
             )
             for start in range(0, samples, BLOCK):
@@ -155,7 +173,7 @@ def scrub(
                     "seed": seed,
                     "randomize": randomize,
                     "baseline": None if baseline is None else baseline.to_dict(),
-                    "batch_size": batch_size,
+                    "batch_size": work.executor.batch_size,
                     "device": str(device or many[i].graph.device or "cpu"),
                     "seconds": time.perf_counter() - started,
                     "metric_in_graph": metric is None,

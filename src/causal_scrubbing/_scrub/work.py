@@ -10,7 +10,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Compiler, Executor, Settings, Space
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._measure import output_measures
@@ -50,8 +50,8 @@ class Work:
         seed: of all draws.
         randomize: node whose value E_randomized takes on another row; None for none.
         baseline: hypothesis whose scrubbed values stand in for the randomized ones, or None.
-        batch_size: samples computed at once.
-        device: where to compute.
+        engine: how to use the machine.
+        samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
     """
 
@@ -64,8 +64,8 @@ class Work:
         seed: int,
         randomize: str | None,
         baseline: Hypothesis | None,
-        batch_size: int,
-        device: torch.device | str | None,
+        engine: Settings,
+        samples: int,
         keep_outputs: bool,
     ) -> None:
         self.data = data
@@ -92,7 +92,7 @@ class Work:
                 swapped = {randomize: sampler.variables[RANDOMIZED]}
                 self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
         wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
-        self.executor = Executor(graph, space, wanted, data, batch_size=batch_size, device=device)
+        self.executor = Executor(graph, space, wanted, data, engine, samples=samples)
         self.values = [Values() for _ in hypotheses]
 
     def block(self, start: int, stop: int) -> None:
