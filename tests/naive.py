@@ -24,7 +24,7 @@ def clean(graph: Graph, data: Dataset, node: str, row: int) -> torch.Tensor:
 def apply(graph: Graph, data: Dataset, node: str, parents: Mapping[str, torch.Tensor], row: int):
     """A node's function on given parents' values (through plumbing, if it has any)."""
     own = graph.nodes[node]
-    if set(own.parents) <= set(parents) and own.fn is not None:
+    if set(own.parents) <= set(parents) and not own.is_input and own.fn is not None:
         return own.fn(*(parents[p] for p in own.parents))
     return graph.values(data[row : row + 1], [node], given=parents)[node]
 

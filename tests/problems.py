@@ -92,6 +92,10 @@ def grow(graph: Graph, node: str, rng: np.random.Generator, depth: int, label: s
 def hypotheses(draw: st.DrawFn) -> Hypothesis:
     graph = draw(graphs())
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    return random_hypothesis(graph, rng)
+
+
+def random_hypothesis(graph: Graph, rng: np.random.Generator) -> Hypothesis:
     policies = ["per-claim", "separate", "per-claim", "together"]
     within = [anything, anything, "a"][rng.integers(3)]
     wanted = int(rng.integers(1, 7))

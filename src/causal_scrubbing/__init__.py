@@ -10,8 +10,10 @@ from causal_scrubbing._errors import HypothesisError as HypothesisError
 from causal_scrubbing._errors import MetricError as MetricError
 from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
+from causal_scrubbing._graph import Equality as Equality
 from causal_scrubbing._graph import Graph as Graph
 from causal_scrubbing._graph import add as add
+from causal_scrubbing._graph import check_equal as check_equal
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim

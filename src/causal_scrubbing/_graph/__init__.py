@@ -1,5 +1,7 @@
 """Graphs: named nodes that compute a behaviour; build, evaluate, rewrite, check equality."""
 
+from causal_scrubbing._graph.equality import Equality as Equality
+from causal_scrubbing._graph.equality import check_equal as check_equal
 from causal_scrubbing._graph.graph import Graph as Graph
 from causal_scrubbing._graph.node import Node as Node
 from causal_scrubbing._graph.node import is_hidden as is_hidden

@@ -85,8 +85,8 @@ def read_field(node: Node, rows: Dataset, device: torch.device | str | None) -> 
     value = rows[field]
     if isinstance(value, np.ndarray):
         raise GraphError(f"input {node.name!r} reads {field!r}, which holds strings, not numbers.")
-    tensor: torch.Tensor = value
-    return tensor if device is None else tensor.to(device)
+    tensor: torch.Tensor = value if device is None else value.to(device)
+    return tensor if node.fn is None else _run(node, (field,), (tensor,))
 
 
 def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -95,6 +95,10 @@ def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
     Raises:
         GraphError: the function fails or returns no tensor.
     """
+    return _run(node, node.parents, arguments)
+
+
+def _run(node: Node, names: Sequence[str], arguments: Sequence[torch.Tensor]) -> torch.Tensor:
     if node.fn is None:
         raise GraphError(f"input {node.name!r} has no function to call.")
     try:
@@ -102,9 +106,7 @@ def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        shapes = ", ".join(
-            f"{p} {list(v.shape)}" for p, v in zip(node.parents, arguments, strict=True)
-        )
+        shapes = ", ".join(f"{p} {list(v.shape)}" for p, v in zip(names, arguments, strict=True))
         raise GraphError(
             f"node {node.name!r} failed on its parents' values ({shapes}): "
             f"{type(error).__name__}: {error}"

@@ -13,20 +13,25 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.build import make_nodes, sort_nodes
 from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
 from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import Add, recognise
+from causal_scrubbing._graph.ops import Add
+from causal_scrubbing._graph.parts import Join
 from causal_scrubbing._graph.patterns import matches, nearest
+from causal_scrubbing._graph.rewrite.methods import Rewrites
+from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
+from causal_scrubbing._graph.wires import visible_parents
 
 
-class Graph:
+class Graph(Rewrites):
     """A DAG of named nodes: inputs read dataset fields, every other node is a pure function.
 
     Made by `Graph.build` or `capture`; immutable. Rewrites return a new graph that computes the
     same function.
     """
 
-    __slots__ = ("__dict__", "_nodes", "device", "history", "output", "unverified")
+    __slots__ = ("__dict__", "_nodes", "device", "example", "history", "output", "unverified")
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class Graph:
         history: Sequence[str] = (),
         unverified: Sequence[Graph] = (),
         device: torch.device | str | None = None,
+        example: Dataset | None = None,
     ) -> None:
         """Sort and check the nodes; most people want `Graph.build`.
 
@@ -45,15 +51,17 @@ class Graph:
             history: what was done to get here, one line a rewrite.
             unverified: graphs this one is said to equal, to be checked on the first data seen.
             device: where the nodes' functions expect their tensors; None if they do not care.
+            example: rows on which rewrites look up shapes and test edges; a few of them are kept.
 
         Raises:
             GraphError: a repeated or unknown name, a cycle, no input.
         """
-        self._nodes = _sorted(list(nodes), output)
+        self._nodes = sort_nodes(list(nodes), output)
         self.output = output
         self.history = tuple(history)
         self.unverified = tuple(unverified)
         self.device = None if device is None else torch.device(device)
+        self.example = None if example is None else few_rows(example, EXAMPLE_ROWS)
 
     @classmethod
     def build(
@@ -63,6 +71,7 @@ class Graph:
         nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
         output: str,
         device: torch.device | str | None = None,
+        example: Dataset | None = None,
     ) -> Graph:
         """A graph written by hand.
 
@@ -81,27 +90,16 @@ class Graph:
                 Order is free.
             output: the node that is the output.
             device: where the functions expect their tensors; None if they do not care.
+            example: rows on which rewrites look up shapes and test edges; a few of them are kept.
 
         Raises:
             GraphError: a repeated or unknown name, a cycle, a parent list that is not a list.
         """
         fields = dict(inputs) if isinstance(inputs, Mapping) else {name: name for name in inputs}
         made = [Node(name=name, field=field) for name, field in fields.items()]
-        for name, entry in nodes.items():
-            if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[0])):
-                raise GraphError(
-                    f"node {name!r} must be given as (function, [parents]), not {entry!r}."
-                )
-            fn, parents = entry
-            if isinstance(parents, str):
-                raise GraphError(
-                    f"node {name!r}: its parents are the string {parents!r}; "
-                    f"write a list, [{parents!r}]."
-                )
-            if name.startswith("~"):
-                raise GraphError(f"node {name!r}: names that begin with ~ are reserved.")
-            made.append(Node(name=name, parents=tuple(parents), fn=recognise(fn, len(parents))))
-        return cls(made, output, history=[f"built by hand, {len(made)} nodes"], device=device)
+        made += make_nodes(nodes)
+        history = [f"built by hand, {len(made)} nodes"]
+        return cls(made, output, history=history, device=device, example=example)
 
     # --- looking ---------------------------------------------------------------------------
 
@@ -137,6 +135,8 @@ class Graph:
         for one in patterns:
             hits = [name for name in self.names if matches(one, name)]
             if not hits:
+                if self._is_dissolved(one):
+                    self.node(one)
                 raise GraphError(f"no node matches {one!r}. {nearest(one, self.names)}")
             found.update(hits)
         return tuple(name for name in self.names if name in found)
@@ -147,37 +147,20 @@ class Graph:
         Raises:
             GraphError: there is none; the nearest names are given.
         """
+        if self._is_dissolved(name):
+            pieces = [n for n in self.names if n.startswith(f"{name}.")]
+            instead = f"split into {', '.join(pieces[:8])}" if pieces else "fused by coarsen"
+            raise GraphError(f"{name!r} is no node any more: it was {instead}.")
         if name not in self._nodes:
             raise GraphError(f"the graph has no node {name!r}. {nearest(name, self.names)}")
         return self._nodes[name]
 
     @cached_property
     def _parents(self) -> dict[str, tuple[str, ...]]:
-        memo: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
-
-        def frontier(name: str, blocked: frozenset[str]) -> tuple[str, ...]:
-            key = (name, blocked)
-            if key not in memo:
-                node = self._nodes[name]
-                stop = blocked | node.ignores
-                found = dict[str, None]()
-                for parent in node.read:
-                    if parent in stop:
-                        continue
-                    if is_hidden(parent):
-                        found.update(dict.fromkeys(frontier(parent, stop)))
-                    else:
-                        found[parent] = None
-                memo[key] = tuple(found)
-            return memo[key]
-
-        # In topological order, so that recursion is never deeper than one hidden step.
-        for name in self._nodes:
-            frontier(name, frozenset())
         position = {name: i for i, name in enumerate(self._nodes)}
         return {
-            name: tuple(sorted(frontier(name, frozenset()), key=position.__getitem__))
-            for name in self._nodes
+            name: tuple(sorted(visible_parents(self._nodes, name), key=position.__getitem__))
+            for name in self.names
         }
 
     def parents(self, name: str) -> tuple[str, ...]:
@@ -186,7 +169,9 @@ class Graph:
         Raises:
             GraphError: there is no such node.
         """
-        return self._parents[self.node(name).name]
+        if self.node(name).name not in self._parents:
+            raise GraphError(f"{name!r} is a hidden wire, which has no parents of its own.")
+        return self._parents[name]
 
     @cached_property
     def _children(self) -> dict[str, tuple[str, ...]]:
@@ -278,7 +263,8 @@ class Graph:
 
         Args:
             data: the rows, run as one batch.
-            names: nodes or patterns to return; the output if None.
+            names: nodes or patterns to return; the output if None. A node that was split or fused
+                may still be named in full.
             given: node -> tensor [n, ...] used in place of the node's own value, upstream of which
                 nothing is run.
             device: where to run; where the graph says, or where the data is, if None.
@@ -286,94 +272,65 @@ class Graph:
         Raises:
             GraphError: a name matches nothing, or a given tensor has the wrong number of rows.
         """
-        wanted = self.find(names) if names is not None else (self.output,)
+        asked = [self.output] if names is None else [names] if isinstance(names, str) else names
+        wanted = {
+            name: wire
+            for pattern in asked
+            for name, wire in (
+                {pattern: f"~{pattern}"}
+                if self._is_dissolved(pattern)
+                else {name: name for name in self.find(pattern)}
+            ).items()
+        }
+        put: dict[str, torch.Tensor] = {}
         for name, tensor in (given or {}).items():
-            self.node(name)
             if len(tensor) != len(data):
                 raise GraphError(
                     f"given[{name!r}] has {len(tensor)} rows for {len(data)} rows of data."
                 )
-        return evaluate(self, data, wanted, given=given, device=device or self.device)
+            put[self._source(name)] = tensor
+        found = evaluate(self, data, list(wanted.values()), given=put, device=device or self.device)
+        return {name: found[wire] for name, wire in wanted.items()}
 
-    # --- the simplest rewrites ---------------------------------------------------------------
+    def _is_dissolved(self, name: str) -> bool:
+        return name not in self._nodes and f"~{name}" in self._nodes
+
+    def _source(self, name: str) -> str:
+        """Where to put a value for a node, also one that was split or fused."""
+        if f"~whole:{name}" in self._nodes:
+            return f"~whole:{name}"
+        if self._is_dissolved(name) and isinstance(self._nodes[f"~{name}"].fn, Join):
+            raise GraphError(f"given[{name!r}]: the input {name!r} was split; give its pieces.")
+        return f"~{name}" if self._is_dissolved(name) else self.node(name).name
+
+    # --- remaking ----------------------------------------------------------------------------
 
     def remake(
         self,
         nodes: Iterable[Node],
-        note: str,
+        note: str | None = None,
         *,
         output: str | None = None,
         verify: bool = False,
+        verified: bool = False,
+        example: Dataset | None = None,
     ) -> Graph:
-        """A graph of these nodes with this one's past; `verify` marks it to be checked on data."""
-        unverified = (*self.unverified, self) if verify else self.unverified
+        """A graph of these nodes with this one's past, for rewrites.
+
+        Args:
+            nodes: all nodes, hidden ones included.
+            note: what was done, for the history; nothing is added if None.
+            output: the output's name, if it has another now.
+            verify: say that the new graph computes the same as this one, to be checked on data.
+            verified: say that all that was to be checked has been.
+            example: rows to keep as the example, if this graph has none.
+        """
+        waiting = (*self.unverified, self) if verify else self.unverified
         return Graph(
             nodes,
             self.output if output is None else output,
-            history=[*self.history, note],
-            unverified=unverified,
+            history=[*self.history, *([] if note is None else [note])],
+            unverified=() if verified else waiting,
             device=self.device,
+            example=example if self.example is None else self.example,
         )
-
-    def append(self, name: str, fn: Callable[..., Any], *, parents: Sequence[str]) -> Graph:
-        """The graph with one more node, which becomes its output (a loss on the logits, say).
-
-        A parent that the graph does not have is a dataset field and becomes an input.
-
-        Raises:
-            GraphError: the name is taken.
-        """
-        if name in self._nodes or is_hidden(name):
-            raise GraphError(f"the name {name!r} is taken or reserved; choose another for append.")
-        made = list(self._nodes.values())
-        made += [Node(name=p, field=p) for p in dict.fromkeys(parents) if p not in self._nodes]
-        made.append(Node(name=name, parents=tuple(parents), fn=recognise(fn, len(parents))))
-        return self.remake(made, f"append {name} of {', '.join(parents)}", output=name)
-
-
-def _sorted(nodes: list[Node], output: str) -> dict[str, Node]:
-    by_name: dict[str, Node] = {}
-    for node in nodes:
-        if node.name in by_name:
-            raise GraphError(f"two nodes are called {node.name!r}; names are unique in a graph.")
-        by_name[node.name] = node
-    visible = [name for name in by_name if not is_hidden(name)]
-    for node in nodes:
-        for parent in node.parents:
-            if parent not in by_name:
-                raise GraphError(
-                    f"node {node.name!r} has the parent {parent!r}, which is neither an input nor "
-                    f"a node. {nearest(parent, visible)}"
-                )
-    if output not in by_name:
-        raise GraphError(f"the output {output!r} is no node. {nearest(output, visible)}")
-    # Depth-first over parents keeps the order that was written wherever it already fits.
-    done: dict[str, Node] = {}
-    open_: set[str] = set()
-    for start in by_name:
-        stack: list[tuple[str, int]] = [(start, 0)]
-        while stack:
-            name, index = stack.pop()
-            if name in done:
-                continue
-            parents = by_name[name].parents
-            if index == 0:
-                open_.add(name)
-            if index < len(parents):
-                stack.append((name, index + 1))
-                parent = parents[index]
-                if parent in open_ and parent not in done:
-                    raise GraphError(_cycle(by_name, parent))
-                if parent not in done:
-                    stack.append((parent, 0))
-            else:
-                done[name] = by_name[name]
-    return done
-
-
-def _cycle(nodes: Mapping[str, Node], start: str) -> str:
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from((p, n.name) for n in nodes.values() for p in n.parents)
-    cycle = [edge[0] for edge in nx.find_cycle(graph, start, orientation="reverse")]
-    loop = " <- ".join([*cycle, cycle[0]])
-    return f"the graph has a cycle, {loop}: a node cannot be computed from itself."

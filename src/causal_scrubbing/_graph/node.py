@@ -17,7 +17,7 @@ class Node:
             nodes are never claimed, matched or shown; edges run through them.
         parents: names of the nodes the function takes, in argument order.
         fn: tensors, batch first, in the order of `parents`, to a tensor, batch first, one row never
-            reading another. None for an input.
+            reading another. For an input, what it takes of its field; None for all of it.
         field: the dataset field an input reads; None otherwise.
         shapes: argument positions of which only the shape is read, which makes no edge.
         ignores: nodes whose value cannot reach this one although wires lead from them to it, as one
@@ -34,7 +34,7 @@ class Node:
     @property
     def is_input(self) -> bool:
         """Whether the node reads a dataset field."""
-        return self.fn is None
+        return self.field is not None
 
     @property
     def read(self) -> tuple[str, ...]:

@@ -19,6 +19,16 @@ class Add:
         return reduce(torch.add, terms)
 
 
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """The same value for every row, batch size one."""
+
+    value: torch.Tensor
+
+    def __call__(self) -> torch.Tensor:
+        return self.value
+
+
 add: Final = Add()
 """The sum of any number of tensors. As a node's function it tells the engine that the node only
 adds its parents, which makes scrubbing one of many summands cheap."""
@@ -48,3 +58,13 @@ _SUMS: Final[tuple[Callable[..., Any], ...]] = (torch.add, operator.add, torch.T
 def recognise(fn: Callable[..., Any], parents: int) -> Callable[..., Any]:
     """The operation a function is known to be: `torch.add` of two parents is `add`."""
     return add if parents == 2 and any(fn is known for known in _SUMS) else fn
+
+
+def as_linear(fn: Callable[..., Any] | None) -> Linear | None:
+    """The linear map a function is known to be, if any; a bare `torch.nn.Linear` is one."""
+    if isinstance(fn, Linear):
+        return fn
+    # A subclass, or a module with hooks or parametrisations, may do more than its weights say.
+    if type(fn) is torch.nn.Linear and not (fn._forward_hooks or fn._forward_pre_hooks):
+        return Linear(fn.weight, fn.bias)
+    return None

@@ -11,19 +11,20 @@ _TOKEN = re.compile(r"\*|\{(\w*)\}")
 
 
 @lru_cache(maxsize=4096)
-def compile_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str, capture: bool = False) -> re.Pattern[str]:
     """A pattern as a regular expression over whole names.
 
     ``*`` matches any characters, ``{i}`` a number; the same ``{i}`` twice is the same number.
+    With `capture`, wildcards without a name are groups too.
     """
     out, last, seen = [], 0, set[str]()
     for token in _TOKEN.finditer(pattern):
         out.append(re.escape(pattern[last : token.start()]))
         name = token[1]
         if token[0] == "*":
-            out.append(".*")
+            out.append("(.*)" if capture else ".*")
         elif not name:
-            out.append(r"\d+")
+            out.append(r"(\d+)" if capture else r"\d+")
         elif name in seen:
             out.append(f"(?P={name})")
         else:
@@ -37,6 +38,38 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 def matches(pattern: str, name: str) -> bool:
     """Whether a name matches a pattern as a whole; a name always matches itself."""
     return pattern == name or compile_pattern(pattern).fullmatch(name) is not None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text has a wildcard in it."""
+    return _TOKEN.search(text) is not None
+
+
+def has_number(text: str) -> bool:
+    """Whether a text has a place for a number, ``{}``."""
+    return any(token[0] != "*" for token in _TOKEN.finditer(text))
+
+
+def number(text: str, value: int) -> str:
+    """The text with a number in each place for one."""
+    return _TOKEN.sub(lambda token: token[0] if token[0] == "*" else str(value), text)
+
+
+def substitute(pattern: str, name: str, template: str) -> str | None:
+    """The template with what a name has where the pattern has wildcards; None if it does not match.
+
+    Wildcards are taken by name, ``{i}``, and those without one, ``*`` and ``{}``, in order.
+    """
+    match = compile_pattern(pattern, capture=True).fullmatch(name)
+    if match is None:
+        return None
+    named = match.groupdict()
+    unnamed = iter(
+        text for i, text in enumerate(match.groups(), 1) if i not in match.re.groupindex.values()
+    )
+    return _TOKEN.sub(
+        lambda token: named[token[1]] if token[1] in named else next(unnamed, token[0]), template
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

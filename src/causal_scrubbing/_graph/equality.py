@@ -1,0 +1,103 @@
+"""Do two graphs compute the same? Evidence from rows of data, with the place of any difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.rows import spread
+
+if TYPE_CHECKING:
+    from causal_scrubbing._graph.graph import Graph
+
+TOLERANCE: Final = {
+    torch.float64: 1e-9,
+    torch.float32: 1e-4,
+    torch.float16: 1e-2,
+    torch.bfloat16: 5e-2,
+}
+"""The largest difference allowed, as a share of the largest value in the output on the rows
+checked, by the coarser dtype of the two. Integers and truth values must be equal."""
+
+
+@dataclass(frozen=True)
+class Equality:
+    """That two graphs were found equal on some rows: evidence, not proof.
+
+    Attributes:
+        rows: how many rows were compared.
+        largest: the largest difference of two numbers.
+        tolerance: the largest that was allowed.
+    """
+
+    rows: int
+    largest: float
+    tolerance: float
+
+    def __str__(self) -> str:
+        return (
+            f"equal on {self.rows} rows, within tolerance {self.tolerance:.1e} "
+            f"(largest difference {self.largest:.1e})"
+        )
+
+
+def check_equal(
+    graph: Graph, other: Graph, data: Dataset, *, rows: int = 64, tolerance: float | None = None
+) -> Equality:
+    """Check that two graphs give the same output on rows spread over a dataset.
+
+    Args:
+        graph: one graph.
+        other: another, which need not have the same nodes or read the same fields.
+        data: the dataset; has the fields of both.
+        rows: how many rows to compare, all if there are no more.
+        tolerance: the largest difference allowed, as a share of the largest value that `graph`
+            puts out on these rows; by dtype if None: 1e-9 for float64, 1e-4 for float32, 1e-2 for
+            float16, 5e-2 for bfloat16, none for integers.
+
+    Returns:
+        On how many rows and how nearly they are equal. This is evidence, not a proof.
+
+    Raises:
+        GraphError: they differ; says where and by how much.
+    """
+    chosen = spread(len(data), rows)
+    part = data.take(chosen)
+    one, two = graph(part), other(part)
+    if one.shape != two.shape:
+        raise GraphError(
+            f"the graphs differ: output {graph.output!r} has shape {list(one.shape)}, and "
+            f"{other.output!r} has {list(two.shape)}."
+        )
+    exact = not (one.is_floating_point() or one.is_complex())
+    share = 0.0 if exact else _tolerance(one.dtype, two.dtype) if tolerance is None else tolerance
+    a, b = _wide(one), _wide(two)
+    same = (a == b) | (a.isnan() & b.isnan())
+    gap = torch.where(same, torch.zeros_like(a.abs()), (a - b).abs())
+    finite = a.abs()[a.isfinite()]
+    bound = share * float(finite.max()) if len(finite) else 0.0
+    worst = gap.nan_to_num(nan=torch.inf)
+    if bool((worst > bound).any()):
+        place = np.unravel_index(int(worst.argmax()), worst.shape)
+        at = tuple(int(i) for i in place)
+        count = int((worst > bound).reshape(len(chosen), -1).any(1).sum())
+        inside = f" at {list(at[1:])}" if len(at) > 1 else ""
+        raise GraphError(
+            f"the graphs differ on {count} of {len(chosen)} rows: most on row {chosen[at[0]]}"
+            f"{inside}, where {graph.output!r} is {one[at].item():.6g} and {other.output!r} is "
+            f"{two[at].item():.6g}; {bound:.1e} would be allowed."
+        )
+    return Equality(len(chosen), float(gap.max()) if gap.numel() else 0.0, bound)
+
+
+def _tolerance(*dtypes: torch.dtype) -> float:
+    return max(TOLERANCE.get(dtype, TOLERANCE[torch.float32]) for dtype in dtypes)
+
+
+def _wide(value: torch.Tensor) -> torch.Tensor:
+    return value.to(torch.complex128 if value.is_complex() else torch.float64)

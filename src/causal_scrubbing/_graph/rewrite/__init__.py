@@ -1,0 +1,1 @@
+"""Rewrites: functions from a graph to a graph that computes the same."""

@@ -1,0 +1,249 @@
+"""Which edges carry anything: a value that cannot reach a node is no parent of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._graph.node import is_hidden
+from causal_scrubbing._graph.parts import Rest
+from causal_scrubbing._graph.rows import few_rows
+
+if TYPE_CHECKING:
+    from causal_scrubbing._graph.graph import Graph
+
+EDGE_TESTS: Final = ("nan", "values")
+ROWS: Final = 4
+"""Rows on which edges are tested, spread over the data."""
+
+HELD: Final = 2**29
+"""Bytes of changed values to keep before starting afresh."""
+
+CLEAN: Final = -1
+BROKEN: Final = -2
+
+
+def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
+    """A few rows on which edges are tested: of the data given, else of the graph's example.
+
+    None where there is no data, or the example lacks a field that the graph has come to read.
+    """
+    source = graph.example if data is None else data
+    if source is None:
+        return None
+    lacking = {graph.nodes[name].field for name in graph.inputs} - set(source.field_names)
+    if lacking and data is None:
+        return None
+    if lacking:
+        raise GraphError(
+            f"the data given lacks the field{'s' * (len(lacking) > 1)} "
+            f"{', '.join(sorted(map(repr, lacking)))} that the graph reads."
+        )
+    return few_rows(source, ROWS)
+
+
+def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str) -> Graph:
+    """The graph without those edges, among the ones at the fresh nodes, that carry nothing.
+
+    Args:
+        graph: the graph; its last rewrite is the one that made the fresh nodes.
+        rows: a few rows of data.
+        fresh: nodes whose edges, in and out, are tested; all nodes' if None.
+        test: "nan" or "values"; see `Graph.prune`.
+    """
+    if test not in EDGE_TESTS:
+        raise GraphError(f"edges={test!r} is no test of edges; there is {', '.join(EDGE_TESTS)}.")
+    chosen = set(graph.names if fresh is None else fresh)
+    asked: dict[str, set[str]] = {}
+    for child in graph.names:
+        for parent in graph.parents(child):
+            if child in chosen or parent in chosen:
+                asked.setdefault(parent, set()).add(child)
+    probe = _Probe(graph, rows, asked)
+    idle: dict[str, set[str]] = {}
+    for parent, children in asked.items():
+        for child in probe.idle(parent, children, test):
+            idle.setdefault(child, set()).add(parent)
+    if not idle:
+        return graph
+    nodes = [
+        replace(node, ignores=node.ignores | idle[name]) if name in idle else node
+        for name, node in graph.nodes.items()
+    ]
+    return graph.remake(nodes)
+
+
+class _Probe:
+    """Changes one node's value and follows the change along wires, to the nodes that read it.
+
+    A wire's changed value is kept under a number, equal values under one, and what follows from
+    the numbers of a wire's arguments is computed once: that all heads of a layer spoil the whole
+    residual stream is found out once, not once for each head.
+    """
+
+    def __init__(self, graph: Graph, rows: Dataset, asked: dict[str, set[str]]) -> None:
+        self.graph = graph
+        self.rows = rows
+        self.position = {name: i for i, name in enumerate(graph.nodes)}
+        self.readers: dict[str, list[str]] = {}
+        for name, node in graph.nodes.items():
+            for parent in node.read:
+                self.readers.setdefault(parent, []).append(name)
+        wires = self._wires(set().union(*asked.values()) if asked else set())
+        wanted = [name for name in graph.nodes if name in wires or name in asked]
+        with torch.no_grad():
+            self.clean = evaluate(graph, rows, wanted, device=graph.device)
+        self.states: list[torch.Tensor] = []
+        self.known: dict[tuple[str, str], int] = {}
+        self.followed: dict[tuple[str, tuple[int, ...]], int] = {}
+        self.held = 0
+
+    def _wires(self, targets: Collection[str]) -> set[str]:
+        """The targets, the hidden nodes that lead to them, and all that these read."""
+        found: set[str] = set()
+        todo = list(targets)
+        while todo:
+            name = todo.pop()
+            if name in found:
+                continue
+            found.add(name)
+            if name in targets or is_hidden(name):
+                todo += self.graph.nodes[name].parents
+        return found
+
+    def idle(self, source: str, targets: Collection[str], test: str) -> list[str]:
+        """The targets at which no tried change of the source's value shows."""
+        left = set(targets)
+        tried = False
+        if self.held > HELD:
+            self._forget()
+        with torch.no_grad():
+            for changed in _changes(self.clean[source], test):
+                tried = True
+                if left:
+                    left -= self._reached(source, changed, left)
+        return sorted(left, key=self.position.__getitem__) if tried else []
+
+    def _reached(self, source: str, changed: torch.Tensor, targets: Collection[str]) -> set[str]:
+        state = {source: self._number(source, changed)}
+        reached: set[str] = set()
+        useful = self._between(source, targets)
+        for name in useful:
+            node = self.graph.nodes[name]
+            arguments = tuple(state.get(p, CLEAN) for p in node.parents)
+            if all(number == CLEAN for number in arguments):
+                continue
+            number = self._follow(name, arguments)
+            if name in targets:
+                if number != CLEAN:
+                    reached.add(name)
+            elif number != CLEAN:
+                state[name] = number
+        return reached
+
+    def _between(self, source: str, targets: Collection[str]) -> list[str]:
+        """Hidden nodes and targets downstream of the source along wires, in order."""
+        found: set[str] = set()
+        todo = [source]
+        while todo:
+            for reader in self.readers.get(todo.pop(), ()):
+                if reader in found or reader not in self.clean:
+                    continue
+                if is_hidden(reader):
+                    found.add(reader)
+                    todo.append(reader)
+                elif reader in targets:
+                    found.add(reader)
+        return sorted(found, key=self.position.__getitem__)
+
+    def _follow(self, name: str, arguments: tuple[int, ...]) -> int:
+        key = (name, arguments)
+        if key not in self.followed:
+            self.followed[key] = self._compute(name, arguments)
+        return self.followed[key]
+
+    def _compute(self, name: str, arguments: tuple[int, ...]) -> int:
+        node = self.graph.nodes[name]
+        if BROKEN in arguments or node.fn is None:
+            return BROKEN
+        values = [
+            self.clean[parent] if number == CLEAN else self.states[number]
+            for parent, number in zip(node.parents, arguments, strict=True)
+        ]
+        try:
+            value = node.fn(*values)
+        except Exception:
+            # The change stopped the function, so it does reach it.
+            return BROKEN
+        clean = self.clean[name]
+        if isinstance(node.fn, Rest):
+            return CLEAN if _same(node.fn.kept(value), node.fn.kept(clean)) else BROKEN
+        return CLEAN if _same(value, clean) else self._number(name, value)
+
+    def _number(self, name: str, value: torch.Tensor) -> int:
+        if _has_nan(value) and bool(value.isnan().all()):
+            content = "nan"
+        else:
+            plain = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            content = blake2b(plain.numpy().tobytes(), digest_size=16).hexdigest()
+        key = (name, f"{value.dtype}{tuple(value.shape)}{content}")
+        number = self.known.setdefault(key, len(self.states))
+        if number == len(self.states):
+            self.states.append(value)
+            self.held += value.nbytes
+        return number
+
+    def _forget(self) -> None:
+        self.states, self.known, self.followed, self.held = [], {}, {}, 0
+
+
+def _has_nan(value: torch.Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
+def _changes(clean: torch.Tensor, test: str) -> Iterator[torch.Tensor]:
+    """Values to try in place of a clean one; none if the test can say nothing of its kind."""
+    if not _has_nan(clean):
+        if test == "values":
+            yield from _other_entries(clean)
+        return
+    if test == "nan":
+        yield torch.full_like(clean, torch.nan)
+    # A comparison swallows a NaN, but seldom a change of sign.
+    yield torch.where(clean == 0, torch.ones_like(clean), -clean)
+    if test == "values":
+        yield clean.roll(1, 0)
+        generator = np.random.default_rng(0)
+        for scale in (1.0, 30.0):
+            noise = torch.as_tensor(generator.normal(size=tuple(clean.shape)) * scale)
+            yield noise.to(clean)
+
+
+def _other_entries(clean: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Numbers or truth values that occur in the tensor, put elsewhere in it."""
+    if clean.dtype == torch.bool:
+        yield ~clean
+    yield clean.roll(1, 0)
+    yield torch.full_like(clean, clean.max().item())
+    yield torch.full_like(clean, clean.min().item())
+    generator = np.random.default_rng(0)
+    flat = clean.reshape(-1)
+    for _ in range(4):
+        chosen = torch.as_tensor(generator.integers(0, len(flat), len(flat)))
+        yield flat[chosen.to(flat.device)].reshape(clean.shape)
+
+
+def _same(one: torch.Tensor, two: torch.Tensor) -> bool:
+    if one.shape != two.shape or one.dtype != two.dtype:
+        return False
+    if not _has_nan(one):
+        return torch.equal(one, two)
+    return bool(((one == two) | (one.isnan() & two.isnan())).all())

@@ -1,0 +1,167 @@
+"""The rewrites as methods of a graph; each is a function in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.node import Node, is_hidden
+from causal_scrubbing._graph.ops import recognise
+from causal_scrubbing._graph.rewrite.draft import Draft
+from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
+from causal_scrubbing._graph.rewrite.naming import coarsen, rename
+from causal_scrubbing._graph.rewrite.replace import replace, verify
+from causal_scrubbing._graph.rewrite.split import split
+
+if TYPE_CHECKING:
+    from causal_scrubbing._graph.graph import Graph
+
+
+class Rewrites:
+    """Methods that return a graph which computes the same, `append` aside."""
+
+    __slots__ = ()
+
+    def split(
+        self,
+        pattern: str,
+        *,
+        axis: int,
+        into: Mapping[str, object],
+        rest: str | None = None,
+        data: Dataset | None = None,
+        edges: str = "nan",
+    ) -> Graph:
+        """Parts of a node's tensor along an axis become nodes of their own.
+
+        The node dissolves: its pieces have its parents, its consumers read the pieces, put
+        together again by a hidden node that every route may pass. Where a consumer is a linear map
+        along that axis (an output projection), it becomes a sum of linear maps, one a piece.
+
+        Example::
+
+            graph.split("a*.z", axis=-1, into={"h{}": 12})      # a0.z -> a0.z.h0 ... a0.z.h11
+            graph.split("r2", axis=1, rest="rest",
+                        into={"p1": 1, "mid": slice(2, 9), "name": "name_position"})
+
+        Args:
+            pattern: the nodes to split.
+            axis: the axis of their tensors, the batch being axis 0; negative counts from the end.
+            into: pieces by name. ``"h{}": 12`` is twelve equal parts, ``"p{}": [3, 5]`` places 3
+                and 5 as p3 and p5; else an int (one place, the axis goes), a slice, a list of
+                places, or the name of a dataset field that holds each row's own place, int [n] (or
+                places, [n, k]). Such a field becomes an input of the graph and a parent of what
+                reads it.
+            rest: name of the rest: the whole tensor, in which the pieces overwrite their places.
+                Needed where they leave any.
+            data: rows on which to look up shapes and test edges; the graph's own example if None.
+            edges: an edge of a piece stays only where a value can reach it. "nan": where a NaN
+                does, or a change of sign; exact zeros times NaN count as reaching, so that no edge
+                is lost to a mask; edges from integers stay. "values": where any of several finite
+                changes, of the rows at hand, makes a difference to the bit. That sees through
+                causal masks, but also takes a gate shut on these rows for a gate always shut.
+
+        Raises:
+            GraphError: no node matches, a piece is empty, pieces overlap, or leave places and no
+                `rest` is named; or the size is needed and there is no data.
+        """
+        return split(_graph(self), pattern, axis=axis, into=into, rest=rest, data=data, edges=edges)
+
+    def replace(
+        self,
+        name: str,
+        *,
+        nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
+        output: str,
+        data: Dataset | None = None,
+    ) -> Graph:
+        """A node is replaced by a subgraph that computes the same.
+
+        What only the old node read goes with it.
+
+        Example::
+
+            graph.replace("sq", output="sum", nodes={       # (a + b)^2
+                "aa": (torch.square, ["a"]), "bb": (torch.square, ["b"]),
+                "ab": (lambda a, b: 2 * a * b, ["a", "b"]),
+                "sum": (cs.add, ["aa", "ab", "bb"])})
+
+        Args:
+            name: the node that goes.
+            nodes: new nodes as in `Graph.build`; their parents are nodes of either kind, or fields.
+            output: the new node that takes its place.
+            data: rows on which the two graphs are compared. If None they are compared on the
+                graph's example, if it has one, and again on the first data that is scrubbed.
+
+        Raises:
+            GraphError: the outputs differ, a name is taken or unknown, or there is a cycle.
+        """
+        return replace(_graph(self), name, nodes, output, data)
+
+    def verify(self, data: Dataset) -> Graph:
+        """The graph, once all that was only said to be equal has been compared on data.
+
+        Raises:
+            GraphError: this graph and one it was rewritten from differ; says where and by how much.
+        """
+        return verify(_graph(self), data)
+
+    def prune(self, data: Dataset | None = None, *, edges: str = "nan") -> Graph:
+        """The graph without the edges that carry nothing.
+
+        `split` does this for the edges of its pieces where it has data. See there for `edges`.
+
+        Args:
+            data: rows to test on; the graph's own example if None.
+            edges: "nan" or "values".
+
+        Raises:
+            GraphError: there is no data.
+        """
+        graph = _graph(self)
+        rows = pruning_rows(graph, data)
+        if rows is None:
+            raise GraphError("prune: there are no rows to test edges on; give data=.")
+        pruned = prune(graph, rows, None, edges)
+        return pruned.remake(pruned.nodes.values(), "prune edges that carry nothing")
+
+    def coarsen(self, keep: Sequence[str] | str) -> Graph:
+        """The graph with only some of its nodes; what lies between is fused into them.
+
+        Args:
+            keep: nodes or patterns to keep; inputs and the output always stay.
+
+        Raises:
+            GraphError: a pattern matches nothing.
+        """
+        return coarsen(_graph(self), [keep] if isinstance(keep, str) else keep)
+
+    def rename(self, names: Mapping[str, str]) -> Graph:
+        """The graph with nodes renamed; ``{"layer{i}.head*": "a{i}.*"}`` renames many at once.
+
+        Raises:
+            GraphError: nothing matches, or two nodes would have one name.
+        """
+        return rename(_graph(self), names)
+
+    def append(self, name: str, fn: Callable[..., Any], *, parents: Sequence[str]) -> Graph:
+        """The graph with one more node, which becomes its output (a loss on the logits, say).
+
+        A parent that the graph does not have is a dataset field and becomes an input.
+
+        Raises:
+            GraphError: the name is taken.
+        """
+        draft = Draft(_graph(self))
+        if is_hidden(name):
+            raise GraphError(f"append: {name!r} is reserved; names do not begin with ~.")
+        read = tuple(draft.wire(parent) for parent in parents)
+        draft.add(Node(name=name, parents=read, fn=recognise(fn, len(read))))
+        draft.output = name
+        return draft.finish(f"append {name} of {', '.join(parents)}")
+
+
+def _graph(self: Rewrites) -> Graph:
+    return cast("Graph", self)
