@@ -1,5 +1,7 @@
 """Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
 
+from causal_scrubbing._capture import capture as capture
+from causal_scrubbing._capture import site as site
 from causal_scrubbing._data import Dataset as Dataset
 from causal_scrubbing._data import anything as anything
 from causal_scrubbing._data import exact as exact

@@ -1,0 +1,70 @@
+"""Telling a failed export with the module and line that it failed on, and the ways out."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from types import TracebackType
+from typing import Final
+
+import torch
+
+from causal_scrubbing._errors import GraphError
+
+WAYS_OUT: Final = """Ways out:
+  - if the number of rows is fixed somewhere (a constant batch size, .item(), len()), take it from
+    a tensor's shape instead, or drop dynamic=True if it is a length;
+  - if a value decides what is run (an `if` on a tensor, boolean indexing), write it with
+    torch.where or a mask, or choose another implementation of that module (many libraries have
+    an "eager" one);
+  - run less of the model: forward=lambda model, rows: ... may call a part of it, with caches off;
+  - or write this part by hand with cs.Graph.build, using the model's own modules as functions."""
+
+
+def export_failed(model: torch.nn.Module, error: Exception) -> GraphError:
+    """The error of a failed export: where in the model, what, and the ways out."""
+    where = locate(model, error)
+    return GraphError(f"torch.export cannot export this model. {where}{_gist(error)}\n{WAYS_OUT}")
+
+
+def run_failed(model: torch.nn.Module, error: Exception, shapes: str) -> GraphError:
+    """The error of a model that does not run on the example at all."""
+    where = locate(model, error)
+    return GraphError(
+        f"the model does not run on the example ({shapes}). {where}{_gist(error)}\n"
+        "Check that fields= or forward= passes what the model takes, in its order and dtype."
+    )
+
+
+def locate(model: torch.nn.Module, error: BaseException) -> str:
+    """The innermost module of the model that the error passed, and its line of code there."""
+    paths = {id(module): path for path, module in model.named_modules()}
+    best: tuple[str, torch.nn.Module, TracebackType] | None = None
+    one: BaseException | None = error
+    while one is not None and best is None:
+        trace = one.__traceback__
+        while trace is not None:
+            owner = trace.tb_frame.f_locals.get("self")
+            if id(owner) in paths and isinstance(owner, torch.nn.Module):
+                outside = trace.tb_frame.f_code.co_filename.endswith("nn/modules/module.py")
+                if not outside:
+                    best = (paths[id(owner)], owner, trace)
+            trace = trace.tb_next
+        one = one.__cause__ or one.__context__
+    if best is None:
+        return ""
+    path, owner, trace = best
+    file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+    code = linecache.getline(file, line).strip()
+    shown = f", at `{code}`" if code else ""
+    return (
+        f"It fails in the module {path or '(the model itself)'!r} ({type(owner).__name__}){shown}: "
+    )
+
+
+def _gist(error: BaseException) -> str:
+    """The first lines of an error that say something."""
+    text = traceback.format_exception_only(error)[-1] if not str(error) else str(error)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    shown = " ".join(lines[:4])
+    return f"{type(error).__name__}: {shown[:600]}"

@@ -1,0 +1,159 @@
+"""Where sites are: names and module paths with patterns, found in a module tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from causal_scrubbing._errors import GraphError
+
+_TOKEN = re.compile(r"\*|\{(\w*)\}")
+_PLACE = re.compile(
+    r"^(?P<path>[^:#]*)(?::(?P<side>input|output)(?:\.(?P<key>\w+))?)?(?:#(?P<call>\d+))?$"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One tensor that flows into or out of one module.
+
+    Attributes:
+        name: the node's name.
+        path: the module's path in the model; "" is the model itself.
+        side: "input" or "output".
+        key: which argument or entry: a position, a name, or None for the only or first one.
+        call: which call of a module that is called several times; None for every call.
+    """
+
+    name: str
+    path: str
+    side: str
+    key: int | str | None = None
+    call: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The place as a person writes it."""
+        side = "" if self.side == "output" and self.key is None else f":{self.side}"
+        key = "" if self.key is None else f".{self.key}"
+        return f"{self.path}{side}{key}" + ("" if self.call is None else f"#{self.call}")
+
+
+def find_places(
+    sites: Mapping[str, str] | Sequence[str], paths: Iterable[str]
+) -> tuple[list[Place], list[str]]:
+    """Sites, patterns included, as places in a module tree.
+
+    Args:
+        sites: node name -> place, or places whose paths are the names. A place is a module path,
+            optionally ``:input``, ``:input.1``, ``:input.name``, ``:output.0`` and the call,
+            ``#1``. ``{i}`` stands for a number, ``*`` for anything; both carry into the name.
+        paths: paths of all modules.
+
+    Returns:
+        The places, and what is wrong with the sites, in words.
+    """
+    known = list(paths)
+    entries = sites if isinstance(sites, Mapping) else {place: place for place in sites}
+    found: list[Place] = []
+    faults: list[str] = []
+    for name, text in entries.items():
+        parsed = _PLACE.match(text)
+        if parsed is None or name.startswith("~") or not name:
+            faults.append(
+                f"{name!r}: {text!r} is no place. Write a module path, with :input, :input.1, "
+                ":input.name or :output.0 behind it where that is meant; names do not begin with ~."
+            )
+            continue
+        side, key = parsed["side"] or "output", parsed["key"]
+        call = None if parsed["call"] is None else int(parsed["call"])
+        pattern = _pattern(parsed["path"])
+        hits = [(path, match) for path in known if (match := pattern.fullmatch(path))]
+        if parsed["path"] in known:
+            hits = [(parsed["path"], re.match("", ""))]  # type: ignore[list-item]
+        if not hits:
+            faults.append(
+                f"{name!r}: no module is called {parsed['path']!r}. {_near(parsed['path'], known)}"
+            )
+        for path, match in hits:
+            found.append(
+                Place(
+                    _fill(name, match),
+                    path,
+                    side,
+                    int(key) if key is not None and key.isdigit() else key,
+                    call,
+                )
+            )
+    return found, faults + _repeated(found)
+
+
+def _repeated(places: list[Place]) -> list[str]:
+    by_name: dict[str, list[Place]] = {}
+    for place in places:
+        by_name.setdefault(place.name, []).append(place)
+    return [
+        f"{name!r} names {len(same)} places ({same[0].text}, {same[1].text}, ...): put the "
+        "pattern's {i} or * into the name too."
+        for name, same in by_name.items()
+        if len(same) > 1
+    ]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    out, last, seen = [], 0, set[str]()
+    for token in _TOKEN.finditer(path):
+        out.append(re.escape(path[last : token.start()]))
+        name = token[1]
+        if token[0] == "*":
+            out.append("(.*)")
+        elif name and name in seen:
+            out.append(f"(?P={name})")
+        elif name and not name.isdigit():
+            seen.add(name)
+            out.append(rf"(?P<{name}>\d+)")
+        else:
+            out.append(r"(\d+)")
+        last = token.end()
+    out.append(re.escape(path[last:]))
+    return re.compile("".join(out))
+
+
+def _fill(name: str, match: re.Match[str] | None) -> str:
+    """The name with what the pattern's wildcards stood for in this path."""
+    if match is None or not match.re.groups:
+        return name
+    named = match.groupdict()
+    taken = set(match.re.groupindex.values())
+    others = iter(g for i, g in enumerate(match.groups(), 1) if i not in taken)
+
+    def one(token: re.Match[str]) -> str:
+        if token[1] and token[1] in named:
+            return named[token[1]]
+        return next(others, token[0])
+
+    return _TOKEN.sub(one, name)
+
+
+def _near(path: str, known: Sequence[str]) -> str:
+    plain = _TOKEN.sub("0", path)
+    near = get_close_matches(plain, known, n=5, cutoff=0.5)
+    if not near:
+        last = plain.rsplit(".", 1)[-1]
+        near = [one for one in known if one and last and last in one][:5]
+    if near:
+        return "The nearest are " + ", ".join(near) + "."
+    return "The model has " + ", ".join([one for one in known if one][:12]) + ", ..."
+
+
+def check_faults(faults: Sequence[str]) -> None:
+    """Raise all faults of the sites at once.
+
+    Raises:
+        GraphError: there is any.
+    """
+    if faults:
+        listed = faults[0] if len(faults) == 1 else "\n  " + "\n  ".join(faults)
+        raise GraphError(f"sites: {listed}")
