@@ -7,6 +7,7 @@ from causal_scrubbing._data import anything as anything
 from causal_scrubbing._data import exact as exact
 from causal_scrubbing._errors import CausalScrubbingError as CausalScrubbingError
 from causal_scrubbing._errors import DataError as DataError
+from causal_scrubbing._errors import ExactError as ExactError
 from causal_scrubbing._errors import GraphError as GraphError
 from causal_scrubbing._errors import HypothesisError as HypothesisError
 from causal_scrubbing._errors import MetricError as MetricError
@@ -25,7 +26,9 @@ from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._measure import Estimate as Estimate
 from causal_scrubbing._measure import metrics as metrics
 from causal_scrubbing._scrub import Comparison as Comparison
+from causal_scrubbing._scrub import ExactResult as ExactResult
 from causal_scrubbing._scrub import Result as Result
 from causal_scrubbing._scrub import compare as compare
+from causal_scrubbing._scrub import exact_scrub as exact_scrub
 from causal_scrubbing._scrub import load as load
 from causal_scrubbing._scrub import scrub as scrub

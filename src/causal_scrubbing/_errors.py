@@ -39,5 +39,9 @@ class MetricError(CausalScrubbingError):
     """A metric cannot be computed, or gave values no statistic can use."""
 
 
+class ExactError(CausalScrubbingError):
+    """A problem is too large for exact evaluation, or has no exact answer as posed."""
+
+
 class Notice(UserWarning):
     """Something the user should know that does not stop the run."""

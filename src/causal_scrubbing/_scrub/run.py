@@ -130,7 +130,7 @@ def scrub(
     single = isinstance(hypothesis, Hypothesis)
     many = _as_list(hypothesis)
     metrics = named_metrics(metric)
-    _check_arguments(many, data, samples, randomize, baseline)
+    check_arguments(many, data, samples, randomize, baseline)
     if randomize is None and metric is not None:
         randomize = many[0].graph.output
     if baseline is not None:
@@ -207,7 +207,7 @@ def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
     return list(given)
 
 
-def _check_arguments(
+def check_arguments(
     many: Sequence[Hypothesis],
     data: Dataset,
     samples: int,

@@ -1,0 +1,155 @@
+"""The law of each claim's value given its datum, from the leaves to the root."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+
+import torch
+
+from causal_scrubbing._data import Classes, Dataset
+from causal_scrubbing._exact.budget import Meter
+from causal_scrubbing._exact.formula import Machine, clean_law, formula
+from causal_scrubbing._exact.law import OWN, Law, average, join, mix
+from causal_scrubbing._exact.pool import Pool, distinct
+from causal_scrubbing._graph.evaluate import evaluate_dataset
+from causal_scrubbing._hypothesis import Block, Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
+from causal_scrubbing._hypothesis.tree import REFERENCE
+
+VALUE = "value"
+
+
+class Evaluator:
+    """Laws of claims' values for one hypothesis on one dataset.
+
+    A claim's value given its datum is F(u) of its blocks' values, which are independent given the
+    datum; a block's values are those of its members given the block's datum, averaged over the
+    rows that agree with the claim's datum. A datum shared between claims stays a condition of
+    the laws until the root, where it is averaged out.
+
+    Args:
+        hypothesis: the hypothesis.
+        data: the rows.
+        meter: the budget.
+        batch_size: rows or combinations evaluated at once.
+        device: where they are evaluated; where the graph says if None.
+    """
+
+    def __init__(
+        self,
+        hypothesis: Hypothesis,
+        data: Dataset,
+        meter: Meter,
+        batch_size: int,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.hypothesis = hypothesis
+        self.graph = hypothesis.graph
+        self.data = data
+        self.weights = data.weights
+        self.meter = meter
+        self.batch_size = batch_size
+        self.classes: Mapping[str, Classes] = hypothesis.classes(data)
+        self.device = self.graph.device if device is None else torch.device(device)
+        self.machine = Machine(self.graph, data, batch_size, self.device, meter)
+        self._clean: dict[str, Pool] = {}
+
+    def clean(self, node: str) -> Pool:
+        """Distinct clean values of a node and which each row has."""
+        if node not in self._clean:
+            found = evaluate_dataset(self.graph, self.data, [node], self.batch_size, self.device)
+            self._clean[node] = distinct(found[node])
+        return self._clean[node]
+
+    def swapped(self, node: str) -> tuple[Law, torch.Tensor]:
+        """The law of a node's clean value on another row, which agrees with the own in `within`."""
+        pool = self.clean(node)
+        within = self.data.classes(self.hypothesis.within)
+        self.meter.where = f"the value of {node} on random rows"
+        return mix(clean_law(OWN, {VALUE: pool}), within, self.weights, self.meter), pool.values
+
+    def own(self, node: str) -> tuple[Law, torch.Tensor]:
+        """The law of a node's clean value on the own row, which is certain."""
+        pool = self.clean(node)
+        return clean_law(OWN, {VALUE: pool}), pool.values
+
+    def root(self) -> tuple[Law, torch.Tensor]:
+        """The law of the root's value given the reference row (as own draw), and its values."""
+        laws: dict[int, tuple[Law, torch.Tensor]] = {}
+        tree = self.hypothesis.tree
+        for entry in reversed(tree.claims):
+            self._at(entry)
+            children = {i: laws.pop(i) for i in entry.children or ()}
+            laws[entry.index] = self._claim(entry, children)
+        law, values = laws[0]
+        within = self.data.classes(self.hypothesis.within)
+        self.meter.where = "the draws that claims share"
+        for draw in [one for one in law.labels if one != OWN]:
+            law = average(law, draw, within, self.weights, self.meter)
+        self.meter.where = "the root's draw"
+        law = mix(law, self.classes[tree.claims[0].draw], self.weights, self.meter)
+        return law, values
+
+    def _claim(
+        self, entry: TreeClaim, children: Mapping[int, tuple[Law, torch.Tensor]]
+    ) -> tuple[Law, torch.Tensor]:
+        calls = () if entry.routes is None else formula(self.graph, entry.routes)
+        if not calls:
+            return self.own(entry.claim.node)
+        pools: dict[Hashable, torch.Tensor] = {}
+        laws: list[Law] = []
+        for block in self.hypothesis.tree.blocks:
+            if block.of == entry.draw and set(block.claims) & set(entry.children or ()):
+                laws.append(self._claims_block(entry, block, children, pools))
+        others: dict[str, dict[Hashable, Pool]] = {}
+        for node, key in entry.other_draws.items():
+            pool = self.clean(node)
+            pools[OtherSource(node)] = pool.values
+            others.setdefault(key, {})[OtherSource(node)] = pool
+        for key, members in others.items():
+            if self.hypothesis.block(key).of == REFERENCE:
+                laws.append(clean_law(key, members))
+            else:
+                law = clean_law(OWN, members)
+                laws.append(mix(law, self.classes[key], self.weights, self.meter))
+        law, values = self.machine.push(calls, laws, pools)
+        return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
+
+    def _claims_block(
+        self,
+        entry: TreeClaim,
+        block: Block,
+        children: Mapping[int, tuple[Law, torch.Tensor]],
+        pools: dict[Hashable, torch.Tensor],
+    ) -> Law:
+        position = {child: i for i, child in enumerate(entry.children or ())}
+        law: Law | None = None
+        for child in block.claims:
+            slot = ChildSource(position[child])
+            one, pools[slot] = children[child]
+            one = replace(one, columns={slot: one.columns[VALUE]})
+            law = one if law is None else join(law, one, self.meter)
+        if law is None:
+            raise AssertionError("a block of claims has a claim")
+        return mix(law, self.classes[block.key], self.weights, self.meter)
+
+    def _at(self, entry: TreeClaim) -> None:
+        """Tell the meter where the work is, and what would make it less."""
+        blocks = [b for b in self.hypothesis.tree.blocks if b.of == entry.draw]
+        drawn = ", ".join(
+            f"{b.key} ({self.classes[b.key].count:,} classes)" for b in blocks[:6]
+        ) + (", ..." if len(blocks) > 6 else "")
+        self.meter.where = f"claim {entry.path}" + (f", which combines {drawn}," if drawn else "")
+        separate = self.hypothesis.unimportant == "separate" and len(entry.other_draws) > 1
+        shared = [key for key in entry.other_draws.values() if key.startswith("~group/")]
+        self.meter.hints = [
+            *(["draw unimportant parents together (unimportant='per-claim')"] if separate else []),
+            *(["draw unimportant parents per claim (unimportant='per-claim')"] if shared else []),
+            *(
+                ["write the node as a sum (cs.add) of parts, whose terms are convolved one by one"]
+                if len(blocks) > 2
+                else []
+            ),
+            *(["drop claims below it, which makes it a leaf"] if entry.parent is not None else []),
+        ]

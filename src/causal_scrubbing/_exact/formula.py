@@ -1,0 +1,227 @@
+"""F(u) as a list of calls on numbered slots, and a law pushed through it.
+
+Inputs enter as independent laws. Each call joins only the laws it reads, and what no later call
+reads is summed out at once, equal values merged: a sum of many independent parents is convolved
+term by term, not enumerated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._exact.budget import Meter
+from causal_scrubbing._exact.law import OWN, Law, certain, join, number
+from causal_scrubbing._exact.pool import Pool, distinct_in_batches
+from causal_scrubbing._graph import Add, Graph, add
+from causal_scrubbing._graph.evaluate import call, evaluate
+from causal_scrubbing._graph.program import Free, program
+from causal_scrubbing._hypothesis.routes import CopySource, Routes
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: its node, what it reads, and the slot it fills."""
+
+    node: str
+    arguments: tuple[Hashable, ...]
+    slot: int
+
+    @property
+    def reads(self) -> tuple[Hashable, ...]:
+        """The slots read, each once."""
+        return tuple(dict.fromkeys(one for one in self.arguments if not isinstance(one, Free)))
+
+
+def formula(graph: Graph, routes: Routes) -> tuple[Call, ...]:
+    """The calls of F(u), the last filling u's value; inputs are named by their source.
+
+    Empty where u has nothing to be computed from.
+    """
+    position = {name: i for i, name in enumerate(graph.names)}
+    calls: list[Call] = []
+    filled: dict[Hashable, int] = {}
+    for copy in sorted(routes.copies, key=lambda one: position[one[0]]):
+        sources = routes.copies[copy]
+        offset = len(calls)
+        for step in program(graph, copy[0]):
+            arguments: list[Hashable] = []
+            for argument in step.arguments:
+                if isinstance(argument, int):
+                    arguments.append(offset + argument)
+                elif isinstance(argument, str):
+                    source = sources[argument]
+                    arguments.append(
+                        filled[source.copy] if isinstance(source, CopySource) else source
+                    )
+                else:
+                    arguments.append(argument)
+            calls.append(Call(step.node, tuple(arguments), len(calls)))
+        filled[copy] = len(calls) - 1
+    return tuple(calls)
+
+
+class Machine:
+    """Calls functions of a graph on tuples of numbered values.
+
+    Args:
+        graph: the graph.
+        data: where values of which any will do are taken.
+        batch_size: calls made at once.
+        device: where calls are made.
+        meter: the budget.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        data: Dataset,
+        batch_size: int,
+        device: torch.device | None,
+        meter: Meter,
+    ) -> None:
+        self.graph = graph
+        self.data = data
+        self.batch_size = batch_size
+        self.device = device
+        self.meter = meter
+        self._free: dict[tuple[str, int], torch.Tensor] = {}
+
+    def push(
+        self, calls: Sequence[Call], laws: Sequence[Law], pools: Mapping[Hashable, torch.Tensor]
+    ) -> tuple[Law, torch.Tensor]:
+        """The law of the last call's value.
+
+        Args:
+            calls: the calls of F(u), at least one.
+            laws: independent laws over the inputs; an input is a column of exactly one.
+            pools: input -> its distinct values.
+
+        Returns:
+            The law, its only column the slot of the last call, and that slot's values.
+        """
+        last = {slot: i for i, one in enumerate(calls) for slot in one.reads}
+        last[calls[-1].slot] = len(calls)
+        # What no call reads has no say in the value.
+        live = [law.keep([c for c in law.columns if c in last]) for law in laws]
+        live = [law for law in live if law.columns]
+        tensors = dict(pools)
+        for i, one in enumerate(calls):
+            touched = [law for law in live if any(slot in law.columns for slot in one.reads)]
+            live = [law for law in live if not any(law is t for t in touched)]
+            later = {slot for slot, when in last.items() if when > i}
+            if isinstance(self.graph.nodes[one.node].fn, Add) and len(one.reads) == len(
+                one.arguments
+            ):
+                law = self._sum(one, touched, tensors, later)
+            else:
+                law = touched[0] if touched else _nothing(len(self.data))
+                for other in sorted(touched[1:], key=len):
+                    law = join(law, other, self.meter)
+                function = partial(call, self.graph.nodes[one.node])
+                law = self._apply(function, one.arguments, one.slot, law, tensors, later)
+            live.append(law)
+        law = live[0]
+        for other in live[1:]:
+            law = join(law, other, self.meter)
+        slot = calls[-1].slot
+        return law.keep([slot]), tensors[slot]
+
+    def _sum(
+        self,
+        one: Call,
+        laws: list[Law],
+        tensors: dict[Hashable, torch.Tensor],
+        later: set[Hashable],
+    ) -> Law:
+        """A sum, law by law: first the terms that are drawn together, then what is independent."""
+        parts: list[tuple[Law, Hashable]] = []
+        for law in laws:
+            terms = [slot for slot in one.arguments if slot in law.columns]
+            if len(terms) == 1:
+                parts.append((law, terms[0]))
+                continue
+            slot = ("sum", one.slot, len(parts))
+            parts.append((self._apply(_add, terms, slot, law, tensors, later), slot))
+        parts.sort(key=lambda pair: len(pair[0]))
+        law, total = parts[0]
+        for step, (other, term) in enumerate(parts[1:], 1):
+            final = step == len(parts) - 1
+            filled: Hashable = one.slot if final else ("total", one.slot, step)
+            joined = join(law, other, self.meter)
+            waiting = later | {t for _, t in parts[step + 1 :]}
+            law = self._apply(_add, [total, term], filled, joined, tensors, waiting)
+            total = filled
+        if len(parts) == 1:
+            law = self._apply(_same, [total], one.slot, law, tensors, later)
+        return law
+
+    def _apply(
+        self,
+        function: Callable[[list[torch.Tensor]], torch.Tensor],
+        arguments: Sequence[Hashable],
+        slot: Hashable,
+        law: Law,
+        tensors: dict[Hashable, torch.Tensor],
+        later: set[Hashable],
+    ) -> Law:
+        reads = list(dict.fromkeys(one for one in arguments if not isinstance(one, Free)))
+        if reads:
+            ids = number([law.columns[one] for one in reads])
+            _, first = np.unique(ids, return_index=True)
+        else:
+            ids, first = np.zeros(len(law), dtype=np.int64), np.zeros(1, dtype=np.int64)
+        drawn = {one: torch.as_tensor(law.columns[one][first]) for one in reads}
+
+        def make(start: int, stop: int) -> torch.Tensor:
+            values = [
+                self.free(one.node, stop - start)
+                if isinstance(one, Free)
+                else tensors[one][drawn[one][start:stop]].to(self.device or "cpu")
+                for one in arguments
+            ]
+            with torch.no_grad():
+                value = function(values)
+            if value.ndim == 0 or len(value) != stop - start:
+                value = value.expand(stop - start, *value.shape[1:])
+            return value
+
+        pool = distinct_in_batches(len(first), self.batch_size, make, self.meter)
+        tensors[slot] = pool.values
+        filled = Law(law.labels, law.given, {**law.columns, slot: pool.ids[ids]}, law.prob)
+        return filled.keep([c for c in filled.columns if c in later or c == slot])
+
+    def free(self, name: str, count: int) -> torch.Tensor:
+        """A node's value on copies of the first row, where any value of its shape will do."""
+        key = (name, count)
+        if key not in self._free:
+            rows = self.data.take(np.zeros(count, dtype=np.int64))
+            with torch.no_grad():
+                found = evaluate(self.graph, rows, [name], device=self.device)
+            self._free[key] = found[name]
+        return self._free[key]
+
+
+def _add(values: list[torch.Tensor]) -> torch.Tensor:
+    total: torch.Tensor = add(*values)
+    return total
+
+
+def _same(values: list[torch.Tensor]) -> torch.Tensor:
+    return values[0]
+
+
+def _nothing(rows: int) -> Law:
+    return certain(OWN, np.zeros(rows, dtype=np.int64), {})
+
+
+def clean_law(draw: str, pools: Mapping[Hashable, Pool]) -> Law:
+    """The law of nodes' clean values on one draw's row."""
+    columns: dict[Hashable, Ints] = {name: pool.ids for name, pool in pools.items()}
+    return certain(draw, number(list(columns.values())), columns)

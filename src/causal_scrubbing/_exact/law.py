@@ -1,0 +1,235 @@
+"""Conditional laws as tables: what is given, what is then the case, with what probability.
+
+A law is conditional on the rows of some draws, but only through a labelling of the rows: rows with
+one label give one distribution. So a table has one entry for each label and possible outcome,
+not for each row, and laws are joined, mixed and merged like relations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from causal_scrubbing._data import Classes
+from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._exact.budget import Meter
+
+OWN = ""
+"""The datum of the claim or block that a law is of, among what can be given."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A conditional distribution over tuples of numbers.
+
+    Attributes:
+        labels: draw -> label of each row of D, int64 [n]; the law depends on a draw's row through
+            its label alone.
+        given: draw -> label, one an entry.
+        columns: what is distributed: name -> number (of a value or class), one an entry.
+        prob: probability of the entry's columns under its labels, float64.
+    """
+
+    labels: Mapping[str, Ints]
+    given: Mapping[str, Ints]
+    columns: Mapping[Hashable, Ints]
+    prob: Floats
+
+    def __len__(self) -> int:
+        return len(self.prob)
+
+    def take(self, entries: Ints) -> Law:
+        """Some of the entries, in the given order."""
+        return replace(
+            self,
+            given={k: v[entries] for k, v in self.given.items()},
+            columns={k: v[entries] for k, v in self.columns.items()},
+            prob=self.prob[entries],
+        )
+
+    def keep(self, names: Sequence[Hashable]) -> Law:
+        """The marginal law of some columns: equal entries become one."""
+        columns = {name: self.columns[name] for name in names}
+        if len(columns) == len(self.columns):
+            return self
+        return merge(replace(self, columns=columns))
+
+
+def weigh(ids: Ints, weights: Floats, count: int = 0) -> Floats:
+    """The sum of the weights that have each number, float64 [count or more]."""
+    return np.bincount(ids, weights=weights, minlength=count).astype(np.float64, copy=False)
+
+
+def certain(draw: str, labels: Ints, columns: Mapping[Hashable, Ints]) -> Law:
+    """The law of numbers that are a function of a draw's row.
+
+    Args:
+        draw: the draw.
+        labels: equal for rows on which all columns are equal, int64 [n].
+        columns: name -> number on each row, int64 [n].
+    """
+    _, first = np.unique(labels, return_index=True)
+    given = labels[first]
+    return Law(
+        {draw: labels}, {draw: given}, {k: v[first] for k, v in columns.items()},
+        np.ones(len(first)),
+    )  # fmt: skip
+
+
+def number(parts: Sequence[Ints]) -> Ints:
+    """Equal tuples numbered alike: one int64 a tuple, dense from 0."""
+    if not parts:
+        raise AssertionError("tuples have at least one part")
+    code: Ints = parts[0]
+    if len(code) == 0:
+        return code
+    top = int(code.max()) + 1
+    for part in parts[1:]:
+        size = int(part.max()) + 1
+        if top > 2**62 // size:
+            code = np.unique(code, return_inverse=True)[1].reshape(-1)
+            top = int(code.max()) + 1
+        code, top = code * size + part, top * size
+    return np.unique(code, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def merge(law: Law) -> Law:
+    """Entries with equal labels and columns made one, their probabilities added."""
+    parts = [*law.given.values(), *law.columns.values()]
+    if not parts:
+        return replace(law, prob=np.array([law.prob.sum()]))
+    ids = number(parts)
+    _, first = np.unique(ids, return_index=True)
+    if len(first) == len(law):
+        return law
+    prob = weigh(ids, law.prob, len(first))
+    return replace(law.take(first), prob=prob)
+
+
+def join(one: Law, two: Law, meter: Meter) -> Law:
+    """The product of two laws that are independent given what both are conditional on."""
+    shared = [draw for draw in one.labels if draw in two.labels]
+    for draw in shared:
+        if np.array_equal(one.labels[draw], two.labels[draw]):
+            continue
+        labels = number([one.labels[draw], two.labels[draw]])
+        one, two = refine(one, draw, labels, meter), refine(two, draw, labels, meter)
+    left, right = _match(
+        [one.given[d] for d in shared], [two.given[d] for d in shared], len(one), len(two), meter
+    )
+    a, b = one.take(left), two.take(right)
+    return Law(
+        {**a.labels, **b.labels},
+        {**a.given, **b.given},
+        {**a.columns, **b.columns},
+        a.prob * b.prob,
+    )
+
+
+def refine(law: Law, draw: str, labels: Ints, meter: Meter) -> Law:
+    """The same law, conditional on a draw through a finer labelling of the rows."""
+    if draw not in law.labels:
+        fine = np.unique(labels)
+        left, right = _match([], [], len(law), len(fine), meter)
+        coarse = law.take(left)
+        return replace(
+            coarse,
+            labels={**coarse.labels, draw: labels},
+            given={**coarse.given, draw: fine[right]},
+        )
+    fine, first = np.unique(labels, return_index=True)
+    old = law.labels[draw][first]
+    left, right = _match([law.given[draw]], [old], len(law), len(fine), meter)
+    taken = law.take(left)
+    return replace(
+        taken,
+        labels={**taken.labels, draw: labels},
+        given={**taken.given, draw: fine[right]},
+    )
+
+
+def mix(law: Law, classes: Classes, weights: Floats, meter: Meter) -> Law:
+    """The law given the row that the own draw must agree with, instead of its own row.
+
+    Args:
+        law: conditional on the own draw.
+        classes: which rows agree.
+        weights: weight of each row of D.
+        meter: the budget.
+    """
+    if OWN not in law.labels:
+        return law
+    labels = law.labels[OWN]
+    # A datum that agrees in everything that matters changes nothing.
+    if classes.refines(Classes(labels, int(labels.max()) + 1)):
+        return law
+    pairs = number([classes.ids, labels])
+    _, first = np.unique(pairs, return_index=True)
+    kernel = weigh(pairs, weights)
+    into = classes.ids[first]
+    kernel = kernel / weigh(into, kernel)[into]
+    left, right = _match([law.given[OWN]], [labels[first]], len(law), len(first), meter)
+    taken = law.take(left)
+    return merge(
+        replace(
+            taken,
+            labels={**taken.labels, OWN: classes.ids},
+            given={**taken.given, OWN: into[right]},
+            prob=taken.prob * kernel[right],
+        )
+    )
+
+
+def average(law: Law, draw: str, within: Classes, weights: Floats, meter: Meter) -> Law:
+    """The law without a shared draw, whose row comes from the own row's class of `within`."""
+    labels = law.labels[draw]
+    if OWN not in law.labels:
+        law = refine(law, OWN, np.zeros(len(labels), dtype=np.int64), meter)
+    law = refine(law, OWN, number([law.labels[OWN], within.ids]), meter)
+    own = law.labels[OWN]
+    _, first = np.unique(own, return_index=True)
+    class_of = within.ids[first]
+    pairs = number([within.ids, labels])
+    _, start = np.unique(pairs, return_index=True)
+    chance = weigh(pairs, weights)
+    chance = chance / weigh(within.ids[start], chance)[within.ids[start]]
+    left, right = _match(
+        [class_of[law.given[OWN]], law.given[draw]],
+        [within.ids[start], labels[start]],
+        len(law),
+        len(start),
+        meter,
+    )
+    taken = law.take(left)
+    return merge(
+        replace(
+            taken,
+            labels={k: v for k, v in taken.labels.items() if k != draw},
+            given={k: v for k, v in taken.given.items() if k != draw},
+            prob=taken.prob * chance[right],
+        )
+    )
+
+
+def _match(
+    one: Sequence[Ints], two: Sequence[Ints], first: int, second: int, meter: Meter
+) -> tuple[Ints, Ints]:
+    """All pairs of entries, by position, whose keys are equal; all pairs if there are no keys."""
+    if not one:
+        meter.need(first * second)
+        return (
+            np.repeat(np.arange(first), second),
+            np.tile(np.arange(second), first),
+        )
+    both = number([np.concatenate(pair) for pair in zip(one, two, strict=True)])
+    left, right = both[:first], both[first:]
+    order = np.argsort(right, kind="stable")
+    starts = np.searchsorted(right[order], left, side="left")
+    counts = np.searchsorted(right[order], left, side="right") - starts
+    total = int(counts.sum())
+    meter.need(total)
+    entries = np.repeat(np.arange(first), counts)
+    offset = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    return entries, order[np.repeat(starts, counts) + offset]
