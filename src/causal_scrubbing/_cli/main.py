@@ -37,7 +37,7 @@ def cli() -> None:
 @click.option(
     "--memory", help="Bytes for activations, like 4GiB; half of what is free if not given."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Save runs and pictures here.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save runs and their pages here.")
 @click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--at-least", type=float, help="Exit with 3 if a run recovers less, in percent.")
@@ -78,6 +78,7 @@ def run(
         for name, result in named.items():
             result.save(out / name, overwrite=overwrite)
             result.plot().savefig(out / name / "picture.png", dpi=150)
+            result.report(out / name / "report.html")
     if as_json:
         click.echo(json.dumps({name: result.to_dict() for name, result in named.items()}, indent=2))
     else:

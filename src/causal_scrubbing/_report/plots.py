@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from causal_scrubbing._measure import Estimate
+from causal_scrubbing._measure._values import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_POINTS = 2000
 COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
 
 
@@ -53,4 +57,39 @@ def plot_scores(
         axes.spines[side].set_visible(False)
     if caption:
         figure.supxlabel(caption, fontsize=8, color="#4a5568")
+    return figure
+
+
+def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure:
+    """The behaviour's law under D and D_scrubbed, and its value at each sample, side by side.
+
+    Args:
+        model: the model's value at each sample, [N].
+        scrubbed: the value under the swaps, [N].
+        metric: name of the axes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for values, label in ((model, "model"), (scrubbed, "scrubbed")):
+        ordered = np.sort(values)
+        left.step(
+            ordered, np.arange(1, len(ordered) + 1) / len(ordered),
+            where="post", label=label, color=COLOURS[label],
+        )  # fmt: skip
+    left.set_xlabel(metric)
+    left.set_ylabel("share of samples at or below")
+    left.legend(frameon=False)
+    # More points than the eye can tell apart only make the file large.
+    shown = np.linspace(0, len(model) - 1, min(len(model), MOST_POINTS)).astype(int)
+    right.plot(model[shown], scrubbed[shown], ".", markersize=3, alpha=0.4, color="#553c9a")
+    low = min(model.min(), scrubbed.min())
+    high = max(model.max(), scrubbed.max())
+    right.plot([low, high], [low, high], color="#718096", linewidth=1)
+    right.set_xlabel(f"{metric}, model")
+    right.set_ylabel(f"{metric}, scrubbed")
+    for axes in (left, right):
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
     return figure

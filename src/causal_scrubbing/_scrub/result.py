@@ -30,7 +30,7 @@ from causal_scrubbing._measure import (
     worst_cases,
 )
 from causal_scrubbing._measure._values import FloatArray
-from causal_scrubbing._report import plot_scores, scores_table
+from causal_scrubbing._report import plot_scores, render, scores_html, scores_table
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 
 if TYPE_CHECKING:
@@ -270,6 +270,18 @@ class Result:
         order["randomized"] = self.drawn[RANDOMIZED]
         return pd.DataFrame(order).rename_axis("sample")
 
+    @property
+    def summary(self) -> str:
+        """One line on samples, seed, policy and subset."""
+        policy = self.readable["unimportant"]
+        unimportant = policy if isinstance(policy, str) else f"groups {policy}"
+        subset = f"; on {self.settings['subset']}" if "subset" in self.settings else ""
+        return (
+            f"{len(self)} samples of {self.settings['rows']} rows, "
+            f"seed {self.settings['seed']}; unimportant: {unimportant}"
+            f"{_within(self.readable)}{subset}"
+        )
+
     def __str__(self) -> str:
         table, notes = scores_table(self.scores)
         policy = self.readable["unimportant"]
@@ -287,6 +299,10 @@ class Result:
         ]
         lines += [f"note: {note}" for note in [*notes, *self.notes]]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = [*scores_table(self.scores)[1], *self.notes]
+        return scores_html(self.name, self.summary, self.scores, notes)
 
     def __repr__(self) -> str:
         return f"Result({self.name}: scrubbed {self.scrubbed}, recovered {self.recovered})"
@@ -389,6 +405,22 @@ class Result:
             caption=f"recovered {recovered}; {len(self)} samples; claims could only keep their own "
             f"row in {self.stuck:.0%}",
         )
+
+    def report(self, path: str | Path | None = None) -> str:
+        """The run as one self-contained HTML page.
+
+        Args:
+            path: where to write it; nothing is written if None.
+
+        Returns:
+            The page's text.
+        """
+        from causal_scrubbing._scrub.page import page
+
+        text = render(page(self))
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run to a folder: JSON for what is said, Parquet for tables of samples.

@@ -1,0 +1,115 @@
+"""The run as one self-contained page: nothing is fetched, everything a user gave is escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from causal_scrubbing._measure import FunctionComparison, Scores
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("causal_scrubbing._report", "templates"),
+    autoescape=select_autoescape(default_for_string=True, default=True),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a report shows.
+
+    Attributes:
+        name: of the hypothesis.
+        summary: one line on samples, seed and policy.
+        scores: metric -> its five estimates.
+        stuck: share of samples in which claims could only keep their own row.
+        claims: the claim tree as plain data (`Hypothesis.to_dict`).
+        agreement: one entry a block of draws.
+        notes: what a reader should know.
+        figures: caption -> picture.
+        functions: the comparison with the model's own output, or None.
+        worst: of each of its worst inputs, how a person sees it: text or image.
+        texts: heading -> preformatted text, such as the plan.
+        settings: seed, versions, hashes.
+    """
+
+    name: str
+    summary: str
+    scores: Mapping[str, Scores]
+    stuck: float
+    claims: Mapping[str, Any]
+    agreement: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    figures: Mapping[str, Figure]
+    functions: FunctionComparison | None
+    worst: Sequence[Any]
+    texts: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+
+KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
+
+
+def scores_html(
+    title: str, summary: str, scores: Mapping[str, Scores], notes: Sequence[str]
+) -> str:
+    """A result as a notebook shows it: one row a metric, and the notes."""
+    template = _ENVIRONMENT.get_template("scores.html.jinja")
+    return template.render(title=title, summary=summary, scores=scores, notes=notes, kinds=KINDS)
+
+
+def render(page: Page) -> str:
+    """The page as HTML text."""
+    template = _ENVIRONMENT.get_template("run.html.jinja")
+    by_draw = {row["draw"]: row for row in page.agreement}
+    return template.render(
+        page=page,
+        by_draw=by_draw,
+        figures={caption: _svg(figure) for caption, figure in page.figures.items()},
+        worst=[_shown(one) for one in page.worst],
+        kinds=KINDS,
+    )
+
+
+def _svg(figure: Figure) -> Markup:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return Markup(text[text.index("<svg") :])
+
+
+def _shown(one: Any) -> Markup:
+    """What `show=` made of a row: text, an image (H, W or H, W, 3), a PIL image, or a figure."""
+    if isinstance(one, str):
+        return Markup("<pre>") + escape(one) + Markup("</pre>")
+    png = _png(one)
+    if png is None:
+        return Markup("<pre>") + escape(str(one)) + Markup("</pre>")
+    return Markup('<img alt="the input" src="data:image/png;base64,{}">').format(
+        base64.b64encode(png).decode()
+    )
+
+
+def _png(one: Any) -> bytes | None:
+    out = io.BytesIO()
+    if isinstance(one, Figure):
+        one.savefig(out, format="png", dpi=110)
+    elif hasattr(one, "save") and hasattr(one, "convert"):  # a PIL image
+        one.save(out, format="PNG")
+    elif getattr(one, "ndim", 0) in (2, 3):
+        from matplotlib.image import imsave
+
+        array = np.asarray(one.detach().cpu() if hasattr(one, "detach") else one)
+        imsave(out, array, format="png", cmap="gray" if array.ndim == 2 else None)
+    else:
+        return None
+    return out.getvalue()

@@ -1,0 +1,53 @@
+"""What a result's page shows, gathered from the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from causal_scrubbing._report import Page, plot_laws, scores_table
+from causal_scrubbing._scrub.result import Result
+
+
+def page(result: Result) -> Page:
+    """Everything a run has to say, in the order a reader asks."""
+    name = result.metrics[0]
+    trio = result.triples(name)
+    figures = {"The three expectations with their 95% intervals.": result.plot()}
+    functions = None
+    worst: list[Any] = []
+    if trio.scrubbed.ndim == 1:
+        caption = (
+            f"{name} under D and under D_scrubbed: as distributions, and sample by sample (points "
+            "off the line are inputs whose behaviour moved, even where the mean did not)."
+        )
+        figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
+        functions = result.compare_functions(logits=_reads_logits(result))
+        if result.data is not None:
+            worst = [result.data.show(bad.row) for bad in functions.worst]
+    _, notes = scores_table(result.scores)
+    settings = {
+        k: v for k, v in result.settings.items() if k not in ("versions", "metric_in_graph")
+    }
+    settings |= result.settings["versions"]
+    settings |= {f"{what} hash": value for what, value in result.fingerprints.items()}
+    return Page(
+        name=result.name,
+        summary=result.summary,
+        scores=result.scores,
+        stuck=result.stuck,
+        claims=result.readable,
+        agreement=result.agreement["table"],
+        notes=[*notes, *result.notes],
+        figures=figures,
+        functions=functions,
+        worst=worst,
+        texts={},
+        settings=settings,
+    )
+
+
+def _reads_logits(result: Result) -> bool:
+    """Whether some metric takes the output for logits, so that KL and agreement mean something."""
+    return any(
+        word in name for name in result.metrics for word in ("entropy", "accuracy", "logit", "kl")
+    )
