@@ -128,3 +128,24 @@ def test_nothing_but_results_is_printed_into_a_pipe(file) -> None:
     assert done.stderr == ""
     estimates = json.loads(done.stdout)["right"]["estimates"]
     assert estimates["squared_error('y')"]["model"]["mean"] == 0
+
+
+def test_a_file_that_fails_is_told_by_its_own_line(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("x = 1\ny = x.nowhere\n")
+    code, _, err = run(capsys, "run", str(file))
+    assert code == 2
+    assert f"{file}:2: y = x.nowhere" in err
+    assert "AttributeError" in err
+
+
+def test_a_full_folder_is_refused_before_anything_runs(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    out = tmp_path / "out"
+    assert run(capsys, "run", str(file), "--samples", "20", "--out", str(out))[0] == 0
+    code, shown, err = run(capsys, "run", str(file), "--samples", "20", "--out", str(out))
+    assert (code, shown) == (2, "")
+    assert "--overwrite" in err
+    again = ("run", str(file), "--samples", "20", "--out", str(out), "--overwrite")
+    assert run(capsys, *again)[0] == 0

@@ -68,6 +68,7 @@ FAULTS: dict[str, tuple[Make, str]] = {
         lambda h, d: cs.scrub(h, d, error, randomize="y", baseline=h),
         "randomize= or baseline=, not both",
     ),
+    "device": (lambda h, d: cs.scrub(h, d, error, device="abacus"), "device='abacus' cannot be"),
     "subset": (
         lambda h, d: cs.scrub(h, d, error).on("third"),
         "subset 'third' is not true or false on every row",
@@ -155,3 +156,13 @@ def test_leaving_0_to_100_by_chance_is_called_noise(graph: cs.Graph, data: cs.Da
     }
     assert len(notes) == 2
     assert any(note is not None and "no more than sampling noise" in note for note in notes)
+
+
+def test_hypotheses_of_graphs_with_different_outputs_each_randomize_their_own(
+    h: cs.Hypothesis, data: cs.Dataset
+) -> None:
+    other = cs.Graph.build(inputs=["x"], nodes={"twice": (lambda x: 2 * x, ["x"])}, output="twice")
+    both = [h, cs.Hypothesis(other, C("twice", cs.exact))]
+    first, second = cs.scrub(both, data, error, samples=50)
+    assert first.randomized == second.randomized
+    assert [r.settings["randomize"] for r in (first, second)] == ["y", "twice"]

@@ -11,7 +11,7 @@ import click
 
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.target import read_target
-from causal_scrubbing._errors import CausalScrubbingError, Notice
+from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._scrub import Result, compare, load, scrub
 
 BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
@@ -61,6 +61,8 @@ def run(
     """
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
+    if out is not None and not overwrite:
+        _refuse_full([out / name for name in found.hypotheses])
     results = scrub(
         chosen,
         found.data,
@@ -87,6 +89,14 @@ def run(
             click.echo(f"\nsaved to {out}")
     if at_least is not None and any(_below(result, at_least) for result in results):
         sys.exit(BELOW)
+
+
+def _refuse_full(folders: list[Path]) -> None:
+    full = [str(folder) for folder in folders if folder.exists() and any(folder.iterdir())]
+    if full:
+        raise ScrubError(
+            f"{', '.join(full)}: already there. Choose another --out, or replace with --overwrite."
+        )
 
 
 def _below(result: Result, at_least: float) -> bool:

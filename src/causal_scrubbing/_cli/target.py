@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis import Hypothesis
 
@@ -95,6 +96,12 @@ def _execute(path: Path) -> dict[str, Any]:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
+    except CausalScrubbingError:
+        raise
+    except Exception as error:
+        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        place = f"{path}:{own[-1].lineno}: {own[-1].line}\n" if own else f"{path}: "
+        raise ScrubError(f"{place}{type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     return vars(module)

@@ -131,10 +131,7 @@ def scrub(
     many = _as_list(hypothesis)
     metrics = named_metrics(metric)
     check_arguments(many, data, samples, randomize, baseline)
-    if randomize is None and metric is not None:
-        randomize = many[0].graph.output
-    if baseline is not None:
-        randomize = None
+    _check_device(device)
     checked = [*many, *([] if baseline is None else [baseline])]
     for one in checked:
         one.classes(data)
@@ -151,12 +148,15 @@ def scrub(
     results: dict[int, Result] = {}
     with Progress(progress, samples * len(groups)) as bar:
         for members in groups.values():
+            swapped = randomize
+            if randomize is None and metric is not None and baseline is None:
+                swapped = many[members[0]].graph.output
             work = Work(
                 [many[i] for i in members],
                 data,
                 metrics,
                 seed=seed,
-                randomize=randomize,
+                randomize=swapped,
                 baseline=baseline,
                 engine=engine,
                 samples=samples,
@@ -171,7 +171,7 @@ def scrub(
                     "samples": samples,
                     "rows": len(data),
                     "seed": seed,
-                    "randomize": randomize,
+                    "randomize": swapped,
                     "baseline": None if baseline is None else baseline.to_dict(),
                     "batch_size": work.executor.batch_size,
                     "device": str(device or many[i].graph.device or "cpu"),
@@ -205,6 +205,14 @@ def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
     if not isinstance(given, Sequence):
         raise ScrubError(f"{given!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
     return list(given)
+
+
+def _check_device(device: torch.device | str | None) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ScrubError(f"device={str(device)!r} cannot be used here: {reason}") from error
 
 
 def check_arguments(
