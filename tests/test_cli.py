@@ -57,7 +57,7 @@ def test_run_prints_saves_and_reloads(file, tmp_path, capsys) -> None:
     assert (out / "right" / "picture.png").read_bytes().startswith(b"\x89PNG")
     code, _, error = run(capsys, "run", file, "--out", str(out))
     assert code == 2
-    assert "is not empty" in error
+    assert "--overwrite" in error
     code, shown, _ = run(capsys, "compare", str(out / "right"), str(out / "wrong"))
     assert code == 0
     assert "200 common samples" in shown
