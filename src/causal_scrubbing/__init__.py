@@ -25,6 +25,10 @@ from causal_scrubbing._hypothesis import join as join
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._measure import Estimate as Estimate
 from causal_scrubbing._measure import metrics as metrics
+from causal_scrubbing._refute import Finding as Finding
+from causal_scrubbing._refute import Refutation as Refutation
+from causal_scrubbing._refute import improve as improve
+from causal_scrubbing._refute import refute as refute
 from causal_scrubbing._scrub import Comparison as Comparison
 from causal_scrubbing._scrub import ExactResult as ExactResult
 from causal_scrubbing._scrub import Result as Result

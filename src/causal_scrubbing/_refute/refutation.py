@@ -1,0 +1,198 @@
+"""What an adversarial search found, and what it could have found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._measure import Estimate, Scores
+from causal_scrubbing._report import align
+
+
+@dataclass(frozen=True)
+class Where:
+    """Inputs on which an addition moves the behaviour.
+
+    Attributes:
+        what: a class of rows ("mode = 1") or one row, as the dataset shows it.
+        shift: mean shift on samples whose reference row is there.
+        share: share of the samples.
+    """
+
+    what: str
+    shift: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One addition, tested on samples that had no part in finding it.
+
+    Attributes:
+        text: what it says.
+        kind: "feature", "tie", "rival" or "cut".
+        hypothesis: the hypothesis with it.
+        shift: estimate with it minus estimate without.
+        towards_model: whether it moves the estimate nearer to the model's own.
+        p: of "the shift is within the tolerance", corrected for the number tested (Holm).
+        bits: entropy of the draws it forbids; negative where it permits more.
+        gain_per_bit: how much nearer to the model the estimate comes for each bit claimed.
+        groups: the field that tells best where it moves, class by class.
+        rows: the single rows that move it most.
+    """
+
+    text: str
+    kind: str
+    hypothesis: Hypothesis
+    shift: Estimate
+    towards_model: bool
+    p: float
+    bits: float
+    gain_per_bit: float
+    groups: tuple[Where, ...] = ()
+    rows: tuple[Where, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the hypothesis's graph, as plain data."""
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "hypothesis": self.hypothesis.to_dict(),
+            "shift": self.shift.to_dict(),
+            "towards_model": self.towards_model,
+            "p": self.p,
+            "bits": self.bits,
+            "gain_per_bit": self.gain_per_bit,
+            "groups": [vars(one) for one in self.groups],
+            "rows": [vars(one) for one in self.rows],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Refutation:
+    """The outcome of `refute` or `improve`.
+
+    Attributes:
+        hypothesis: the hypothesis searched around.
+        metric: name of the metric.
+        scores: its estimates on the held-out samples.
+        separate: its estimate with all unimportant parents drawn apart, on the same samples; None
+            where that is the hypothesis itself or nothing is unimportant.
+        findings: additions that move the estimate beyond the tolerance, as `order` says.
+        order: "smallest first" or "most recovered per bit first".
+        more_specific: changes that permit more swaps and move it; not refutations.
+        tested: all additions that reached the confirmation, found or not.
+        tried: kind -> how many were tried.
+        stages: of the search: candidates, samples of each, and how many were kept.
+        tolerance: shifts within it do not count.
+        alpha: the chance of any false finding, at most.
+        detectable: the smallest shift found with a chance of 80%.
+        samples: held-out samples.
+        seed: of the search.
+        notes: what a reader should know.
+    """
+
+    hypothesis: Hypothesis
+    metric: str
+    scores: Scores
+    separate: Estimate | None
+    findings: tuple[Finding, ...]
+    order: str
+    more_specific: tuple[Finding, ...]
+    tested: tuple[Finding, ...]
+    tried: Mapping[str, int]
+    stages: tuple[Mapping[str, Any], ...]
+    tolerance: float
+    alpha: float
+    detectable: float
+    samples: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def refuted(self) -> bool:
+        """Whether an addition that only forbids swaps moves the estimate beyond the tolerance."""
+        return bool(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "hypothesis": self.hypothesis.to_dict(),
+            "metric": self.metric,
+            "scores": self.scores.to_dict(),
+            "separate": None if self.separate is None else self.separate.to_dict(),
+            "findings": [one.to_dict() for one in self.findings],
+            "order": self.order,
+            "more_specific": [one.to_dict() for one in self.more_specific],
+            "tested": [one.to_dict() for one in self.tested],
+            "tried": dict(self.tried),
+            "stages": [dict(stage) for stage in self.stages],
+            "tolerance": self.tolerance,
+            "alpha": self.alpha,
+            "detectable": self.detectable,
+            "samples": self.samples,
+            "seed": self.seed,
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_dict` as JSON."""
+        file = Path(path)
+        file.write_text(json.dumps(self.to_dict(), indent=2))
+        return file
+
+    def __str__(self) -> str:
+        name = self.hypothesis.name or "the hypothesis"
+        tried = ", ".join(f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.tried.items())
+        lines = [
+            f"{name}; {self.metric}, {self.samples} held-out samples",
+            f"model {self.scores.model}, scrubbed {self.scores.scrubbed}, "
+            f"recovered {self.scores.recovered}",
+        ]
+        if self.separate is not None:
+            lines.append(f"scrubbed with unimportant parents drawn apart: {self.separate}")
+        lines.append(f"tried: {tried or 'nothing'}")
+        if self.findings:
+            lines += [
+                "",
+                f"Additions that move it by more than {self.tolerance:.3g}, {self.order}:",
+            ]
+            lines += _table(self.findings)
+            for one in self.findings[:3]:
+                if one.groups:
+                    told = ", ".join(f"{g.what}: {g.shift:+.3g}" for g in one.groups[:6])
+                    lines.append(f"  {one.text}: {told}")
+        else:
+            lines += [
+                "",
+                f"No addition found that moves it by more than {self.tolerance:.3g}. A shift of "
+                f"{self.detectable:.3g} or more would have been found with a chance of 80%, had "
+                "one of those tried made it.",
+            ]
+        if self.more_specific:
+            lines += ["", "More specific (they permit more swaps; no refutation of this one):"]
+            lines += _table(self.more_specific)
+        lines.append("")
+        lines.append(f"Chance of any false finding in a list: at most {self.alpha:.0%}.")
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _table(findings: tuple[Finding, ...], most: int = 12) -> list[str]:
+    rows = [
+        [
+            one.text,
+            f"{one.shift.mean:+.4g} ± {one.shift.se:.2g}",
+            "towards the model" if one.towards_model else "away from it",
+            f"{one.p:.2g}",
+            f"{one.bits:.2f}",
+        ]
+        for one in findings[:most]
+    ]
+    table = align(("addition", "shift", "direction", "p (Holm)", "bits"), rows).split("\n")
+    rest = len(findings) - most
+    return table + ([f"... and {rest} more in .findings"] if rest > 0 else [])

@@ -1,0 +1,168 @@
+"""Many hypotheses about one graph on one set of random numbers, a piece of samples at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._sampling import Sampler, uniforms
+from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
+
+ROOTS = 256
+"""Hypotheses run in one pass; a batch of each one's output is held at a time."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Behaviour values of samples start..stop - 1.
+
+    Attributes:
+        values: number of a hypothesis -> its values, float64 [samples].
+        model: the model's own.
+        randomized: with the randomized node's value of another row; None where that is undefined.
+        reference: the reference rows.
+    """
+
+    values: Mapping[int, Floats]
+    model: Floats
+    randomized: Floats | None
+    reference: Ints
+
+
+class Trials:
+    """The hypotheses of a search, scrubbed together.
+
+    Random numbers are those `scrub` draws for each hypothesis. A datum that two hypotheses draw
+    alike is drawn once, and what is computed from such data alone is computed once.
+
+    Args:
+        hypotheses: about one graph object.
+        data: the dataset.
+        metric: one metric, or None for the graph's own output.
+        randomize: the node whose value E_randomized takes on another row; None for none.
+        batch_size: samples computed at once.
+        device: where to compute; where the graph says if None.
+
+    Raises:
+        ScrubError: several metrics, or hypotheses about several graphs.
+        HypothesisError: a feature cannot be used on the data.
+    """
+
+    def __init__(
+        self,
+        hypotheses: Sequence[Hypothesis],
+        data: Dataset,
+        metric: Metric | Mapping[str, Metric] | None,
+        *,
+        randomize: str | None = None,
+        batch_size: int = 1024,
+        device: torch.device | str | None = None,
+    ) -> None:
+        table = named_metrics(metric)
+        if len(table) > 1:
+            raise ScrubError(
+                f"a search follows one metric, and {len(table)} were given: {', '.join(table)}. "
+                "Pass one of them."
+            )
+        self.metric_name, self.metric = next(iter(table.items()))
+        self.hypotheses = list(hypotheses)
+        self.graph = self.hypotheses[0].graph
+        if any(h.graph is not self.graph for h in self.hypotheses):
+            raise ScrubError("the hypotheses compared are about several graphs; state all on one.")
+        self.data = data
+        self.randomize = (
+            self.graph.output if randomize is None and metric is not None else randomize
+        )
+        self.batch_size = batch_size
+        self.device = device
+        self._samplers: dict[int, Sampler] = {}
+
+    def sampler(self, number: int) -> Sampler:
+        """The sampler of a hypothesis; its classes and variables do not depend on the seed."""
+        if number not in self._samplers:
+            self._samplers[number] = Sampler(self.hypotheses[number], self.data, 0)
+        return self._samplers[number]
+
+    def run(self, which: Sequence[int], seed: int, start: int, stop: int) -> Piece:
+        """The values of some of the hypotheses on samples start..stop - 1 of a seed."""
+        values: dict[int, Floats] = {}
+        pieces = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
+        for numbers in pieces:
+            piece = self._pass(numbers, seed, start, stop)
+            values.update(piece.values)
+        return Piece(values, piece.model, piece.randomized, piece.reference)
+
+    def _pass(self, numbers: Sequence[int], seed: int, start: int, stop: int) -> Piece:
+        rows = self._draw(numbers, seed, start, stop)
+        space = Space()
+        compiler = Compiler(self.graph, space)
+        roots = [compiler.tree(self.hypotheses[i].tree, self.sampler(i).variables) for i in numbers]
+        model = compiler.clean(self.graph.output, REFERENCE)
+        wanted = [*roots, model]
+        randomized: int | None = None
+        if self.randomize is not None:
+            variable = self.sampler(numbers[0]).variables[RANDOMIZED]
+            randomized = compiler.substitute(
+                self.graph.output, {self.randomize: variable}, REFERENCE
+            )
+            wanted.append(randomized)
+        executor = Executor(
+            self.graph,
+            space,
+            wanted,
+            self.data,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        found: dict[int, list[Floats]] = {number: [] for number in wanted}
+        for low, high, outputs in executor.run(rows):
+            batch = self.data.take(rows[REFERENCE][low:high]).with_model_output(outputs[model])
+            for number, output in outputs.items():
+                values = evaluate_metric(self.metric_name, self.metric, output, batch)
+                if values.ndim != 1:
+                    raise ScrubError(
+                        f"metric {self.metric_name!r} gives {values.shape[1]} numbers a row; a "
+                        "search follows one. Give a metric of one number a row."
+                    )
+                found[number].append(values)
+        whole = {number: np.concatenate(parts) for number, parts in found.items()}
+        return Piece(
+            {i: whole[root] for i, root in zip(numbers, roots, strict=True)},
+            whole[model],
+            None if randomized is None else whole[randomized],
+            rows[REFERENCE],
+        )
+
+    def _draw(self, numbers: Sequence[int], seed: int, start: int, stop: int) -> dict[str, Ints]:
+        """Draw variable -> rows, each variable once."""
+        streams: dict[str, Floats] = {}
+
+        def stream(key: str) -> Floats:
+            if key not in streams:
+                streams[key] = uniforms(seed, key, start, stop)
+            return streams[key]
+
+        anyone = np.zeros(stop - start, dtype=np.int64)
+        rows = {REFERENCE: self.data.classes(()).pick(anyone, stream(REFERENCE))}
+        for i in numbers:
+            sampler = self.sampler(i)
+            variables = sampler.variables
+            for block in self.hypotheses[i].tree.blocks:
+                if variables[block.key] not in rows:
+                    agree = rows[variables[block.of]]
+                    rows[variables[block.key]] = sampler.classes[block.key].pick(
+                        agree, stream(block.key)
+                    )
+        sampler = self.sampler(numbers[0])
+        within = self.data.classes(sampler.hypothesis.within)
+        rows[sampler.variables[RANDOMIZED]] = within.pick(rows[REFERENCE], stream(RANDOMIZED))
+        return rows
