@@ -13,6 +13,8 @@ from causal_scrubbing._errors import HypothesisError as HypothesisError
 from causal_scrubbing._errors import MetricError as MetricError
 from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
+from causal_scrubbing._exact import entropy as entropy
+from causal_scrubbing._exact import theory as theory
 from causal_scrubbing._graph import Equality as Equality
 from causal_scrubbing._graph import Graph as Graph
 from causal_scrubbing._graph import add as add

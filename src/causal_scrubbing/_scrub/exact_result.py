@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._exact import Joint, cut_draws, joint
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._scores import NO_BASELINE
@@ -223,6 +224,29 @@ class ExactResult:
             return pd.DataFrame({"value": values, "probability": prob})
         columns = {f"value.{i}": values[:, i] for i in range(values.shape[1])}
         return pd.DataFrame({**columns, "probability": prob})
+
+    @cached_property
+    def joint(self) -> Joint:
+        """The joint law of the data of leaf claims and unimportant parents, one variable a draw."""
+        return joint(self.hypothesis, self.data, budget=self.budget)
+
+    def cut(self, claims: Sequence[str]) -> Joint:
+        """The joint law of the data at another cut through the tree.
+
+        Args:
+            claims: paths, one of them on every way from the root to a leaf. Unimportant draws of
+                the claims above the cut belong to it.
+
+        Raises:
+            HypothesisError: the claims are no cut.
+        """
+        draws = cut_draws(self.hypothesis, claims)
+        return Joint(self.hypothesis, self.data, draws, self.budget)
+
+    @property
+    def entropy(self) -> float:
+        """The entropy of `joint`, in bits."""
+        return self.joint.entropy
 
     def by_row(self, metric: str | None = None) -> pd.DataFrame:
         """Expectation under the swaps for each reference row, beside the model's own behaviour."""
