@@ -59,9 +59,8 @@ def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch
         keys = {}
         for child in claim.children:
             child_path = f"{path}/{child.label}"
-            keys[child.label] = (
-                child_path if child.tie is None else ties.setdefault(child.tie, child_path)
-            )
+            own = child.draw or child_path
+            keys[child.label] = own if child.tie is None else ties.setdefault(child.tie, own)
         assert claim.children is not None
 
         def copy(node: str, alive: list[Claim]) -> torch.Tensor:

@@ -23,6 +23,7 @@ from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim
 from causal_scrubbing._hypothesis import free as free
+from causal_scrubbing._hypothesis import isomorphic as isomorphic
 from causal_scrubbing._hypothesis import join as join
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._measure import Estimate as Estimate

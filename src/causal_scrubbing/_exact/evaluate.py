@@ -9,11 +9,12 @@ import torch
 
 from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._exact.budget import Meter
-from causal_scrubbing._exact.formula import Machine, clean_law, formula
 from causal_scrubbing._exact.law import OWN, Law, average, join, mix
+from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
 from causal_scrubbing._graph.evaluate import evaluate_dataset
 from causal_scrubbing._hypothesis import Block, Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis.formula import formula
 from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
 from causal_scrubbing._hypothesis.tree import REFERENCE
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Free:
+class AnyValue:
     """An argument of which any datum's value will do: a constant, a shape, what cannot reach."""
 
     node: str
 
 
-Argument: TypeAlias = str | int | Free
-"""What a step reads: a visible parent by name, an earlier step by number, or a `Free` value."""
+Argument: TypeAlias = str | int | AnyValue
+"""What a step reads: a visible parent by name, an earlier step by number, or a `AnyValue` value."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def program(graph: Graph, name: str) -> tuple[Step, ...]:
     if graph.nodes[name].is_input or graph.is_constant[name]:
         return ()
     steps: list[Step] = []
-    known: dict[tuple[str, frozenset[str]], int | Free] = {}
+    known: dict[tuple[str, frozenset[str]], int | AnyValue] = {}
     start = (name, frozenset[str]())
     # An explicit stack: a chain of hidden nodes can be longer than Python's recursion.
     stack = [start]
@@ -61,11 +61,11 @@ def program(graph: Graph, name: str) -> tuple[Step, ...]:
         arguments: list[Argument] = []
         for i, parent in enumerate(node.parents):
             if i in node.shapes or parent in stop or graph.is_constant[parent]:
-                arguments.append(Free(parent))
+                arguments.append(AnyValue(parent))
             else:
                 arguments.append(known[(parent, stop)] if is_hidden(parent) else parent)
-        if key != start and all(isinstance(one, Free) for one in arguments):
-            known[key] = Free(key[0])
+        if key != start and all(isinstance(one, AnyValue) for one in arguments):
+            known[key] = AnyValue(key[0])
         else:
             known[key] = len(steps)
             steps.append(Step(key[0], tuple(arguments)))

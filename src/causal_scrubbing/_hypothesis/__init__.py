@@ -8,6 +8,7 @@ from causal_scrubbing._hypothesis.claim import nothing as nothing
 from causal_scrubbing._hypothesis.free import Free as Free
 from causal_scrubbing._hypothesis.free import free as free
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis as Hypothesis
+from causal_scrubbing._hypothesis.isomorphic import isomorphic as isomorphic
 from causal_scrubbing._hypothesis.join import join as join
 from causal_scrubbing._hypothesis.tree import Block as Block
 from causal_scrubbing._hypothesis.tree import Tree as Tree

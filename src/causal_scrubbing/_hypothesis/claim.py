@@ -38,6 +38,8 @@ class Claim:
         others: feature on which this claim's unimportant parents must agree.
         tie: claims of one parent with equal tie are drawn together, agreeing in all their features.
         name: path part used in place of the node's name.
+        draw: key of its draw in place of its path, for rewritten hypotheses that stay on the
+            random numbers of the original.
     """
 
     node: str
@@ -47,6 +49,7 @@ class Claim:
     others: Feature = anything
     tie: str | None = None
     name: str | None = None
+    draw: str | None = None
 
     @property
     def label(self) -> str:

@@ -44,7 +44,7 @@ def _grow(
     faults: list[str],
 ) -> int:
     index = len(claims)
-    entry = TreeClaim(index, path, claim, parent, None, path, None, {})
+    entry = TreeClaim(index, path, claim, parent, None, claim.draw or path, None, {})
     claims.append(entry)
     if claim.children is None:
         if flatten_feature(claim.others):
@@ -77,7 +77,7 @@ def _grow(
         child_entry = claims[child_index]
         tie = child_entry.claim.tie
         if tie is not None:
-            first = ties.setdefault(tie, child_entry.path)
+            first = ties.setdefault(tie, child_entry.draw)
             claims[child_index] = replace(child_entry, draw=first)
     claims[index] = replace(claims[index], children=children, routes=routes)
     return index
@@ -112,7 +112,7 @@ def _blocks(
 ) -> list[Block]:
     root = claims[0]
     blocks: dict[str, Block] = {
-        root.path: Block(root.path, REFERENCE, (root.claim.feature, within), (0,))
+        root.draw: Block(root.draw, REFERENCE, (root.claim.feature, within), (0,))
     }
     for entry in list(claims):
         if entry.children is None or entry.routes is None:

@@ -1,4 +1,4 @@
-"""F(u) as a list of calls on numbered slots, and a law pushed through it.
+"""A law pushed through F(u), call by call.
 
 Inputs enter as independent laws. Each call joins only the laws it reads, and what no later call
 reads is summed out at once, equal values merged: a sum of many independent parents is convolved
@@ -8,7 +8,6 @@ term by term, not enumerated.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,50 +20,8 @@ from causal_scrubbing._exact.law import OWN, Law, certain, join, number
 from causal_scrubbing._exact.pool import Pool, distinct_in_batches
 from causal_scrubbing._graph import Add, Graph, add
 from causal_scrubbing._graph.evaluate import call, evaluate
-from causal_scrubbing._graph.program import Free, program
-from causal_scrubbing._hypothesis.routes import CopySource, Routes
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call: its node, what it reads, and the slot it fills."""
-
-    node: str
-    arguments: tuple[Hashable, ...]
-    slot: int
-
-    @property
-    def reads(self) -> tuple[Hashable, ...]:
-        """The slots read, each once."""
-        return tuple(dict.fromkeys(one for one in self.arguments if not isinstance(one, Free)))
-
-
-def formula(graph: Graph, routes: Routes) -> tuple[Call, ...]:
-    """The calls of F(u), the last filling u's value; inputs are named by their source.
-
-    Empty where u has nothing to be computed from.
-    """
-    position = {name: i for i, name in enumerate(graph.names)}
-    calls: list[Call] = []
-    filled: dict[Hashable, int] = {}
-    for copy in sorted(routes.copies, key=lambda one: position[one[0]]):
-        sources = routes.copies[copy]
-        offset = len(calls)
-        for step in program(graph, copy[0]):
-            arguments: list[Hashable] = []
-            for argument in step.arguments:
-                if isinstance(argument, int):
-                    arguments.append(offset + argument)
-                elif isinstance(argument, str):
-                    source = sources[argument]
-                    arguments.append(
-                        filled[source.copy] if isinstance(source, CopySource) else source
-                    )
-                else:
-                    arguments.append(argument)
-            calls.append(Call(step.node, tuple(arguments), len(calls)))
-        filled[copy] = len(calls) - 1
-    return tuple(calls)
+from causal_scrubbing._graph.program import AnyValue
+from causal_scrubbing._hypothesis.formula import Call
 
 
 class Machine:
@@ -171,7 +128,7 @@ class Machine:
         tensors: dict[Hashable, torch.Tensor],
         later: set[Hashable],
     ) -> Law:
-        reads = list(dict.fromkeys(one for one in arguments if not isinstance(one, Free)))
+        reads = list(dict.fromkeys(one for one in arguments if not isinstance(one, AnyValue)))
         if reads:
             ids = number([law.columns[one] for one in reads])
             _, first = np.unique(ids, return_index=True)
@@ -182,7 +139,7 @@ class Machine:
         def make(start: int, stop: int) -> torch.Tensor:
             values = [
                 self.free(one.node, stop - start)
-                if isinstance(one, Free)
+                if isinstance(one, AnyValue)
                 else tensors[one][drawn[one][start:stop]].to(self.device or "cpu")
                 for one in arguments
             ]
