@@ -166,3 +166,14 @@ def test_hypotheses_of_graphs_with_different_outputs_each_randomize_their_own(
     first, second = cs.scrub(both, data, error, samples=50)
     assert first.randomized == second.randomized
     assert [r.settings["randomize"] for r in (first, second)] == ["y", "twice"]
+
+
+def test_better_and_worse_are_read_off_the_run(h: cs.Hypothesis, data: cs.Dataset) -> None:
+    metrics = {"loss": error, "score": lambda out, rows: -((out - rows["goal"]) ** 2)}
+    result = cs.scrub(h, data, metrics, samples=100)
+    loss, score = result.compare_functions("loss"), result.compare_functions("score")
+    assert loss.worse.mean > 50
+    assert score.worse == loss.worse
+    assert score.better == loss.better
+    told = result.compare_functions("loss", lower_is_better=False)
+    assert told.better.mean == loss.worse.mean

@@ -336,7 +336,7 @@ class Result:
         metric: str | None = None,
         *,
         logits: bool = True,
-        lower_is_better: bool = True,
+        lower_is_better: bool | None = None,
         worst: int = 10,
     ) -> FunctionComparison:
         """The scrubbed output at each input against the model's own.
@@ -345,7 +345,8 @@ class Result:
             metric: whose values tell better from worse; the first if None.
             logits: whether outputs with several columns are logits, so that KL divergence and
                 agreement of predictions mean something.
-            lower_is_better: whether the behaviour is a loss.
+            lower_is_better: whether the behaviour is a loss; None reads it off the run: the model
+                is on the good side of randomized.
             worst: how many of the worst inputs to list.
 
         Raises:
@@ -364,15 +365,23 @@ class Result:
             scrubbed=trio.scrubbed,
             rows=self.drawn[REFERENCE],
             randomized={k: v for k, v in self.moved_randomized.items() if k not in dropped} or None,
-            lower_is_better=lower_is_better,
+            lower_is_better=_is_loss(trio, lower_is_better),
             worst=worst,
             seed=int(self.settings["seed"]),
         )
 
-    def worst_cases(self, metric: str | None = None, *, lower_is_better: bool = True) -> WorstCases:
-        """High percentiles of the scrubbed behaviour, with intervals of their own."""
+    def worst_cases(
+        self, metric: str | None = None, *, lower_is_better: bool | None = None
+    ) -> WorstCases:
+        """The bad tail of the scrubbed behaviour: percentiles with intervals of their own.
+
+        Args:
+            metric: the first if None.
+            lower_is_better: whether the behaviour is a loss; None reads it off the run.
+        """
         trio = self.triples(metric)
-        return worst_cases(trio.name, trio.scrubbed, lower_is_better=lower_is_better)
+        loss = _is_loss(trio, lower_is_better)
+        return worst_cases(trio.name, trio.scrubbed, lower_is_better=loss)
 
     def split_variance(self, metric: str | None = None) -> VarianceSplit:
         """The variance of the scrubbed behaviour, split into reference rows and resampling."""
@@ -431,6 +440,13 @@ class Result:
         from causal_scrubbing._scrub.save import save
 
         return save(self, Path(path), overwrite=overwrite)
+
+
+def _is_loss(trio: Triples, given: bool | None) -> bool:
+    """Whether lower is better: as told, else the model is on the good side of randomized."""
+    if given is not None:
+        return given
+    return trio.randomized is None or float(trio.model.mean()) <= float(trio.randomized.mean())
 
 
 def _within(readable: Mapping[str, Any]) -> str:
