@@ -1,6 +1,8 @@
 """The engine: a treeified hypothesis and a draw, compiled to a plan and executed."""
 
 from causal_scrubbing._engine.compile import Compiler as Compiler
+from causal_scrubbing._engine.explain import Explanation as Explanation
+from causal_scrubbing._engine.explain import explain_run as explain_run
 from causal_scrubbing._engine.expr import Apply as Apply
 from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space

@@ -88,6 +88,28 @@ def total_flops(costs: Mapping[str, NodeCost], names: Iterable[str]) -> float:
     return sum(costs[name].flops for name in names)
 
 
+class Closures:
+    """Operations of evaluating sets of nodes on one row, everything upstream run once."""
+
+    def __init__(self, graph: Graph, costs: Mapping[str, NodeCost]) -> None:
+        self.graph = graph
+        self.costs = costs
+        self._known: dict[frozenset[str], float] = {}
+
+    def flops(self, nodes: Iterable[str]) -> float:
+        """Operations for these nodes together."""
+        key = frozenset(nodes)
+        if key not in self._known:
+            self._known[key] = total_flops(self.costs, needed_nodes(self.graph, list(key)))
+        return self._known[key]
+
+    def between(self, node: str, parents: Iterable[str]) -> float:
+        """Operations for a node when the values of some upstream of it are given."""
+        given = dict.fromkeys(parents)
+        inner = [n for n in needed_nodes(self.graph, [node], given) if n not in given]
+        return total_flops(self.costs, inner)
+
+
 def _attention_flops(
     query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any
 ) -> int:

@@ -73,14 +73,14 @@ class Program:
 
     def flops(self, costs: Mapping[str, NodeCost]) -> float:
         """Operations for one sample: the functions called and the sums made."""
-        total = 0.0
-        for step in self.steps:
-            if step.kind == "compute":
-                total += costs[step.node].flops
-            elif step.kind == "sum":
-                numbers = costs[step.node].bytes / costs[step.node].dtype.itemsize
-                total += (len(step.terms) - 1) * numbers
-        return total
+        return sum(self.step_flops(step, costs) for step in self.steps)
+
+    def step_flops(self, step: Step, costs: Mapping[str, NodeCost]) -> float:
+        """Operations of one step for one sample."""
+        cost = costs[step.node]
+        if step.kind == "sum":
+            return (len(step.terms) - 1) * cost.bytes / cost.dtype.itemsize
+        return cost.flops if step.kind == "compute" else 0.0
 
 
 def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = None) -> Program:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -18,7 +18,7 @@ from causal_scrubbing._engine.expr import Clean, Space
 from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
 from causal_scrubbing._engine.memory import Budget, MemoryLimit, read_budget
 from causal_scrubbing._engine.program import Program, Step, assemble, calculate, compiled
-from causal_scrubbing._engine.table import CleanTable, Effort
+from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import is_out_of_memory
 
@@ -69,6 +69,23 @@ class Actual:
     effort: Effort = field(default_factory=Effort)
 
 
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """A run gone through without evaluating anything.
+
+    Attributes:
+        table: with its work counted.
+        needs: rows that each of the table's columns is needed on, over all samples, [n] flags.
+        samples: how many.
+        blocks: pieces of samples that had the table to themselves.
+    """
+
+    table: CleanTable
+    needs: Sequence[Bools]
+    samples: int
+    blocks: int
+
+
 class Executor:
     """Runs the expressions of one space on one dataset.
 
@@ -110,7 +127,7 @@ class Executor:
     @cached_property
     def costs(self) -> dict[str, NodeCost]:
         """What each node that is run costs, measured on two rows."""
-        wanted = {step.node for step in self._whole.steps}
+        wanted = {self.graph.output, *(step.node for step in self._whole.steps)}
         return measure_costs(self.graph, self.data, wanted, self.device)
 
     @cached_property
@@ -160,6 +177,9 @@ class Executor:
     @cached_property
     def table(self) -> CleanTable:
         """The clean activations; kept between runs, so that later samples reuse earlier rows."""
+        return self._make_table(dry=False)
+
+    def _make_table(self, *, dry: bool) -> CleanTable:
         layout = self.layout
         return CleanTable(
             self.graph,
@@ -169,7 +189,25 @@ class Executor:
             device=self.device,
             storage=layout.storage,
             most=layout.table_bytes,
+            dry=dry,
         )
+
+    def rehearse(self, draws: Iterable[Mapping[str, Ints]]) -> Rehearsal:
+        """The work of running these draws one after the other, counted without doing it."""
+        table = self._make_table(dry=True)
+        needs = [np.zeros(len(self.data), dtype=bool) for _ in table.columns]
+        samples = blocks = 0
+        for rows in draws:
+            start, stop = 0, len(next(iter(rows.values())))
+            samples += stop
+            for flags, found in zip(needs, table.needs(rows), strict=True):
+                flags |= found
+            while start < stop:
+                end = _largest(table, rows, start, stop)
+                table.ensure({variable: found[start:end] for variable, found in rows.items()})
+                start = end
+                blocks += 1
+        return Rehearsal(table, needs, samples, blocks)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -188,7 +226,7 @@ class Executor:
         start = 0
         while start < samples:
             began = time.perf_counter()
-            stop = self._largest(rows, start, samples)
+            stop = _largest(self.table, rows, start, samples)
             part = {variable: found[start:stop] for variable, found in rows.items()}
             self.table.ensure(part)
             self.actual.effort = self.table.effort
@@ -197,16 +235,6 @@ class Executor:
             for low, high, values in self._block(part, stop - start):
                 yield start + low, start + high, values
             start = stop
-
-    def _largest(self, rows: Mapping[str, Ints], start: int, samples: int) -> int:
-        """How far a block can go from here with all its clean activations in the table."""
-        size = samples - start
-        while size > 1:
-            part = {variable: found[start : start + size] for variable, found in rows.items()}
-            if self.table.fits(part):
-                break
-            size = (size + 1) // 2
-        return start + size
 
     def _block(
         self, rows: Mapping[str, Ints], samples: int
@@ -254,6 +282,17 @@ class Executor:
     @cached_property
     def _compiled(self) -> Callable[..., list[torch.Tensor]]:
         return compiled(self.graph, self.program)
+
+
+def _largest(table: CleanTable, rows: Mapping[str, Ints], start: int, samples: int) -> int:
+    """How far a block can go from here with all its clean activations in the table."""
+    size = samples - start
+    while size > 1:
+        part = {variable: found[start : start + size] for variable, found in rows.items()}
+        if table.fits(part):
+            break
+        size = (size + 1) // 2
+    return start + size
 
 
 def _full(value: torch.Tensor, size: int) -> torch.Tensor:

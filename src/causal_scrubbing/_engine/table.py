@@ -80,6 +80,7 @@ class CleanTable:
         device: where activations are made.
         storage: where and how they are kept.
         most: bytes the table may take.
+        dry: only count the work, evaluate nothing.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class CleanTable:
         device: torch.device | None,
         storage: Storage,
         most: float = float("inf"),
+        dry: bool = False,
     ) -> None:
         self.graph = graph
         self.data = data
@@ -99,6 +101,7 @@ class CleanTable:
         self.device = device
         self.storage = storage
         self.most = most
+        self.dry = dry
         self.effort = Effort()
         # The dearest first: rows are sorted by what they need, dear nodes before cheap ones.
         self.columns = sorted(columns, key=lambda c: -c.weight)
@@ -196,11 +199,8 @@ class CleanTable:
                 needed = [i for i in range(len(self.columns)) if wants[i, part].any()]
                 nodes = [node for i in needed for node in self.columns[i].nodes]
                 try:
-                    values = evaluate(
-                        self.graph, self.data.take(rows[part]), nodes, device=self.device
-                    )
-                    for name, value in values.items():
-                        self._put(name, value, rows[part], wants[self._column[name], part])
+                    if not self.dry:
+                        self._evaluate(nodes, rows[part], wants[:, part])
                 except Exception as error:
                     if not is_out_of_memory(error) or self.batch_size == 1:
                         raise
@@ -210,6 +210,11 @@ class CleanTable:
                 done = self.effort.rows.get(tuple(nodes), 0)
                 self.effort.rows[tuple(nodes)] = done + len(rows[part])
                 start += len(rows[part])
+
+    def _evaluate(self, nodes: Sequence[str], rows: Ints, wants: Bools) -> None:
+        values = evaluate(self.graph, self.data.take(rows), nodes, device=self.device)
+        for name, value in values.items():
+            self._put(name, value, rows, wants[self._column[name]])
 
     def _put(self, name: str, value: torch.Tensor, rows: Ints, wanted: Bools) -> None:
         if value.ndim == 0 or len(value) != len(rows):

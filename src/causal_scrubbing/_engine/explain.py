@@ -1,0 +1,364 @@
+"""A run's plan as a person reads it: what is gathered, computed and shared, and what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine.cost import Closures
+from causal_scrubbing._engine.memory import show_bytes, show_flops
+from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
+from causal_scrubbing._hypothesis import Tree
+
+_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of the program, done for every sample.
+
+    Attributes:
+        kind: "gather" reads the table of clean activations, "compute" calls a node's function,
+            "sum" adds by difference.
+        node: the node whose value it is (of a sum: whose clean value it begins with).
+        reads: draw key of a gather; nodes read by the others.
+        readers: how many steps and results read it; more than one is shared work.
+        flops: floating-point operations a sample.
+        bytes: of the value, a sample.
+    """
+
+    kind: str
+    node: str
+    reads: tuple[str, ...]
+    readers: int
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Nodes whose clean activations are kept for the same rows.
+
+    Attributes:
+        nodes: their names.
+        draws: the draws they are read on.
+        rows: distinct rows needed.
+        bytes: of all of them; 0 where they are fields, read where they lie.
+    """
+
+    nodes: tuple[str, ...]
+    draws: tuple[str, ...]
+    rows: int
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations, matrix products counted by `torch.utils.flop_counter`.
+
+    Attributes:
+        table: evaluating clean rows, repeats included.
+        samples: what is recomputed for each sample.
+        floor: each distinct (node, row) once, and what is recomputed.
+        naive: one forward pass for every leaf, every draw of unimportant parents, and every
+            treeified node, for every sample.
+    """
+
+    table: float
+    samples: float
+    floor: float
+    naive: float
+
+    @property
+    def total(self) -> float:
+        """All operations of the plan."""
+        return self.table + self.samples
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A plan like a query plan: `print` it, or take `to_dict`.
+
+    Attributes:
+        samples: samples to compute.
+        rows: rows of the dataset.
+        operations: the program of a batch.
+        stored: the table of clean activations.
+        storage: where the table is.
+        batch_size: samples computed at once.
+        row_batch: clean rows evaluated at once.
+        blocks: pieces of samples that have the table to themselves.
+        tree_nodes: values a sample has in the treeified hypotheses, shared or not.
+        flops: work, against the floor and the naive method.
+        table_bytes: memory for the table.
+        working_bytes: memory for a batch.
+        budget: bytes allowed.
+        notes: choices made, in words.
+        expected_seconds: from timing a small piece, or None if it was not timed.
+        actual: what the run took, once it has run.
+    """
+
+    samples: int
+    rows: int
+    operations: tuple[Operation, ...]
+    stored: tuple[Stored, ...]
+    storage: str
+    batch_size: int
+    row_batch: int
+    blocks: int
+    tree_nodes: int
+    flops: Flops
+    table_bytes: float
+    working_bytes: float
+    budget: int
+    notes: tuple[str, ...] = ()
+    expected_seconds: float | None = None
+    actual: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        body = asdict(self)
+        body["flops"]["total"] = self.flops.total
+        return body
+
+    def with_actual(self, actual: Actual) -> Explanation:
+        """The same plan beside what the run took."""
+        return replace(self, actual=actual_dict(actual))
+
+    def __str__(self) -> str:
+        return _text(self)
+
+
+def actual_dict(actual: Actual) -> dict[str, Any]:
+    """What a run took as plain data."""
+    return {
+        "samples": actual.samples,
+        "seconds": actual.table_seconds + actual.sample_seconds,
+        "table_seconds": actual.table_seconds,
+        "sample_seconds": actual.sample_seconds,
+        "rows": sum(actual.effort.rows.values()),
+        "blocks": actual.blocks,
+        "batches_halved": actual.shrunk + actual.effort.shrunk,
+    }
+
+
+def explain_run(
+    executor: Executor,
+    draws: Iterable[Mapping[str, Ints]],
+    trees: Sequence[Tree],
+    *,
+    forwards: int = 2,
+    timed: bool = False,
+) -> Explanation:
+    """The plan of running some draws.
+
+    Args:
+        executor: the work.
+        draws: rows by draw variable, a piece of the samples at a time.
+        trees: the treeified hypotheses, for the naive method's cost.
+        forwards: whole forward passes a sample that the naive method needs besides: the model's
+            own output and the randomized one.
+        timed: run a small piece to say how long the whole will take.
+    """
+    pieces = list(draws)
+    rehearsal = executor.rehearse(pieces)
+    layout, costs, program = executor.layout, executor.costs, executor.program
+    closures = Closures(executor.graph, costs)
+    per_sample = program.flops(costs)
+    naive = sum(_naive(tree, closures) for tree in trees)
+    naive += forwards * closures.flops([executor.graph.output])
+    table = sum(n * closures.flops(nodes) for nodes, n in rehearsal.table.effort.rows.items())
+    samples = rehearsal.samples
+    flops = Flops(
+        table=table,
+        samples=samples * per_sample,
+        floor=_floor(rehearsal, closures) + samples * per_sample,
+        naive=samples * naive,
+    )
+    stored = tuple(
+        Stored(
+            column.nodes,
+            tuple(sorted(map(_key, column.variables))),
+            int(flags.sum()),
+            column.bytes * int(flags.sum()),
+        )
+        for column, flags in zip(rehearsal.table.columns, rehearsal.needs, strict=True)
+    )
+    storage = layout.storage
+    held = sum(one.bytes for one in stored)
+    return Explanation(
+        samples=samples,
+        rows=len(executor.data),
+        operations=_operations(executor),
+        stored=stored,
+        storage="file" if storage.on_disk else storage.device.type,
+        batch_size=executor.batch_size,
+        row_batch=layout.row_batch,
+        blocks=rehearsal.blocks,
+        tree_nodes=sum(_tree_nodes(tree) for tree in trees),
+        flops=flops,
+        table_bytes=min(held, layout.table_bytes),
+        working_bytes=executor.batch_size * program.peak(costs),
+        budget=executor.budget.device,
+        notes=layout.notes,
+        expected_seconds=_expected(executor, pieces, flops, samples) if timed else None,
+    )
+
+
+def _key(variable: str) -> str:
+    """The draw's key, without the hash that tells equal keys of several hypotheses apart."""
+    return variable.rsplit("#", 1)[0]
+
+
+def _operations(executor: Executor) -> tuple[Operation, ...]:
+    program, costs = executor.program, executor.costs
+    readers = Counter(place for step in program.steps for _, place in step.terms)
+    readers.update(program.roots.values())
+    node_at = {step.out: step.node for step in program.steps}
+    found = []
+    for step in program.steps:
+        cost = costs[step.node]
+        reads = (
+            (_key(step.variable),)
+            if step.kind == "gather"
+            else tuple(("-" if factor < 0 else "") + node_at[place] for factor, place in step.terms)
+        )
+        flops = program.step_flops(step, costs)
+        found.append(Operation(step.kind, step.node, reads, readers[step.out], flops, cost.bytes))
+    return tuple(found)
+
+
+def _floor(rehearsal: Rehearsal, closures: Closures) -> float:
+    """Each distinct (node, row) that the samples need, upstream of the table, once."""
+    columns = rehearsal.table.columns
+    if not columns:
+        return 0.0
+    patterns, counts = np.unique(np.stack(rehearsal.needs), axis=1, return_counts=True)
+    total = 0.0
+    for pattern, count in zip(patterns.T, counts, strict=True):
+        nodes = [n for column, flag in zip(columns, pattern, strict=True) if flag
+                 for n in column.nodes]  # fmt: skip
+        total += int(count) * closures.flops(nodes) if nodes else 0.0
+    return total
+
+
+def _naive(tree: Tree, closures: Closures) -> float:
+    """Operations a sample of one forward pass for each node of the tree."""
+    total = 0.0
+    for entry in tree.claims:
+        if entry.routes is None:
+            total += closures.flops([entry.claim.node])
+            continue
+        by_draw: dict[str, list[str]] = {}
+        for node, draw in entry.other_draws.items():
+            by_draw.setdefault(draw, []).append(node)
+        total += sum(closures.flops(nodes) for nodes in by_draw.values())
+        total += sum(
+            closures.between(copy[0], sources) for copy, sources in entry.routes.copies.items()
+        )
+    return total
+
+
+def _tree_nodes(tree: Tree) -> int:
+    return sum(
+        1 if entry.routes is None else len(entry.routes.copies) + len(entry.other_draws)
+        for entry in tree.claims
+    )
+
+
+def _expected(
+    executor: Executor, pieces: Sequence[Mapping[str, Ints]], flops: Flops, samples: int
+) -> float:
+    """Seconds of the whole, from a piece that is run twice, the second time warm."""
+    size = min(executor.batch_size, 256, samples)
+    rows = {variable: found[:size] for variable, found in pieces[0].items()}
+    trial = Executor(
+        executor.graph,
+        executor.space,
+        executor.roots,
+        executor.data,
+        replace(executor.settings, compile=False),
+        samples=size,
+    )
+    for _ in trial.run(rows):
+        pass
+    clean, first = trial.actual.table_seconds, trial.actual.sample_seconds
+    for _ in trial.run(rows):
+        pass
+    warm = trial.actual.sample_seconds - first
+    closures = Closures(executor.graph, executor.costs)
+    done = sum(n * closures.flops(nodes) for nodes, n in trial.table.effort.rows.items())
+    table = clean * flops.table / done if done else 0.0
+    return table + warm * samples / size
+
+
+# --- as text -----------------------------------------------------------------------------------
+
+
+def _text(plan: Explanation) -> str:
+    flops = plan.flops
+    kinds = Counter(one.kind for one in plan.operations)
+    shared = sum(one.readers > 1 for one in plan.operations)
+    lines = [
+        f"plan for {plan.samples:,} samples of {plan.rows:,} rows",
+        f"clean rows, once each ({plan.storage}, {plan.row_batch:,} rows at a time):",
+    ]
+    for one in _shorten(sorted(plan.stored, key=lambda s: -s.bytes)):
+        lines.append(
+            f"  {one.rows:>9,} rows  {show_bytes(one.bytes) if one.bytes else 'field':>9}  "
+            f"{_names(one.nodes)} on {_names(one.draws)}"
+        )
+    lines.append(
+        f"for each sample ({plan.batch_size:,} at a time): {kinds['gather']} gathered, "
+        f"{kinds['compute']} computed, {kinds['sum']} sums; {shared} read more than once, "
+        f"{plan.tree_nodes} values in the trees"
+    )
+    work = [one for one in plan.operations if one.kind != "gather"]
+    for operation in _shorten(sorted(work, key=lambda o: -o.flops)):
+        lines.append(
+            f"  {operation.kind:>8} {operation.node} of {_names(operation.reads)}"
+            f"  [{show_flops(operation.flops)}, {show_bytes(operation.bytes)} a sample]"
+        )
+    lines.append(
+        f"work: {show_flops(flops.total)} = {show_flops(flops.table)} on clean rows + "
+        f"{show_flops(flops.samples)} on samples"
+    )
+    if flops.total:
+        lines.append(
+            f"  {_ratio(flops.total, flops.floor)} of the floor ({show_flops(flops.floor)}); "
+            f"the naive method would take {show_flops(flops.naive)}, "
+            f"{_ratio(flops.naive, flops.total)} as much"
+        )
+    lines.append(
+        f"memory: table {show_bytes(plan.table_bytes)} + batch {show_bytes(plan.working_bytes)}, "
+        f"of {show_bytes(plan.budget)}; {plan.blocks} block{'s' * (plan.blocks != 1)} of samples"
+    )
+    if plan.expected_seconds is not None:
+        lines.append(f"expected time: {plan.expected_seconds:.3g} s")
+    if plan.actual is not None:
+        lines.append(
+            f"actual time: {plan.actual['seconds']:.3g} s = {plan.actual['table_seconds']:.3g} s "
+            f"on {plan.actual['rows']:,} clean rows + {plan.actual['sample_seconds']:.3g} s on "
+            f"{plan.actual['samples']:,} samples"
+        )
+    lines += [f"note: {note}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _ratio(one: float, other: float) -> str:
+    return f"{one / other:.3g} times" if other else "undefined times"
+
+
+def _shorten(found: Sequence[Any]) -> Sequence[Any]:
+    return found[:_SHOWN]
+
+
+def _names(names: Sequence[str], most: int = 4) -> str:
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
