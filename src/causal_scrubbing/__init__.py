@@ -5,6 +5,7 @@ from causal_scrubbing._capture import site as site
 from causal_scrubbing._data import Dataset as Dataset
 from causal_scrubbing._data import anything as anything
 from causal_scrubbing._data import exact as exact
+from causal_scrubbing._engine import Explanation as Explanation
 from causal_scrubbing._errors import CausalScrubbingError as CausalScrubbingError
 from causal_scrubbing._errors import DataError as DataError
 from causal_scrubbing._errors import ExactError as ExactError
@@ -37,5 +38,6 @@ from causal_scrubbing._scrub import ExactResult as ExactResult
 from causal_scrubbing._scrub import Result as Result
 from causal_scrubbing._scrub import compare as compare
 from causal_scrubbing._scrub import exact_scrub as exact_scrub
+from causal_scrubbing._scrub import explain as explain
 from causal_scrubbing._scrub import load as load
 from causal_scrubbing._scrub import scrub as scrub

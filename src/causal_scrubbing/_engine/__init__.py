@@ -1,7 +1,9 @@
 """The engine: a treeified hypothesis and a draw, compiled to a plan and executed."""
 
+from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
 from causal_scrubbing._engine.compile import Compiler as Compiler
 from causal_scrubbing._engine.explain import Explanation as Explanation
+from causal_scrubbing._engine.explain import actual_dict as actual_dict
 from causal_scrubbing._engine.explain import explain_run as explain_run
 from causal_scrubbing._engine.expr import Apply as Apply
 from causal_scrubbing._engine.expr import Clean as Clean

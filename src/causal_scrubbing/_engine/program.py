@@ -139,8 +139,8 @@ def calculate(
     return [values[place] for place in program.roots.values()]
 
 
-def compiled(graph: Graph, program: Program) -> Callable[..., list[torch.Tensor]]:
-    """`calculate` for one program, through `torch.compile`."""
+def compiled(graph: Graph, program: Program, backend: str) -> Callable[..., list[torch.Tensor]]:
+    """`calculate` for one program, through `torch.compile` with a backend."""
 
     def run(*gathered: torch.Tensor) -> list[torch.Tensor]:
         values: list[Any] = [None] * program.places
@@ -155,7 +155,7 @@ def compiled(graph: Graph, program: Program) -> Callable[..., list[torch.Tensor]
                 values[step.out] = total([(f, values[place]) for f, place in step.terms])
         return [values[place] for place in program.roots.values()]
 
-    return torch.compile(run, dynamic=False)
+    return torch.compile(run, dynamic=False, backend=backend)
 
 
 def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:

@@ -37,7 +37,7 @@ class Settings:
         store: "memory" keeps the table of clean activations in memory, "disk" in a temporary file;
             "auto" takes the file where memory would mean much recomputing.
         store_dtype: dtype to round stored activations to, which changes results; None keeps them.
-        compile: run each batch through `torch.compile`.
+        compile: run each batch through `torch.compile`; a string names its backend.
     """
 
     batch_size: int | None = None
@@ -45,7 +45,7 @@ class Settings:
     memory: MemoryLimit = None
     store: str = "auto"
     store_dtype: torch.dtype | None = None
-    compile: bool = False
+    compile: bool | str = False
 
 
 @dataclass
@@ -209,6 +209,26 @@ class Executor:
                 blocks += 1
         return Rehearsal(table, needs, samples, blocks)
 
+    def replay(self, draws: Iterable[Mapping[str, Ints]]) -> None:
+        """Fill the table as if these draws had been run, without computing samples.
+
+        A resumed run evaluates clean rows in the very batches of an uninterrupted one, so that its
+        values are equal to the last bit. Draws before the last emptying of the table are skipped.
+        """
+        table = self._make_table(dry=True)
+        since: list[Mapping[str, Ints]] = []
+        for rows in draws:
+            start, stop = 0, len(next(iter(rows.values())))
+            while start < stop:
+                end = _largest(table, rows, start, stop)
+                part = {variable: found[start:end] for variable, found in rows.items()}
+                before = table.effort.restarts
+                table.ensure(part)
+                since = [part] if table.effort.restarts > before else [*since, part]
+                start = end
+        for kept in since:
+            self.table.ensure(kept)
+
     # --- running -------------------------------------------------------------------------------
 
     def run(self, rows: Mapping[str, Ints]) -> Iterator[tuple[int, int, dict[int, torch.Tensor]]]:
@@ -222,12 +242,12 @@ class Executor:
         """
         samples = len(next(iter(rows.values())))
         read = {step.variable for step in self.program.gathers}
-        rows = {variable: rows[variable] for variable in read}
+        drawn = {variable: rows[variable] for variable in read}
         start = 0
         while start < samples:
             began = time.perf_counter()
-            stop = _largest(self.table, rows, start, samples)
-            part = {variable: found[start:stop] for variable, found in rows.items()}
+            stop = _largest(self.table, drawn, start, samples)
+            part = {variable: found[start:stop] for variable, found in drawn.items()}
             self.table.ensure(part)
             self.actual.effort = self.table.effort
             self.actual.table_seconds += time.perf_counter() - began
@@ -281,7 +301,10 @@ class Executor:
 
     @cached_property
     def _compiled(self) -> Callable[..., list[torch.Tensor]]:
-        return compiled(self.graph, self.program)
+        backend = self.settings.compile
+        return compiled(
+            self.graph, self.program, backend if isinstance(backend, str) else "inductor"
+        )
 
 
 def _largest(table: CleanTable, rows: Mapping[str, Ints], start: int, samples: int) -> int:

@@ -14,6 +14,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine import Explanation
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
@@ -31,7 +32,9 @@ from causal_scrubbing._measure import (
 )
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import plot_scores, render, scores_html, scores_table
+from causal_scrubbing._sampling import POOL
 from causal_scrubbing._scrub.distributions import Distributions, distributions
+from causal_scrubbing._scrub.explain import Asked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,6 +63,7 @@ class Result:
         moved: kind -> comparison of each sample's scrubbed output with the model's own, [N].
         moved_randomized: the same for the outputs of random rows.
         outputs: scrubbed and own output of each sample, where kept.
+        asked: how the run was asked for, to explain it (not after loading).
     """
 
     scrubbed_values: Mapping[str, FloatArray]
@@ -77,6 +81,7 @@ class Result:
     moved: Mapping[str, FloatArray] = field(default_factory=dict)
     moved_randomized: Mapping[str, FloatArray] = field(default_factory=dict)
     outputs: tuple[torch.Tensor, torch.Tensor] | None = None
+    asked: Asked | None = None
 
     @classmethod
     def from_values(
@@ -148,6 +153,7 @@ class Result:
             self.scrubbed_values[name],
             self.model_values[name],
             self.randomized_values.get(name),
+            pools=self.drawn.get(POOL),
         )
 
     @cached_property
@@ -247,7 +253,7 @@ class Result:
         The first metric's columns are ``scrubbed``, ``model`` and ``randomized``, another's have
         its name in front, ``kl.scrubbed``; a vector behaviour has one column a component.
         """
-        columns: dict[str, Any] = {"reference": self.drawn[REFERENCE]}
+        columns: dict[str, Any] = {"reference": self.drawn[REFERENCE].astype(np.int64)}
         for i, name in enumerate(self.metrics):
             for what in ("scrubbed", "model", "randomized"):
                 values = getattr(self, f"{what}_values").get(name)
@@ -264,11 +270,24 @@ class Result:
     def draws(self) -> pd.DataFrame:
         """One row a sample: the reference row and the row drawn for each claim and block."""
         order = {"reference": self.drawn[REFERENCE]}
-        for key, rows in self.drawn.items():
-            if key not in (REFERENCE, RANDOMIZED):
-                order[key] = rows
+        order |= {k: v for k, v in self.drawn.items() if k not in (REFERENCE, RANDOMIZED, POOL)}
         order["randomized"] = self.drawn[RANDOMIZED]
-        return pd.DataFrame(order).rename_axis("sample")
+        if POOL in self.drawn:
+            order["pool"] = self.drawn[POOL]
+        return pd.DataFrame(order).astype(np.int64).rename_axis("sample")
+
+    def explain(self) -> Explanation:
+        """The plan the run followed, beside what it took; see `cs.explain`.
+
+        Raises:
+            ScrubError: the result was loaded, or is on a subset.
+        """
+        if self.asked is None or self.hypothesis is None or self.data is None:
+            raise ScrubError(
+                "a loaded result has no plan any more: ask for it before saving, or "
+                "cs.explain(hypothesis, data, samples=...)."
+            )
+        return self.asked.explain(self.data, self.settings)
 
     @property
     def summary(self) -> str:

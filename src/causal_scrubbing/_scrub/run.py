@@ -6,25 +6,38 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypedDict, Unpack, overload
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit
+from causal_scrubbing._engine import MemoryLimit, actual_dict
 from causal_scrubbing._engine import Settings as EngineSettings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._sampling import Pools, PoolSampler
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
+from causal_scrubbing._scrub.drive import (
+    FIRST,
+    block_size,
+    drive,
+    drive_until,
+    folder_name,
+    identity,
+    keep_sizes,
+    open_checkpoint,
+)
+from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings
 from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
+from causal_scrubbing._scrub.save import save
 from causal_scrubbing._scrub.work import Work, joined
-
-BLOCK = 1 << 16
-"""Samples drawn at once; results do not depend on it."""
 
 KEPT_OUTPUTS = 1 << 28
 """Bytes of outputs kept by default for comparing distributions and functions."""
@@ -33,7 +46,9 @@ KEPT_OUTPUTS = 1 << 28
 class Options(TypedDict, total=False):
     """The keyword arguments of `scrub`, described there."""
 
-    samples: int
+    samples: int | Literal["auto"]
+    tolerance: float
+    max_samples: int
     seed: int
     randomize: str | None
     baseline: Hypothesis | None
@@ -42,7 +57,11 @@ class Options(TypedDict, total=False):
     memory: MemoryLimit
     store: str
     store_dtype: torch.dtype | None
-    compile: bool
+    compile: bool | str
+    pool: int | None
+    pools: int
+    force: bool
+    out: str | Path | None
     keep_outputs: bool | None
     check: bool
     progress: bool | Callable[[int, int], None] | None
@@ -71,7 +90,9 @@ def scrub(
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None = None,
     *,
-    samples: int = 1000,
+    samples: int | Literal["auto"] = 1000,
+    tolerance: float = 1.0,
+    max_samples: int = 1_000_000,
     seed: int = 0,
     randomize: str | None = None,
     baseline: Hypothesis | None = None,
@@ -80,7 +101,11 @@ def scrub(
     memory: MemoryLimit = None,
     store: str = "auto",
     store_dtype: torch.dtype | None = None,
-    compile: bool = False,
+    compile: bool | str = False,
+    pool: int | None = None,
+    pools: int = 8,
+    force: bool = False,
+    out: str | Path | None = None,
     keep_outputs: bool | None = None,
     check: bool = True,
     progress: bool | Callable[[int, int], None] | None = None,
@@ -101,7 +126,9 @@ def scrub(
         data: the dataset D; every expectation is over draws from it.
         metric: a function (output, rows) -> one number a row; several by name; None where the
             graph's own output is one number a row, the metric being inside the graph.
-        samples: N, the number of independent samples.
+        samples: N, the number of independent samples; "auto" runs until recovered is known.
+        tolerance: with "auto", half-width of recovered's 95% interval to reach, in percent points.
+        max_samples: with "auto", samples at which to stop in any case.
         seed: with it a run is the same everywhere.
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named; without one it must be named for `recovered` to be defined.
@@ -114,7 +141,17 @@ def scrub(
         store: "memory" or "disk", where clean activations are kept; "auto" takes a temporary file
             where the budget would mean running clean rows more than twice.
         store_dtype: a lower precision to keep clean activations in, which changes results.
-        compile: run batches through `torch.compile`; pays for long runs of many small operations.
+        compile: run batches through `torch.compile` (a string names its backend); pays for long
+            runs of many small operations.
+        pool: draw all data, reference rows too, from random sub-datasets of this many rows, so that
+            clean activations are reused where the dataset is much larger than N. Biased towards
+            the model, as a row is redrawn as itself more often; the result says by how much.
+        pools: how many such sub-datasets, independent of each other; the interval is over them.
+        force: take a pool although a claim's self-draw share rises by more than 0.05.
+        out: a folder. Finished blocks are kept there, an interrupted run goes on where it stopped,
+            with equal results, and the finished result is saved there (one folder each where
+            several hypotheses are given). Metrics and models are code, which cannot be compared:
+            give another folder where they change.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
         check: make the self-checks first.
@@ -132,6 +169,8 @@ def scrub(
     metrics = named_metrics(metric)
     check_arguments(many, data, samples, randomize, baseline)
     _check_device(device)
+    most = max_samples if samples == "auto" else samples
+    _check_auto(many, samples, tolerance, max_samples, pool)
     checked = [*many, *([] if baseline is None else [baseline])]
     for one in checked:
         one.classes(data)
@@ -139,64 +178,157 @@ def scrub(
         for one in checked:
             self_check(one, data, device)
     if keep_outputs is None:
-        keep_outputs = _output_bytes(many[0], data, device) * samples * len(many) <= KEPT_OUTPUTS
+        keep_outputs = _output_bytes(many[0], data, device) * most * len(many) <= KEPT_OUTPUTS
     engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
-    started = time.perf_counter()
+    chosen = None if pool is None else Pools.choose(data, pool, pools, most, seed)
+    folder = None if out is None else Path(out)
+    block = FIRST if samples == "auto" else block_size(samples, kept=folder is not None)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
         groups.setdefault(id(one.graph), []).append(i)
+    common: dict[str, Any] = {
+        "seed": seed,
+        "baseline": None if baseline is None else baseline.to_dict(),
+        "metric_in_graph": metric is None,
+    }
     results: dict[int, Result] = {}
-    with Progress(progress, samples * len(groups)) as bar:
-        for members in groups.values():
+    with Progress(progress, most * len(groups)) as bar:
+        for number, members in enumerate(groups.values()):
+            started = time.perf_counter()
+            hypotheses = [many[i] for i in members]
             swapped = randomize
             if randomize is None and metric is not None and baseline is None:
-                swapped = many[members[0]].graph.output
+                swapped = hypotheses[0].graph.output
+            common["randomize"] = swapped
             work = Work(
-                [many[i] for i in members],
+                hypotheses,
                 data,
                 metrics,
                 seed=seed,
                 randomize=swapped,
                 baseline=baseline,
                 engine=engine,
-                samples=samples,
+                samples=most,
                 keep_outputs=keep_outputs,
+                pools=chosen,
             )
-            for start in range(0, samples, BLOCK):
-                stop = min(start + BLOCK, samples)
-                work.block(start, stop)
-                bar.advance(stop - start)
-            for i, values in zip(members, work.values, strict=True):
+            for sampler in work.samplers:
+                if isinstance(sampler, PoolSampler):
+                    check_rise(sampler, force=force)
+            what = identity(
+                work,
+                hypotheses,
+                data,
+                samples=samples,
+                block=block,
+                settings={
+                    **common,
+                    "pool": [pool, pools] if pool else None,
+                    "tolerance": tolerance if samples == "auto" else None,
+                    "max_samples": max_samples if samples == "auto" else None,
+                    "keep_outputs": keep_outputs,
+                    "engine": [str(memory), str(batch_size), store, str(store_dtype), compile],
+                },
+            )
+            blocks = None if folder is None else folder / f"blocks{number or ''}"
+            with open_checkpoint(blocks, what) as checkpoint:
+                keep_sizes(work, checkpoint)
+                stopped = None
+                if samples == "auto":
+                    done, stopped = drive_until(work, tolerance, max_samples, seed, bar, checkpoint)
+                else:
+                    done = samples
+                    drive(work, samples, block, bar, checkpoint)
                 settings = {
-                    "samples": samples,
+                    "samples": done,
                     "rows": len(data),
-                    "seed": seed,
-                    "randomize": swapped,
-                    "baseline": None if baseline is None else baseline.to_dict(),
+                    **common,
                     "batch_size": work.executor.batch_size,
-                    "device": str(device or many[i].graph.device or "cpu"),
+                    "device": str(device or hypotheses[0].graph.device or "cpu"),
                     "seconds": time.perf_counter() - started,
-                    "metric_in_graph": metric is None,
+                    "actual": actual_dict(work.executor.actual),
                     "versions": _versions(),
                 }
-                outputs = None
-                if keep_outputs:
-                    pairs = values.outputs
-                    outputs = (torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs]))
-                results[i] = Result.from_values(
-                    many[i],
-                    data,
-                    scrubbed=joined(values.scrubbed),
-                    model=joined(values.model),
-                    randomized=joined(values.randomized),
-                    draws={key: np.concatenate(found) for key, found in values.draws.items()},
-                    moved=joined(values.moved),
-                    moved_randomized=joined(values.moved_randomized),
-                    outputs=outputs,
-                    settings=settings,
-                )
+                asked = Asked(tuple(hypotheses), engine, baseline, chosen)
+                for place, i in enumerate(members):
+                    result = _result(many[i], data, work, place, settings, stopped, asked)
+                    results[i] = result
+                    if folder is not None:
+                        where = folder if single else folder / folder_name(many[i], i)
+                        save(result, where, overwrite=True)
     ordered = [results[i] for i in range(len(many))]
     return ordered[0] if single else ordered
+
+
+def _result(
+    hypothesis: Hypothesis,
+    data: Dataset,
+    work: Work,
+    place: int,
+    settings: Mapping[str, Any],
+    stopped: str | None,
+    asked: Asked,
+) -> Result:
+    """The result of one hypothesis of a finished work."""
+    values, sampler = work.values[place], work.samplers[place]
+    outputs = None
+    if work.keep_outputs:
+        outputs = (
+            torch.cat([pair[0] for pair in values.outputs]),
+            torch.cat([pair[1] for pair in values.outputs]),
+        )
+    scrubbed, model = joined(values.scrubbed), joined(values.model)
+    notes = [] if stopped is None else [stopped]
+    settings = dict(settings)
+    if isinstance(sampler, PoolSampler):
+        first = next(iter(scrubbed))
+        settings["pool"] = pool_settings(
+            sampler, float(model[first].mean()), float(scrubbed[first].mean())
+        )
+        notes.append(pool_note(settings["pool"], sampler.pools))
+    draws = {key: np.concatenate(found) for key, found in values.draws.items()}
+    values.draws.clear()
+    result = Result.from_values(
+        hypothesis,
+        data,
+        scrubbed=scrubbed,
+        model=model,
+        randomized=joined(values.randomized),
+        draws=draws,
+        moved=joined(values.moved),
+        moved_randomized=joined(values.moved_randomized),
+        outputs=outputs,
+        settings=settings,
+    )
+    return replace(result, notes=(*result.notes, *notes), asked=asked)
+
+
+def _check_auto(
+    many: Sequence[Hypothesis],
+    samples: int | str,
+    tolerance: float,
+    max_samples: int,
+    pool: int | None,
+) -> None:
+    if samples != "auto":
+        return
+    if not (isinstance(tolerance, int | float) and tolerance > 0):
+        raise ScrubError(
+            f"tolerance={tolerance!r}: give the half-width of recovered's interval to reach, in "
+            "percent points, above 0."
+        )
+    if not isinstance(max_samples, int) or max_samples < 1:
+        raise ScrubError(f"max_samples={max_samples!r}: give the most samples to run, at least 1.")
+    if pool is not None:
+        raise ScrubError(
+            'samples="auto" cannot be joined with pool=: samples are shared out among the pools '
+            "beforehand. Give a number of samples."
+        )
+    if any(one.graph is not many[0].graph for one in many):
+        raise ScrubError(
+            'samples="auto" stops all hypotheses at one number of samples, so they must be about '
+            "one graph object. Give a number of samples, or scrub them one by one."
+        )
 
 
 def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
@@ -218,7 +350,7 @@ def _check_device(device: torch.device | str | None) -> None:
 def check_arguments(
     many: Sequence[Hypothesis],
     data: Dataset,
-    samples: int,
+    samples: int | str,
     randomize: str | None,
     baseline: Hypothesis | None,
 ) -> None:
@@ -233,8 +365,8 @@ def check_arguments(
         raise ScrubError(
             f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
         )
-    if not isinstance(samples, int) or samples < 1:
-        raise ScrubError(f"samples={samples!r}: give the number of samples, at least 1.")
+    if samples != "auto" and (not isinstance(samples, int) or samples < 1):
+        raise ScrubError(f'samples={samples!r}: give the number of samples, at least 1, or "auto".')
     if baseline is not None and randomize is not None:
         raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
     if baseline is not None and any(one.graph is not baseline.graph for one in many):

@@ -7,7 +7,6 @@ sample, ``outputs.safetensors`` the outputs where they were kept.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,12 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine.checkpoint import (
+    from_column,
+    to_column,
+    write_table,
+    write_whole,
+)
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._measure import Scores
 from causal_scrubbing._measure._values import FloatArray
@@ -46,17 +51,17 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
         for kind in _KINDS:
             values = getattr(result, f"{kind}_values").get(name)
             if values is not None:
-                columns[f"{name}|{kind}"] = _column(values)
+                columns[f"{name}|{kind}"] = to_column(values)
     for kind, table in zip(_MOVED, (result.moved, result.moved_randomized), strict=True):
         columns |= {f"{name}|{kind}": pa.array(values) for name, values in table.items()}
-    _write_table(pa.table(columns), path / _SAMPLES)
+    write_table(pa.table(columns), path / _SAMPLES)
     (path / _OUTPUTS).unlink(missing_ok=True)
     if result.outputs is not None:
         scrubbed, own = (part.contiguous() for part in result.outputs)
-        _write(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
-    _write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
+        write_whole(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
+    write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
     body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
-    _write(path / _RUN, json.dumps(body, indent=2).encode())
+    write_whole(path / _RUN, json.dumps(body, indent=2).encode())
     return path
 
 
@@ -93,7 +98,7 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
     for name in body["metrics"]:
         for kind in _KINDS:
             if f"{name}|{kind}" in table.column_names:
-                values[kind][name] = _array(table.column(f"{name}|{kind}"))
+                values[kind][name] = from_column(table.column(f"{name}|{kind}"))
     draws = pq.read_table(folder / _DRAWS)
     drawn: dict[str, Ints] = {
         key: draws.column(key).to_numpy().astype(np.int64) for key in draws.column_names
@@ -124,7 +129,7 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
 def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:
     ending = f"|{kind}"
     return {
-        name.removesuffix(ending): _array(table.column(name))
+        name.removesuffix(ending): from_column(table.column(name))
         for name in table.column_names
         if name.endswith(ending)
     }
@@ -135,33 +140,3 @@ def _outputs(file: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
         return None
     tensors = safetensors.torch.load_file(file)
     return tensors["scrubbed"], tensors["model"]
-
-
-def _column(values: FloatArray) -> pa.Array:
-    if values.ndim == 1:
-        return pa.array(values)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-
-
-def _array(column: pa.ChunkedArray) -> FloatArray:
-    if pa.types.is_fixed_size_list(column.type):
-        width = column.type.list_size
-        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return np.asarray(flat, dtype=np.float64).reshape(-1, width)
-    return np.asarray(column.to_numpy(), dtype=np.float64)
-
-
-def _write_table(table: pa.Table, file: Path) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    _write(file, sink.getvalue().to_pybytes())
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write whole or not at all: a crash leaves the old file, or none."""
-    part = file.with_name(file.name + ".part")
-    with part.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._engine import Checkpoint, Compiler, Executor, Settings, Space
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._measure import output_measures
 from causal_scrubbing._measure._values import FloatArray
-from causal_scrubbing._sampling import Sampler
+from causal_scrubbing._sampling import POOL, Pools, PoolSampler, Sampler
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
+
+Tensors: TypeAlias = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Work:
         engine: how to use the machine.
         samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
+        pools: sub-datasets to draw from, or None for the whole.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Work:
         engine: Settings,
         samples: int,
         keep_outputs: bool,
+        pools: Pools | None = None,
     ) -> None:
         self.data = data
         self.metrics = metrics
@@ -74,71 +79,120 @@ class Work:
         graph = hypotheses[0].graph
         space = Space()
         compiler = Compiler(graph, space)
-        self.samplers = [Sampler(h, data, seed) for h in hypotheses]
+
+        def sampler(one: Hypothesis) -> Sampler:
+            if pools is None:
+                return Sampler(one, data, seed)
+            return PoolSampler(one, data, seed, pools)
+
+        self.samplers = [sampler(one) for one in hypotheses]
         self.roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = compiler.clean(graph.output, REFERENCE)
         self.extra: list[Sampler] = []
         stand_in: int | None = None
         if baseline is not None:
-            self.extra = [Sampler(baseline, data, seed)]
+            self.extra = [sampler(baseline)]
             stand_in = compiler.tree(baseline.tree, self.extra[0].variables)
         self.randomized: list[int | None] = []
-        for sampler in self.samplers:
+        for one in self.samplers:
             if randomize is None:
                 self.randomized.append(stand_in)
             elif randomize == graph.output:
-                self.randomized.append(compiler.clean(graph.output, sampler.variables[RANDOMIZED]))
+                self.randomized.append(compiler.clean(graph.output, one.variables[RANDOMIZED]))
             else:
-                swapped = {randomize: sampler.variables[RANDOMIZED]}
+                swapped = {randomize: one.variables[RANDOMIZED]}
                 self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
         wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
         self.executor = Executor(graph, space, wanted, data, engine, samples=samples)
         self.values = [Values() for _ in hypotheses]
+        self._finished: list[tuple[int, int]] = []
 
-    def block(self, start: int, stop: int) -> None:
-        """Draw and compute samples start..stop - 1 and append their values."""
+    def draw(self, start: int, stop: int) -> tuple[dict[str, Ints], list[Mapping[str, Ints]]]:
+        """Rows by draw variable for all hypotheses together, and by key for each."""
         rows: dict[str, Ints] = {}
-        for i, sampler in enumerate([*self.samplers, *self.extra]):
-            draw = sampler.draw(start, stop)
-            for key, drawn in draw.rows.items():
-                rows[sampler.variables[key]] = drawn
-                if i < len(self.values):
-                    self.values[i].draws.setdefault(key, []).append(drawn)
+        by_key: list[Mapping[str, Ints]] = []
+        for sampler in [*self.samplers, *self.extra]:
+            drawn = sampler.draw(start, stop).rows
+            by_key.append(drawn)
+            for key, found in drawn.items():
+                if key != POOL:
+                    rows[sampler.variables[key]] = found
+        return rows, by_key[: len(self.values)]
+
+    def block(self, start: int, stop: int, checkpoint: Checkpoint | None = None) -> None:
+        """Draw samples start..stop - 1 and add their values, computed or found finished on disk."""
+        rows, by_key = self.draw(start, stop)
+        found = None if checkpoint is None else checkpoint.get(start, stop)
+        if found is None:
+            self._catch_up()
+            found = self._compute(rows)
+            if checkpoint is not None:
+                checkpoint.put(start, stop, *found)
+        else:
+            self._finished.append((start, stop))
+        arrays, tensors = found
+        for name, array in arrays.items():
+            number, kind, metric = name.split("|", 2)
+            getattr(self.values[int(number)], kind).setdefault(metric, []).append(array)
+        for values, drawn in zip(self.values, by_key, strict=True):
+            for key, one in drawn.items():
+                # Half the memory: a long run keeps all of them.
+                values.draws.setdefault(key, []).append(one.astype(np.int32))
+        if self.keep_outputs:
+            for i, values in enumerate(self.values):
+                values.outputs.append((tensors[f"scrubbed{i}"], tensors["model"]))
+
+    def _catch_up(self) -> None:
+        """Bring the table to where the blocks found on disk left it."""
+        if self._finished:
+            self.executor.replay(self.draw(start, stop)[0] for start, stop in self._finished)
+            self._finished = []
+
+    def _compute(self, rows: Mapping[str, Ints]) -> tuple[dict[str, FloatArray], Tensors]:
+        """Values of some samples by ``number|kind|metric``, and outputs where they are kept."""
+        arrays: dict[str, list[FloatArray]] = {}
+        tensors: dict[str, list[torch.Tensor]] = {}
         for low, high, found in self.executor.run(rows):
             reference = rows[REFERENCE][low:high]
             own = found[self.model]
             batch = self.data.take(reference).with_model_output(own)
             for name, metric in self.metrics.items():
                 known: dict[int, FloatArray] = {}
-                for values, root, randomized in zip(
-                    self.values, self.roots, self.randomized, strict=True
-                ):
-                    for table, number in (
-                        (values.model, self.model),
-                        (values.scrubbed, root),
-                        (values.randomized, randomized),
+                for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
+                    for kind, number in (
+                        ("model", self.model),
+                        ("scrubbed", root),
+                        ("randomized", other),
                     ):
                         if number is None:
                             continue
                         if number not in known:
                             known[number] = evaluate_metric(name, metric, found[number], batch)
-                        table.setdefault(name, []).append(known[number])
-            self._compare_outputs(found, own)
+                        arrays.setdefault(f"{i}|{kind}|{name}", []).append(known[number])
+            self._compare_outputs(found, own, arrays)
+            if self.keep_outputs:
+                tensors.setdefault("model", []).append(own.cpu())
+                for i, root in enumerate(self.roots):
+                    tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
+        return joined(arrays), {name: torch.cat(parts) for name, parts in tensors.items()}
 
-    def _compare_outputs(self, found: Mapping[int, torch.Tensor], own: torch.Tensor) -> None:
-        """Compare outputs with the model's own while they are at hand; keep them if asked to."""
+    def _compare_outputs(
+        self,
+        found: Mapping[int, torch.Tensor],
+        own: torch.Tensor,
+        arrays: dict[str, list[FloatArray]],
+    ) -> None:
+        """Compare outputs with the model's own while they are at hand."""
         logits = own.ndim == 2 and own.shape[1] > 1 and own.is_floating_point()
         known: dict[int, dict[str, FloatArray]] = {}
-        for values, root, randomized in zip(self.values, self.roots, self.randomized, strict=True):
-            for table, number in ((values.moved, root), (values.moved_randomized, randomized)):
+        for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
+            for kind, number in (("moved", root), ("moved_randomized", other)):
                 if number is None:
                     continue
                 if number not in known:
                     known[number] = output_measures(found[number], own, logits=logits)
-                for kind, measured in known[number].items():
-                    table.setdefault(kind, []).append(measured)
-            if self.keep_outputs:
-                values.outputs.append((found[root].cpu(), own.cpu()))
+                for measure, values in known[number].items():
+                    arrays.setdefault(f"{i}|{kind}|{measure}", []).append(values)
 
 
 def joined(parts: Mapping[str, Sequence[FloatArray]]) -> dict[str, FloatArray]:

@@ -1,0 +1,206 @@
+"""Finished blocks of samples on disk, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors
+import safetensors.torch
+import torch
+
+from causal_scrubbing._errors import ScrubError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+Arrays = Mapping[str, npt.NDArray[np.float64]]
+
+_IDENTITY: Final = "run.json"
+_LOCK: Final = "lock"
+
+
+class Checkpoint:
+    """The finished blocks of one run in a folder, held by one process at a time.
+
+    A block is written beside its place, synced, and renamed, so that a file there is whole however
+    the process ended. Use it as a context manager.
+
+    Args:
+        folder: made if missing.
+        identity: what must be equal for blocks to be of one run, as plain data.
+
+    Raises:
+        ScrubError: another process holds the folder, or it holds blocks of another run.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.identity = json.loads(json.dumps(identity))
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> Checkpoint:
+        with _told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / _LOCK).open("ab")
+        try:
+            _take(self._lock)
+        except OSError as error:
+            self._lock.close()
+            raise ScrubError(
+                f"another run is writing to {self.folder.parent}; wait for it, or give another "
+                "folder as out=."
+            ) from error
+        try:
+            self._recognise()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()  # closing lets go of the lock, as does the end of the process
+
+    def _recognise(self) -> None:
+        file = self.folder / _IDENTITY
+        if not file.exists():
+            write_whole(file, json.dumps(self.identity, indent=2).encode())
+            return
+        found = json.loads(file.read_text())
+        differing = sorted(
+            key for key in {*found, *self.identity} if found.get(key) != self.identity.get(key)
+        )
+        if differing:
+            raise ScrubError(
+                f"{self.folder.parent} holds blocks of another run: it differs in "
+                f"{', '.join(differing)}. Give another folder as out=, or delete that one."
+            )
+
+    def note(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain data kept with the run: what an earlier process noted, else this, noted now."""
+        file = self.folder / f"{name}.json"
+        if not file.exists():
+            write_whole(file, json.dumps(value).encode())
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+    def _file(self, start: int, stop: int) -> Path:
+        return self.folder / f"{start:012d}-{stop:012d}.parquet"
+
+    def get(
+        self, start: int, stop: int
+    ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, torch.Tensor]] | None:
+        """The values and tensors of samples start..stop - 1, or None if they are not finished."""
+        file = self._file(start, stop)
+        if not file.exists():
+            return None
+        table = pq.read_table(file)
+        arrays = {name: from_column(table.column(name)) for name in table.column_names}
+        beside = file.with_suffix(".safetensors")
+        tensors = safetensors.torch.load_file(beside) if beside.exists() else {}
+        return arrays, tensors
+
+    def put(
+        self, start: int, stop: int, arrays: Arrays, tensors: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Keep a finished block: its values, [stop - start] or [stop - start, k], and tensors.
+
+        Raises:
+            ScrubError: the disk is full or cannot be written; finished blocks are kept.
+        """
+        file = self._file(start, stop)
+        if tensors:
+            # Before the values, whose file says that the block is whole.
+            whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            write_whole(file.with_suffix(".safetensors"), safetensors.torch.save(whole))
+        write_table(pa.table({name: to_column(v) for name, v in arrays.items()}), file)
+
+
+def to_column(values: npt.NDArray[np.float64]) -> pa.Array:
+    """Values of samples as a column; several a sample as a list of fixed size."""
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def from_column(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """What `to_column` wrote."""
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype=np.float64).reshape(-1, width)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def write_table(table: pa.Table, file: Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_whole(file, sink.getvalue().to_pybytes())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write whole or not at all: a crash leaves the old file, or none.
+
+    Raises:
+        ScrubError: the disk is full or cannot be written.
+    """
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    with _told(file):
+        try:
+            with part.open("wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(file)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+class _told:
+    """Tells a failing disk as an error of this package, naming the file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            raise ScrubError(
+                f"cannot write {self.file}: {error.strerror or error}. What is finished is kept: "
+                "free space or fix the folder's permissions and run again."
+            ) from error
+
+
+def _take(lock: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
