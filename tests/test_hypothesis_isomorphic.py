@@ -26,7 +26,7 @@ def matters(h: cs.Hypothesis, key: str) -> bool:
     return bool(block.claims) or any(not h.graph.is_constant[node] for _, node in block.others)
 
 
-@settings(max_examples=80, **QUICK)
+@settings(max_examples=50, **QUICK)
 @given(h=hypotheses(), data=datasets(), seed=st.integers(0, 100))
 def test_same_draws_same_values_and_nothing_left_unclaimed(h, data, seed) -> None:
     iso = cs.isomorphic(h)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import Specificity, permits
 from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure import RunComparison, Scores, Triples, compare_runs, holm
 from causal_scrubbing._report import align
@@ -26,6 +27,8 @@ class Comparison:
         scores: estimates of each run on those samples.
         differences: of each run but the first: first minus it, with a permutation test.
         adjusted: their p-values, adjusted for their number (Holm).
+        swaps: which permits more swaps, of the first and each other run whose hypothesis is at
+            hand (it is not after loading).
     """
 
     names: tuple[str, ...]
@@ -34,6 +37,7 @@ class Comparison:
     scores: tuple[Scores, ...]
     differences: tuple[RunComparison, ...]
     adjusted: tuple[float, ...]
+    swaps: tuple[Specificity, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -44,6 +48,7 @@ class Comparison:
             "scores": [one.to_dict() for one in self.scores],
             "differences": [one.to_dict() for one in self.differences],
             "adjusted": list(self.adjusted),
+            "swaps": [asdict(one) for one in self.swaps],
         }
 
     def __str__(self) -> str:
@@ -64,7 +69,8 @@ class Comparison:
                 ]
             rows.append(row)
         table = align(head, rows)
-        return f"{self.metric}, {self.samples} common samples\n{table}"
+        head_line = f"{self.metric}, {self.samples} common samples"
+        return "\n".join([head_line, table, *(f"swaps: {one}" for one in self.swaps)])
 
 
 def compare(results: Sequence[Result], *, metric: str | None = None) -> Comparison:
@@ -108,6 +114,18 @@ def compare(results: Sequence[Result], *, metric: str | None = None) -> Comparis
         scores=tuple(trio.estimate() for trio in trios),
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
+        swaps=_swaps(results),
+    )
+
+
+def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:
+    first = results[0]
+    if first.hypothesis is None or first.data is None:
+        return ()
+    return tuple(
+        permits(first.hypothesis, other.hypothesis, first.data)
+        for other in results[1:]
+        if other.hypothesis is not None
     )
 
 
