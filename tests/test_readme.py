@@ -88,6 +88,7 @@ def test_the_page_runs_as_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for pages that start the command
     text = page.read_text()
     fresh = run_page(page.name, text, capsys)
     if os.environ.get("UPDATE_DOCS"):
