@@ -3,6 +3,7 @@
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import site as site
 from causal_scrubbing._data import Dataset as Dataset
+from causal_scrubbing._data import Feature as Feature
 from causal_scrubbing._data import anything as anything
 from causal_scrubbing._data import exact as exact
 from causal_scrubbing._engine import Explanation as Explanation
@@ -36,6 +37,7 @@ from causal_scrubbing._refute import improve as improve
 from causal_scrubbing._refute import refute as refute
 from causal_scrubbing._scrub import Comparison as Comparison
 from causal_scrubbing._scrub import ExactResult as ExactResult
+from causal_scrubbing._scrub import Metric as Metric
 from causal_scrubbing._scrub import Result as Result
 from causal_scrubbing._scrub import compare as compare
 from causal_scrubbing._scrub import exact_scrub as exact_scrub

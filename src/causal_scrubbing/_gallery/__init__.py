@@ -18,10 +18,22 @@ from causal_scrubbing._gallery._entry import Entry as Entry
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
 
-MODULES: Final[Mapping[str, str]] = MappingProxyType({})
+MODULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "four-inputs": "four_inputs",
+        "sharing": "sharing",
+        "hash-game": "hash_game",
+        "sine-cosine": "sine_cosine",
+        "cancellation": "cancellation",
+        "too-vague": "too_vague",
+        "trivial-rewrites": "trivial_rewrites",
+    }
+)
 """Entry name -> module of this package that holds its ``ENTRY``."""
 
 _RUNNER = '''"""Run the copied gallery entry {name!r}: python {file}"""
+
+from pathlib import Path
 
 from {module} import ENTRY
 
@@ -30,7 +42,7 @@ from causal_scrubbing.gallery import Options
 if __name__ == "__main__":
     outcome = ENTRY.run(Options(progress=print))
     print(outcome.text)
-    for path in outcome.save(__import__("pathlib").Path("out"), ENTRY.name):
+    for path in outcome.save(Path("out"), ENTRY.name):
         print("wrote", path)
 '''
 

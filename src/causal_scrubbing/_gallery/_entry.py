@@ -33,20 +33,40 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an entry gives: every result, and the same as a table, as text and as a picture."""
+    """What an entry gives: every result, and the same as tables, as text and as a picture.
+
+    Attributes:
+        results: what the entry calls it -> sampled result.
+        table: the main table.
+        text: what to read: the table and words, in Markdown.
+        figure: the picture.
+        more: further tables by name, too long to read in the text.
+    """
 
     results: Mapping[str, cs.Result]
     table: pd.DataFrame
     text: str
     figure: Figure
+    more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def save(self, folder: Path, name: str) -> list[Path]:
-        """Write NAME.csv, NAME.md and NAME.png into a folder, made if missing; the paths."""
+        """Write NAME.csv, NAME.md, NAME.png, and NAME-MORE.csv for further tables.
+
+        Args:
+            folder: where, made if missing.
+            name: of the files.
+
+        Returns:
+            The paths written.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{name}.{kind}" for kind in ("csv", "md", "png")]
         self.table.to_csv(paths[0], index=False)
         paths[1].write_text(self.text, encoding="utf-8")
         self.figure.savefig(paths[2], dpi=150)
+        for key, table in self.more.items():
+            paths.append(folder / f"{name}-{key}.csv")
+            table.to_csv(paths[-1], index=False)
         return paths
 
 

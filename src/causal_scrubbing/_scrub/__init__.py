@@ -1,5 +1,6 @@
 """The verb: hypothesis and data to a `Result`; save, load, compare."""
 
+from causal_scrubbing._scrub.behaviour import Metric as Metric
 from causal_scrubbing._scrub.compare import Comparison as Comparison
 from causal_scrubbing._scrub.compare import compare as compare
 from causal_scrubbing._scrub.exact import exact_scrub as exact_scrub
