@@ -15,6 +15,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.patterns import matches
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.claim import Claim
+from causal_scrubbing._hypothesis.tree import mean_ablation
 
 
 def clean(graph: Graph, data: Dataset, node: str, row: int) -> torch.Tensor:
@@ -74,6 +75,11 @@ def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch
                     parents[q] = value(child, f"{path}/{child.label}", keys[child.label])
                 elif passing:
                     parents[q] = copy(q, passing)
+                elif h.unimportant == mean_ablation:
+                    every = graph.values(data, [q])[q]
+                    every = every.expand(len(data), *every.shape[1:])
+                    weights = torch.as_tensor(data.weights)
+                    parents[q] = torch.tensordot(weights, every.double(), 1)[None].to(every)
                 else:
                     parents[q] = clean(graph, data, q, rows[other_key(path, q)])
             return apply(graph, data, node, parents, rows[key])

@@ -27,6 +27,7 @@ from causal_scrubbing._hypothesis import claim as claim
 from causal_scrubbing._hypothesis import free as free
 from causal_scrubbing._hypothesis import isomorphic as isomorphic
 from causal_scrubbing._hypothesis import join as join
+from causal_scrubbing._hypothesis import mean_ablation as mean_ablation
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._hypothesis import permits as permits
 from causal_scrubbing._measure import Estimate as Estimate

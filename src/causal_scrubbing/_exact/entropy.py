@@ -10,7 +10,7 @@ import pandas as pd
 
 from causal_scrubbing._data import Classes, Dataset, joint_classes
 from causal_scrubbing._exact.budget import BUDGET
-from causal_scrubbing._exact.joint import Joint, bits, leaf_draws
+from causal_scrubbing._exact.joint import Joint, bits, enters_itself, leaf_draws
 from causal_scrubbing._hypothesis import Block, Hypothesis
 from causal_scrubbing._hypothesis.tree import REFERENCE
 
@@ -158,7 +158,7 @@ def entropy(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> E
 
 def _has_row(hypothesis: Hypothesis, block: Block) -> bool:
     """Whether the row itself enters: for unimportant parents or a leaf."""
-    leaf = any(hypothesis.tree.claims[i].is_leaf for i in block.claims)
+    leaf = any(enters_itself(hypothesis, hypothesis.tree.claims[i]) for i in block.claims)
     return block.is_unimportant or leaf
 
 

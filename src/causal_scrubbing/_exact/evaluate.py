@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from causal_scrubbing._data import Classes, Dataset
@@ -12,11 +13,12 @@ from causal_scrubbing._exact.budget import Meter
 from causal_scrubbing._exact.law import OWN, Law, average, join, mix
 from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
-from causal_scrubbing._graph.evaluate import evaluate_dataset
+from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
 from causal_scrubbing._hypothesis import Block, Hypothesis, TreeClaim
 from causal_scrubbing._hypothesis.formula import formula
+from causal_scrubbing._hypothesis.means import mean_node, with_means
 from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
 
 VALUE = "value"
 
@@ -45,6 +47,7 @@ class Evaluator:
         batch_size: int,
         device: torch.device | str | None = None,
     ) -> None:
+        hypothesis = with_means([hypothesis], data, batch_size=batch_size, device=device)[0]
         self.hypothesis = hypothesis
         self.graph = hypothesis.graph
         self.data = data
@@ -62,6 +65,13 @@ class Evaluator:
             found = evaluate_dataset(self.graph, self.data, [node], self.batch_size, self.device)
             self._clean[node] = distinct(found[node])
         return self._clean[node]
+
+    def mean(self, node: str) -> Pool:
+        """A node's mean over D, the same on every row."""
+        everywhere = np.zeros(len(self.data), dtype=np.int64)
+        value = mean_node(node) if mean_node(node) in self.graph else node
+        rows = self.data.take(everywhere[:1])
+        return Pool(evaluate(self.graph, rows, [value], device=self.device)[value], everywhere)
 
     def swapped(self, node: str) -> tuple[Law, torch.Tensor]:
         """The law of a node's clean value on another row, which agrees with the own in `within`."""
@@ -105,11 +115,13 @@ class Evaluator:
                 laws.append(self._claims_block(entry, block, children, pools))
         others: dict[str, dict[Hashable, Pool]] = {}
         for node, key in entry.other_draws.items():
-            pool = self.clean(node)
+            pool = self.mean(node) if key == MEAN else self.clean(node)
             pools[OtherSource(node)] = pool.values
             others.setdefault(key, {})[OtherSource(node)] = pool
         for key, members in others.items():
-            if self.hypothesis.block(key).of == REFERENCE:
+            if key == MEAN:
+                laws.append(clean_law(OWN, members))
+            elif self.hypothesis.block(key).of == REFERENCE:
                 laws.append(clean_law(key, members))
             else:
                 law = clean_law(OWN, members)

@@ -15,8 +15,8 @@ from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._exact.budget import BUDGET, Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
 from causal_scrubbing._graph.patterns import nearest
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
 
 
 def bits(prob: Floats) -> float:
@@ -116,6 +116,8 @@ class Joint:
             law = _expand(law, name, ids, self.data.weights, meter)
         columns = {name: law.columns[("row", name)] for name in names}
         table = pd.DataFrame({**columns, "probability": law.prob})
+        if not names:
+            return table
         return table.sort_values(names, ignore_index=True)
 
     def _law(self, *, collapse: bool) -> tuple[Law, float]:
@@ -156,7 +158,7 @@ class Joint:
             laws[name] = law
         top = laws[next(iter(variables))]
         if top is None:
-            raise AssertionError("a joint law has a variable")
+            return Law({}, {}, {}, np.ones(1)), extra
         one_class = Classes(np.zeros(n, dtype=np.int64), 1)
         if OWN in top.labels:
             top = mix(top, one_class, weights, meter)
@@ -197,6 +199,11 @@ def _expand(law: Law, name: str, ids: Ints, weights: Floats, meter: Meter) -> La
     return replace(taken, columns=columns, prob=taken.prob * weights[rows] / mass[ids[rows]])
 
 
+def enters_itself(hypothesis: Hypothesis, entry: TreeClaim) -> bool:
+    """Whether a claim's value is read off its own datum: a leaf, or an input with `nothing`."""
+    return entry.is_leaf or hypothesis.graph.nodes[entry.claim.node].is_input
+
+
 def leaf_draws(hypothesis: Hypothesis) -> tuple[str, ...]:
     """The draws that values enter by: those of leaf claims and of unimportant parents."""
     return cut_draws(hypothesis, [c.path for c in hypothesis.tree.claims if c.is_leaf])
@@ -229,7 +236,10 @@ def cut_draws(hypothesis: Hypothesis, claims: Sequence[str]) -> tuple[str, ...]:
         if entry.path in chosen:
             draws[entry.draw] = None
         elif above == 0:
-            draws.update(dict.fromkeys(entry.other_draws.values()))
+            drawn = (key for key in entry.other_draws.values() if key != MEAN)
+            draws.update(dict.fromkeys(drawn))
+            if enters_itself(hypothesis, entry) and not entry.is_leaf:
+                draws[entry.draw] = None
             if entry.is_leaf:
                 faults.append(f"the cut misses the leaf {entry.path!r}; add it or a claim above.")
         if entry.path in chosen and above:

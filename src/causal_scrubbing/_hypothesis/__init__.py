@@ -15,3 +15,4 @@ from causal_scrubbing._hypothesis.specificity import permits as permits
 from causal_scrubbing._hypothesis.tree import Block as Block
 from causal_scrubbing._hypothesis.tree import Tree as Tree
 from causal_scrubbing._hypothesis.tree import TreeClaim as TreeClaim
+from causal_scrubbing._hypothesis.tree import mean_ablation as mean_ablation

@@ -11,7 +11,7 @@ import pandas as pd
 from causal_scrubbing._data import Classes, Dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._hypothesis.tree import Block, Tree
+from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
     unreached = tuple(name for name in graph.inputs if name not in reached)
     void = all(classes[block.key].is_exact for block in tree.blocks)
     notes = []
+    if any(key == MEAN for entry in tree.claims for key in entry.other_draws.values()):
+        notes.append(
+            "unimportant parents are set to their means over the data: this is mean ablation, not "
+            "causal scrubbing, and may take the model off the activations it ever has."
+        )
     if void:
         notes.append(
             "every class has one row: nothing can be swapped, so the hypothesis is not tested. It "
@@ -127,7 +132,7 @@ def _unclaimed(
     for entry in tree.claims:
         for node, key in entry.other_draws.items():
             field = graph.nodes[node].field
-            if field is None:
+            if field is None or key == MEAN:
                 continue
             alike = classes[key].refines(data.classes(field))
             if not alike:

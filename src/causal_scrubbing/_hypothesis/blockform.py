@@ -17,6 +17,7 @@ from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.routes import ChildSource, CopySource
 
 CopyKey: TypeAlias = tuple[str, Any]
@@ -125,7 +126,12 @@ class BlockForm:
 
 
 def block_form(h: Hypothesis) -> BlockForm:
-    """A hypothesis in block form."""
+    """A hypothesis in block form.
+
+    Raises:
+        HypothesisError: it is mean ablation, which makes no swaps.
+    """
+    check_scrubs(h, "joins, searches and comparisons of swaps need")
     features: dict[str, Parts] = {}
 
     def carry(key: str, feature: Feature) -> str:

@@ -15,10 +15,10 @@ from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.text import describe, readable
-from causal_scrubbing._hypothesis.tree import Block, Tree
+from causal_scrubbing._hypothesis.tree import Block, Tree, mean_ablation
 from causal_scrubbing._hypothesis.treeify import treeify
 
-POLICIES: Final = ("per-claim", "together", "separate")
+POLICIES: Final = ("per-claim", "together", "separate", mean_ablation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,8 @@ class Hypothesis:
         root: the claim about the graph's output, its children the claims below.
         unimportant: how the parents that no claim names are drawn. "per-claim": one datum for each
             claim's; "separate": one for each parent; "together": one for all of all claims; or a
-            mapping from claim path to the name of a group that shares one.
+            mapping from claim path to the name of a group that shares one. `mean_ablation` sets
+            them to their means instead, for comparison: that is not causal scrubbing.
         within: a feature that every datum of a sample shares with the reference row.
         name: how tables call it.
 

@@ -15,6 +15,7 @@ from causal_scrubbing._graph.program import AnyValue
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.formula import formula
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
 from causal_scrubbing._hypothesis.tree import TreeClaim
 
@@ -40,7 +41,11 @@ def isomorphic(hypothesis: Hypothesis) -> Hypothesis:
 
     Returns:
         The isomorphic hypothesis, about a graph that computes the same function.
+
+    Raises:
+        HypothesisError: unimportant parents are set to means, which are no draws.
     """
+    check_scrubs(hypothesis, "the isomorphic form needs")
     return _Isomorphic(hypothesis).build()
 
 

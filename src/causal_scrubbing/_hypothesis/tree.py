@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from causal_scrubbing._data import Feature
 from causal_scrubbing._hypothesis.claim import Claim
@@ -11,6 +12,12 @@ from causal_scrubbing._hypothesis.routes import Routes
 
 REFERENCE = "~ref"
 RANDOMIZED = "~randomized"
+MEAN = "~mean"
+"""In place of a draw: the value is the node's mean over D, which is no draw at all."""
+
+mean_ablation: Final = "mean ablation (not causal scrubbing)"
+"""As `unimportant=`: unimportant parents are set to their mean over D. Not causal scrubbing, since
+a mean is no activation of any input; for comparison only."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class TreeClaim:
         children: indices of the claims it is computed from; None for a leaf.
         draw: key of the block whose datum is this claim's.
         routes: how F(u) is made of its claims and unimportant parents; None for a leaf.
-        other_draws: key of the datum of each unimportant parent.
+        other_draws: key of the datum of each unimportant parent; `MEAN` under mean ablation.
     """
 
     index: int

@@ -11,7 +11,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.routes import Routes, find_routes, unmatched_via
-from causal_scrubbing._hypothesis.tree import REFERENCE, Block, Tree, TreeClaim
+from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE, Block, Tree, TreeClaim, mean_ablation
 
 
 def treeify(
@@ -90,6 +90,8 @@ def _groups(
     inner = [entry.path for entry in claims if entry.children is not None]
     if unimportant == "together":
         return dict.fromkeys(inner, "~group/together")
+    if unimportant == mean_ablation:
+        return dict.fromkeys(inner, MEAN)
     if isinstance(unimportant, str):
         return {}
     for path in unimportant:
@@ -144,6 +146,15 @@ def _other_blocks(
         return
     others = entry.claim.others
     shared = groups.get(entry.path)
+    if shared == MEAN:
+        if flatten_feature(others):
+            faults.append(
+                f"claim {entry.path} has others=, but under mean ablation its unimportant parents "
+                "are not drawn: they are set to their means. Drop others=, or scrub."
+            )
+        means = dict.fromkeys(routes.others, MEAN)
+        claims[entry.index] = replace(claims[entry.index], other_draws=means)
+        return
     if shared is not None and flatten_feature(others):
         faults.append(
             f"claim {entry.path} has others=, but its unimportant parents share the draw "

@@ -13,6 +13,7 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._engine import Explanation, MemoryLimit, Settings, explain_run
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._sampling import Pools
 from causal_scrubbing._scrub.work import Work
 
@@ -75,7 +76,9 @@ def explain(
         "randomize": (randomize or many[0].graph.output) if baseline is None else None,
     }
     chosen = None if pool is None else Pools.choose(data, pool, pools, samples, seed)
-    asked = Asked(tuple(many), engine, baseline, chosen)
+    grounded = with_means([*many, *([] if baseline is None else [baseline])], data, device=device)
+    stand_in = None if baseline is None else grounded.pop()
+    asked = Asked(tuple(grounded), engine, stand_in, chosen)
     return asked.explain(data, settings, timed=timed)
 
 

@@ -19,6 +19,7 @@ from causal_scrubbing._engine import MemoryLimit, actual_dict
 from causal_scrubbing._engine import Settings as EngineSettings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._sampling import Pools, PoolSampler
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
@@ -177,6 +178,9 @@ def scrub(
     if check:
         for one in checked:
             self_check(one, data, device)
+    # Means for mean ablation are constants of the graph that is run, not of the one reported.
+    grounded = with_means(checked, data, device=device)
+    stand_in = None if baseline is None else grounded[-1]
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * most * len(many) <= KEPT_OUTPUTS
     engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
@@ -195,7 +199,7 @@ def scrub(
     with Progress(progress, most * len(groups)) as bar:
         for number, members in enumerate(groups.values()):
             started = time.perf_counter()
-            hypotheses = [many[i] for i in members]
+            hypotheses = [grounded[i] for i in members]
             swapped = randomize
             if randomize is None and metric is not None and baseline is None:
                 swapped = hypotheses[0].graph.output
@@ -206,7 +210,7 @@ def scrub(
                 metrics,
                 seed=seed,
                 randomize=swapped,
-                baseline=baseline,
+                baseline=stand_in,
                 engine=engine,
                 samples=most,
                 keep_outputs=keep_outputs,
@@ -249,7 +253,7 @@ def scrub(
                     "actual": actual_dict(work.executor.actual),
                     "versions": _versions(),
                 }
-                asked = Asked(tuple(hypotheses), engine, baseline, chosen)
+                asked = Asked(tuple(hypotheses), engine, stand_in, chosen)
                 for place, i in enumerate(members):
                     result = _result(many[i], data, work, place, settings, stopped, asked)
                     results[i] = result

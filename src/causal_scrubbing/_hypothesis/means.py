@@ -1,0 +1,118 @@
+"""Mean ablation of unimportant parents: their means over D, put into the graph as constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._graph import Graph, Node
+from causal_scrubbing._graph.evaluate import dataset_means
+from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import MEAN, mean_ablation
+
+
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    """A node's mean, once for each row of what it is given.
+
+    Attributes:
+        value: the mean, without batch dimension.
+    """
+
+    value: torch.Tensor
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.value.to(rows.device).expand(len(rows), *self.value.shape)
+
+
+def mean_node(name: str) -> str:
+    """The hidden node that holds a node's mean."""
+    return f"{MEAN}/{name}"
+
+
+def ablated_nodes(hypothesis: Hypothesis) -> tuple[str, ...]:
+    """The nodes that a hypothesis sets to their mean; those that are constant are it already."""
+    graph = hypothesis.graph
+    found = {
+        node
+        for entry in hypothesis.tree.claims
+        for node, key in entry.other_draws.items()
+        if key == MEAN and not graph.is_constant[node]
+    }
+    return tuple(name for name in graph.names if name in found)
+
+
+def with_means(
+    hypotheses: Sequence[Hypothesis],
+    data: Dataset,
+    *,
+    batch_size: int = 1024,
+    device: torch.device | str | None = None,
+) -> list[Hypothesis]:
+    """The hypotheses on graphs that hold the means over D that mean ablation needs.
+
+    Hypotheses without it stay as they are; graphs that were one object stay one.
+
+    Raises:
+        HypothesisError: a node to be set to its mean holds no real numbers.
+    """
+    needed: dict[int, dict[str, None]] = {}
+    graphs: dict[int, Graph] = {}
+    for one in hypotheses:
+        graphs[id(one.graph)] = one.graph
+        needed.setdefault(id(one.graph), {}).update(dict.fromkeys(ablated_nodes(one)))
+    made: dict[int, Graph] = {}
+    for key, names in needed.items():
+        if names:
+            made[key] = _grounded(graphs[key], list(names), data, batch_size, device)
+    return [
+        one.with_(graph=made[id(one.graph)]) if id(one.graph) in made else one for one in hypotheses
+    ]
+
+
+def _grounded(
+    graph: Graph,
+    names: list[str],
+    data: Dataset,
+    batch_size: int,
+    device: torch.device | str | None,
+) -> Graph:
+    means = dataset_means(graph, data, names, batch_size, device)
+    faults = [
+        f"{name} holds {str(mean).removeprefix('torch.')}, of which no mean is a value; claim it, "
+        "or draw unimportant parents from other rows (unimportant='per-claim')."
+        for name, mean in means.items()
+        if not isinstance(mean, torch.Tensor)
+    ]
+    if faults:
+        raise HypothesisError(faults)
+    # A mean is as long as the batch, which it reads off an input's shape.
+    made = [
+        Node(
+            name=mean_node(name),
+            parents=(graph.inputs[0],),
+            fn=_Mean(mean),
+            shapes=frozenset({0}),
+        )
+        for name, mean in means.items()
+        if isinstance(mean, torch.Tensor)
+    ]
+    return graph.remake([*graph.nodes.values(), *made], "means of unimportant parents")
+
+
+def check_scrubs(hypothesis: Hypothesis, what: str) -> None:
+    """Refuse mean ablation where only swaps make sense.
+
+    Raises:
+        HypothesisError: it is mean ablation.
+    """
+    if hypothesis.unimportant == mean_ablation:
+        fault = (
+            f"{what} a hypothesis that swaps activations, which mean ablation does not; take "
+            "another unimportant=."
+        )
+        raise HypothesisError([fault], name=hypothesis.name)
