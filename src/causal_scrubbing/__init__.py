@@ -1,7 +1,9 @@
 """Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
 
+from causal_scrubbing._capture import SiteMap as SiteMap
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import site as site
+from causal_scrubbing._capture import sites as sites
 from causal_scrubbing._data import Dataset as Dataset
 from causal_scrubbing._data import Feature as Feature
 from causal_scrubbing._data import anything as anything

@@ -94,6 +94,7 @@ def capture(
         output,
         history=[f"captured from {type(model).__name__}, {names} sites"],
         device=device,
+        example=example,
     )
     check(graph, model, run, used, free, tolerance)
     return graph

@@ -13,6 +13,7 @@ from torch.export.graph_signature import InputKind
 
 from causal_scrubbing._capture.failures import export_failed
 from causal_scrubbing._capture.hooks import Seen, marked
+from causal_scrubbing._capture.inline import flatten
 from causal_scrubbing._capture.places import Place
 from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._errors import GraphError
@@ -105,8 +106,7 @@ def export(
                 strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
-            if not _is_functional(program):
-                program = program.run_decompositions({})
+            program = flatten(program)
     except GraphError:
         raise
     except Exception as error:
@@ -120,22 +120,6 @@ def export(
             "them alone."
         )
     return _read(program, runner, list(example))
-
-
-def _is_functional(program: torch.export.ExportedProgram) -> bool:
-    """Whether no operation writes to a tensor or holds a graph of its own.
-
-    Only then can the slow pass be left out that makes the operations functional.
-    """
-    for op in program.graph.nodes:
-        if op.op == "get_attr":
-            return False
-        if op.op == "call_function" and isinstance(op.target, torch._ops.OpOverload):
-            if op.target._schema.is_mutable:
-                return False
-        elif isinstance(op.target, torch._ops.HigherOrderOperator):
-            return False
-    return True
 
 
 def _resize(fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
