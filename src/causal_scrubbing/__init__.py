@@ -19,10 +19,12 @@ from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
 from causal_scrubbing._exact import entropy as entropy
 from causal_scrubbing._exact import theory as theory
+from causal_scrubbing._graph import Dictionary as Dictionary
 from causal_scrubbing._graph import Equality as Equality
 from causal_scrubbing._graph import Graph as Graph
 from causal_scrubbing._graph import add as add
 from causal_scrubbing._graph import check_equal as check_equal
+from causal_scrubbing._graph import dictionary as dictionary
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim
