@@ -1,5 +1,7 @@
 """Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
 
+from causal_scrubbing._ablate import Ablation as Ablation
+from causal_scrubbing._ablate import ablate as ablate
 from causal_scrubbing._capture import SiteMap as SiteMap
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import site as site
