@@ -20,6 +20,7 @@ from causal_scrubbing._gallery._entry import Outcome as Outcome
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "parens": "parens",
         "four-inputs": "four_inputs",
         "sharing": "sharing",
         "hash-game": "hash_game",

@@ -157,18 +157,23 @@ class Result:
         )
 
     @cached_property
+    def _estimated(self) -> dict[str, Scores]:
+        return {}
+
+    @property
     def scores(self) -> Mapping[str, Scores]:
         """The five estimates of every metric, by its name."""
-        seed = int(self.settings["seed"])
-        return {name: self.triples(name).estimate(seed=seed) for name in self.metrics}
+        return {name: self[name] for name in self.metrics}
 
     def __getitem__(self, metric: str) -> Scores:
-        self.triples(metric)
-        return self.scores[metric]
+        if metric not in self._estimated:
+            triples = self.triples(metric)
+            self._estimated[metric] = triples.estimate(seed=int(self.settings["seed"]))
+        return self._estimated[metric]
 
     @property
     def _first(self) -> Scores:
-        return self.scores[self.metrics[0]]
+        return self[self.metrics[0]]
 
     @property
     def model(self) -> Estimate:

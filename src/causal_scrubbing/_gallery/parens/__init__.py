@@ -1,0 +1,109 @@
+"""The paren checker: a small transformer that decides whether parentheses are balanced."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+import causal_scrubbing as cs
+from causal_scrubbing.gallery import Entry, Options, Outcome
+
+from . import _model as model
+from . import _outcome as outcome
+from ._experiments import dataset, hypotheses
+from ._graph import build_graph
+from ._strings import generate
+
+SAMPLES = 4000
+ROWS = 5000
+HERE = Path(__file__).parent
+
+
+def load_weights(folder: Path) -> model.Weights:
+    """The weights in a folder's weights.safetensors.
+
+    Raises:
+        DataError: there is no such file, or it does not hold this architecture.
+    """
+    file = folder / "weights.safetensors"
+    if not file.is_file():
+        raise cs.DataError(f"{file} does not exist; name the folder that holds the weights.")
+    weights = load_file(file)
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = [
+        f"{name} is {found.get(name, 'missing')}, wanted {shape}"
+        for name, shape in model.shapes().items()
+        if found.get(name) != shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise cs.DataError(f"{file} is not a paren checker: {'; '.join(wrong[:5])}{more}.")
+    return weights
+
+
+def load_strings(file: Path) -> list[str]:
+    """The strings of a JSON list of pairs [string, is it balanced], gzipped if it ends in .gz.
+
+    Raises:
+        DataError: there is no such file, or it holds something else.
+    """
+    if not file.is_file():
+        raise cs.DataError(f"{file} does not exist; name a JSON file of [string, balanced] pairs.")
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as stream:
+        pairs = json.load(stream)
+    wrong = [p for p in pairs if not (isinstance(p, list) and p and isinstance(p[0], str))]
+    if wrong:
+        raise cs.DataError(f"{file} is to hold pairs [string, is it balanced], not {wrong[0]!r}.")
+    return [string for string, *_ in pairs]
+
+
+def make_data(options: Options, weights: model.Weights, rows: int = ROWS) -> cs.Dataset:
+    """Generated strings, or a random part of those in a file, with what is said of them."""
+    rng = np.random.default_rng(options.seed)
+    if options.data is None:
+        return dataset(generate(rows, rng), weights)
+    strings = load_strings(options.data)
+    if len(strings) > rows:
+        strings = [strings[i] for i in sorted(rng.choice(len(strings), rows, replace=False))]
+    return dataset(strings, weights)
+
+
+def run(options: Options) -> Outcome:
+    """All experiments on the shipped weights and generated strings, or on others."""
+    weights = load_weights(options.weights or HERE)
+    experiments = hypotheses(build_graph(weights))
+    options.progress(f"scrubbing {len(experiments)} hypotheses")
+    results = cs.scrub(
+        list(experiments.values()),
+        make_data(options, weights),
+        metric={
+            "loss": cs.metrics.cross_entropy("balanced"),
+            "accuracy": cs.metrics.accuracy("balanced"),
+        },
+        samples=options.samples or SAMPLES,
+        seed=options.seed,
+    )
+    named = dict(zip(experiments, results, strict=True))
+    options.progress("estimating")
+    lines = outcome.table(named)
+    return Outcome(
+        results=named,
+        table=lines,
+        text=outcome.to_markdown(lines),
+        figure=outcome.picture(lines),
+    )
+
+
+ENTRY = Entry(
+    name="parens",
+    title="A transformer that checks whether parentheses are balanced",
+    summary=(
+        "Heads 1.0 and 2.0 are said to check the counts, head 2.1 the horizon; the claims are "
+        "then refined down to the positions and directions they read."
+    ),
+    run=run,
+)
