@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from problems import datasets
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph, add
+from causal_scrubbing._graph import Graph, add, dictionary
 
 PLACES, WIDTH = 3, 4
 SHAPE = (PLACES, WIDTH)
@@ -88,7 +88,7 @@ def rewritten(graph: Graph, data: Dataset, rng: np.random.Generator, steps: int)
         shapes = {n: tuple(v.shape[1:]) for n, v in graph.values(data, "*").items()}
         matrices = [n for n in graph.names if shapes[n] == SHAPE]
         halves = [n for n in graph.names if len(shapes[n]) == 2 and shapes[n][1] in (2, WIDTH)]
-        kind = rng.integers(9)
+        kind = rng.integers(12)
         edges = ("nan", "values")[rng.integers(2)]
         if kind <= 1 and halves:
             name = str(rng.choice(halves))
@@ -123,4 +123,41 @@ def rewritten(graph: Graph, data: Dataset, rng: np.random.Generator, steps: int)
                 if len(parents) == len(graph.nodes[name].parents):
                     nodes = {f"n8{step}": (add, parents[::-1])}
                     graph = graph.replace(name, nodes=nodes, output=f"n8{step}", data=data)
+        elif kind in (8, 9) and matrices:
+            name = str(rng.choice(matrices))
+            graph = graph.split_sum(
+                name, summands(rng, graph, name, step), rest=f"left{step}", data=data, edges=edges
+            )
+        elif kind == 10:
+            read = [n for n in graph.names if graph.children(n)]
+            name = str(rng.choice(read))
+            children = rng.permutation(graph.children(name)).tolist()
+            cut = int(rng.integers(1, len(children) + 1))
+            copies = {f"n7{step}a": children[:cut], f"n7{step}b": children[cut:]}
+            graph = graph.duplicate(name, {k: v for k, v in copies.items() if v})
     return graph
+
+
+def summands(rng: np.random.Generator, graph: Graph, name: str, step: int):
+    """A direction, a function of the value, one of other nodes, or a dictionary."""
+    kind = rng.integers(3)
+    if kind == 0:
+        encode, decode = linear(rng), linear(rng)
+        if rng.integers(2):
+            return dictionary(encode, decode, {f"g{step}": [1, 3]}, other=f"o{step}")
+        return dictionary(
+            lambda x: encode(x).relu(), lambda c: decode(c).tanh(), {f"g{step}": [2]}, other=None
+        )
+    if kind == 1:
+        return {f"d{step}": tensor(rng, WIDTH), f"f{step}": lambda x: x.clamp(min=0)}
+    below = graph.descendants(name)
+    parents = [n for n in ("x0", "x1") if n in graph.inputs and n not in (name, *below)]
+    weight = tensor(rng, *SHAPE)
+    return (
+        {
+            f"t{step}": (lambda *v: sum(v, start=0.0)[:, None, None] * weight, parents),
+            f"s{step}": tensor(rng, WIDTH, 2),
+        }
+        if parents
+        else {f"u{step}": tensor(rng, WIDTH, WIDTH)}
+    )

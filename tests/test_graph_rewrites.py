@@ -253,3 +253,136 @@ def test_check_equal_tells_where_and_by_how_much(data) -> None:
             .rename({"r3": "r2", "r2": "old"}),
             data,
         )
+
+
+def stand_in(share: torch.Tensor) -> torch.Tensor:
+    return share[:, None, None].tanh().expand(-1, PLACES, WIDTH)
+
+
+def test_a_sum_of_an_approximation_a_projection_and_the_rest(data) -> None:
+    graph = layers(data).split("z0", axis=-1, into={"h{}": 2})
+    direction = torch.tensor([1.0, 1.0], dtype=torch.float64)
+    pieces = {
+        "phi": (lambda s: stand_in(s)[..., :2], ["share"]),
+        "das": direction,
+        "kept": torch.relu,
+    }
+    new = graph.split_sum("z0.h0", pieces, rest="rest", data=data)
+    assert new.parents("z0.h0.phi") == ("share",)
+    assert set(new.parents("z0.h0.das")) == {"q0", "k0", "v0"}
+    assert set(new.parents("z0.h0.rest")) == {"q0", "k0", "v0", "share"}
+    assert "z0.h1" in new.parents("a0")
+    assert len(new.parents("a0")) == 5
+    cs.check_equal(graph, new, data)
+    z = graph.values(data, "z0.h0")["z0.h0"]
+    found = new.values(data, "z0.h0.*")
+    torch.testing.assert_close(found["z0.h0.das"], z.mean(-1, keepdim=True).expand_as(z))
+    torch.testing.assert_close(sum(found.values()), z)
+    torch.testing.assert_close(new.values(data, "z0.h0")["z0.h0"], z)
+    # The output projection was split with it: consumers only add.
+    assert isinstance(new.nodes["a0"].fn, type(cs.add))
+
+
+def test_the_rest_does_not_make_up_for_a_scrubbed_summand(data) -> None:
+    graph = layers(data)
+    new = graph.split_sum("a0", {"phi": (stand_in, ["share"])}, rest="rest", data=data)
+    clean = new.values(data, ["a0.phi", "a0.rest", "a0"])
+    moved = new.values(data, ["a0.rest", "a0"], given={"a0.phi": clean["a0.phi"] + 1})
+    assert torch.equal(moved["a0.rest"], clean["a0.rest"])
+    torch.testing.assert_close(moved["a0"], clean["a0"] + 1)
+
+
+def test_summands_without_a_rest_must_add_up(data) -> None:
+    graph = layers(data)
+    new = graph.split_sum("a0", {"half": lambda a: a / 2, "other": lambda a: a * 0.5}, data=data)
+    assert "equal on 12 rows" in new.history[-1]
+    assert not new.unverified
+    with pytest.raises(cs.GraphError, match="do not add up; name what is left with rest="):
+        graph.split_sum("a0", {"half": lambda a: a / 2})
+    later = layers(None).split_sum("a0", {"half": lambda a: a / 2})
+    with pytest.raises(cs.GraphError, match="the graphs differ"):
+        later.verify(data)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_dictionary_of_features(data, affine) -> None:
+    torch.manual_seed(0)
+    encoder = torch.nn.Linear(WIDTH, 6, dtype=torch.float64).requires_grad_(False)
+    decoder = torch.nn.Linear(6, WIDTH, dtype=torch.float64).requires_grad_(False)
+    encode = lambda x: encoder(x).relu()  # noqa: E731
+    decode = decoder if affine else lambda code: decoder(code).tanh()
+    graph = layers(data)
+    pieces = cs.dictionary(encode, decode, {"names": [1, 4], "place": [0]}, other="other")
+    new = graph.split_sum("a*", pieces, rest="error")
+    assert new.find("a1.*") == ("a1.names", "a1.place", "a1.other", "a1.error")
+    cs.check_equal(graph, new, data)
+    a = graph.values(data, "a0")["a0"]
+    found = new.values(data, "a0.*")
+    torch.testing.assert_close(found["a0.error"], a - decode(encode(a)))
+    alone = torch.zeros(N, PLACES, 6, dtype=torch.float64)
+    alone[..., [1, 4]] = encode(a)[..., [1, 4]]
+    torch.testing.assert_close(found["a0.names"], decode(alone) - decode(torch.zeros_like(alone)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda g: g.split_sum("a0", {"p": 3}, rest="r"), "not int"),
+        (lambda g: g.split_sum("a0", {"p": (torch.relu, "x")}, rest="r"), r"\(function, \[parents"),
+        (lambda g: g.split_sum("a0", {"p": torch.relu}, rest="p"), "also the name of a summand"),
+        (lambda g: g.split_sum("a0", {"p*": torch.relu}, rest="r"), "'p\\*' is no name"),
+        (lambda g: g.split_sum("a0", {"p": torch.ones(2, 3)}, rest="r"), "more columns than rows"),
+        (lambda g: g.split_sum("a0", {"p": torch.ones(4, 2)}, rest="r"), "linearly dependent"),
+        (
+            lambda g: g.split_sum("a0", {"p": (stand_in, ["shares"])}, rest="r"),
+            "neither a node nor a field",
+        ),
+        (
+            lambda g: g.split_sum("a0", {"p": (lambda s: s, ["share"])}, rest="r"),
+            "summands have the shape of the node",
+        ),
+        (lambda g: g.split_sum("a0", {"p": (torch.neg, ["r2"])}, rest="r"), "cycle"),
+        (lambda g: cs.dictionary(abs, abs, {"a": [1], "b": [1]}), "both in 'a' and in 'b'"),
+        (lambda g: cs.dictionary(abs, abs, {"a": []}), "group 'a' is empty"),
+        (
+            lambda g: g.split_sum("a0", cs.dictionary(abs, abs, {"a": [9]}), rest="r"),
+            "4 features, none of number 9",
+        ),
+        (lambda g: g.split_sum("a0", cs.dictionary(abs, abs, {"a": [1]})), "with rest="),
+        (lambda g: g.duplicate("x", {"x1": ["z1"]}), "'z1'; 'x' is read by q0, k0, v0, r1"),
+        (lambda g: g.duplicate("x", {"a": ["q0"], "b": ["q*"]}), "both 'a' and 'b'"),
+        (lambda g: g.duplicate("x", {"r2": ["q0"]}), "'r2' is taken"),
+        (lambda g: g.duplicate("x", {}), "no copy is named"),
+    ],
+)
+def test_a_sum_or_copy_that_cannot_be_is_told(data, make, message) -> None:
+    with pytest.raises(cs.GraphError, match=message):
+        make(layers(data))
+
+
+def test_copies_make_nodes_of_routes(data) -> None:
+    graph = layers(data).coarsen(["x", "z*", "a*"])
+    assert graph.parents("y") == ("x", "a0", "a1")
+    new = graph.duplicate("x", {"x.direct": ["y"], "x.early": "z0"})
+    assert set(new.parents("y")) == {"x.direct", "a0", "a1"}
+    assert new.parents("z0") == ("x.early",)
+    assert new.parents("z1") == ("x", "a0")
+    assert set(new.inputs) == {"x", "x.direct", "x.early"}
+    cs.check_equal(graph, new, data)
+    # Nothing is shared between the routes: what is given to one copy stays on its own.
+    zeros = torch.zeros(N, PLACES, WIDTH, dtype=torch.float64)
+    moved = new.values(data, ["z0", "z1", "y"], given={"x.direct": zeros})
+    clean = graph.values(data, ["z0", "z1", "y"])
+    assert torch.equal(moved["z0"], clean["z0"])
+    assert torch.equal(moved["z1"], clean["z1"])
+    assert not torch.equal(moved["y"], clean["y"])
+    gone = graph.duplicate("a0", {"a0.z": ["z1"], "a0.y": ["y"]})
+    assert "a0" not in gone
+    cs.check_equal(graph, gone, data)
+
+
+def test_equal_sums_are_one_node(data) -> None:
+    graph = layers(data).split("a0", axis=-1, into={"h{}": 2}).coarsen(["x", "a0.*", "z1"])
+    hidden = [node for name, node in graph.nodes.items() if name.startswith("~")]
+    sums = [tuple(sorted(node.parents)) for node in hidden if isinstance(node.fn, type(cs.add))]
+    assert len(sums) == len(set(sums))

@@ -1,5 +1,7 @@
 """Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
 
+from causal_scrubbing._ablate import Ablation as Ablation
+from causal_scrubbing._ablate import ablate as ablate
 from causal_scrubbing._capture import SiteMap as SiteMap
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import site as site
@@ -19,10 +21,12 @@ from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
 from causal_scrubbing._exact import entropy as entropy
 from causal_scrubbing._exact import theory as theory
+from causal_scrubbing._graph import Dictionary as Dictionary
 from causal_scrubbing._graph import Equality as Equality
 from causal_scrubbing._graph import Graph as Graph
 from causal_scrubbing._graph import add as add
 from causal_scrubbing._graph import check_equal as check_equal
+from causal_scrubbing._graph import dictionary as dictionary
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim

@@ -8,3 +8,5 @@ from causal_scrubbing._graph.node import is_hidden as is_hidden
 from causal_scrubbing._graph.ops import Add as Add
 from causal_scrubbing._graph.ops import Linear as Linear
 from causal_scrubbing._graph.ops import add as add
+from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
+from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -14,21 +14,24 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._graph.node import is_hidden
-from causal_scrubbing._graph.parts import Rest
+from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Take
 from causal_scrubbing._graph.rows import few_rows
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
 
 EDGE_TESTS: Final = ("nan", "values")
-ROWS: Final = 4
+ROWS: Final = 8
 """Rows on which edges are tested, spread over the data."""
 
 HELD: Final = 2**29
 """Bytes of changed values to keep before starting afresh."""
 
+BOTH: Final = (False, True)
+
 CLEAN: Final = -1
-BROKEN: Final = -2
+FAILED: Final = -2
+CHANGED: Final = -3
 
 
 def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
@@ -67,10 +70,14 @@ def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str)
         for parent in graph.parents(child):
             if child in chosen or parent in chosen:
                 asked.setdefault(parent, set()).add(child)
-    probe = _Probe(graph, rows, asked)
+    # What cancels where all is of one row need not where parents come from different rows.
+    probes = [_Probe(graph, rows, asked, mixed) for mixed in ([False] if test == "nan" else BOTH)]
     idle: dict[str, set[str]] = {}
     for parent, children in asked.items():
-        for child in probe.idle(parent, children, test):
+        left: Collection[str] = children
+        for probe in probes:
+            left = probe.idle(parent, left, test)
+        for child in left:
             idle.setdefault(child, set()).add(parent)
     if not idle:
         return graph
@@ -89,7 +96,9 @@ class _Probe:
     residual stream is found out once, not once for each head.
     """
 
-    def __init__(self, graph: Graph, rows: Dataset, asked: dict[str, set[str]]) -> None:
+    def __init__(
+        self, graph: Graph, rows: Dataset, asked: dict[str, set[str]], mixed: bool
+    ) -> None:
         self.graph = graph
         self.rows = rows
         self.position = {name: i for i, name in enumerate(graph.nodes)}
@@ -101,6 +110,13 @@ class _Probe:
         wanted = [name for name in graph.nodes if name in wires or name in asked]
         with torch.no_grad():
             self.clean = evaluate(graph, rows, wanted, device=graph.device)
+            if mixed:
+                put = {
+                    name: self.clean[name].roll(shift, 0)
+                    for shift, name in enumerate(n for n in wanted if not is_hidden(n))
+                }
+                self.clean = evaluate(graph, rows, wanted, given=put, device=graph.device)
+        self.own: dict[str, torch.Tensor] = {}
         self.states: list[torch.Tensor] = []
         self.known: dict[tuple[str, str], int] = {}
         self.followed: dict[tuple[str, tuple[int, ...]], int] = {}
@@ -122,32 +138,32 @@ class _Probe:
     def idle(self, source: str, targets: Collection[str], test: str) -> list[str]:
         """The targets at which no tried change of the source's value shows."""
         left = set(targets)
-        tried = False
+        tried: set[str] = set()
         if self.held > HELD:
             self._forget()
         with torch.no_grad():
             for changed in _changes(self.clean[source], test):
-                tried = True
-                if left:
-                    left -= self._reached(source, changed, left)
-        return sorted(left, key=self.position.__getitem__) if tried else []
+                numbers = self._spread(source, changed, left) if left else {}
+                failed = {name for name, number in numbers.items() if number == FAILED}
+                # A function that stops at a NaN has read it; one that stops at a number that may
+                # not be (a token beyond the vocabulary) tells nothing.
+                left -= numbers.keys() - failed if test == "values" else numbers.keys()
+                tried |= left - failed
+        return sorted(left & tried, key=self.position.__getitem__)
 
-    def _reached(self, source: str, changed: torch.Tensor, targets: Collection[str]) -> set[str]:
+    def _spread(
+        self, source: str, changed: torch.Tensor, targets: Collection[str]
+    ) -> dict[str, int]:
+        """The targets whose value a change of the source's changes, with its number."""
         state = {source: self._number(source, changed)}
-        reached: set[str] = set()
-        useful = self._between(source, targets)
-        for name in useful:
-            node = self.graph.nodes[name]
-            arguments = tuple(state.get(p, CLEAN) for p in node.parents)
-            if all(number == CLEAN for number in arguments):
-                continue
-            number = self._follow(name, arguments)
-            if name in targets:
+        found: dict[str, int] = {}
+        for name in self._between(source, targets):
+            arguments = tuple(state.get(p, CLEAN) for p in self.graph.nodes[name].parents)
+            if any(number != CLEAN for number in arguments):
+                number = self._follow(name, arguments)
                 if number != CLEAN:
-                    reached.add(name)
-            elif number != CLEAN:
-                state[name] = number
-        return reached
+                    (state if is_hidden(name) else found)[name] = number
+        return found
 
     def _between(self, source: str, targets: Collection[str]) -> list[str]:
         """Hidden nodes and targets downstream of the source along wires, in order."""
@@ -172,21 +188,32 @@ class _Probe:
 
     def _compute(self, name: str, arguments: tuple[int, ...]) -> int:
         node = self.graph.nodes[name]
-        if BROKEN in arguments or node.fn is None:
-            return BROKEN
+        if FAILED in arguments or node.fn is None:
+            return FAILED
         values = [
             self.clean[parent] if number == CLEAN else self.states[number]
             for parent, number in zip(node.parents, arguments, strict=True)
         ]
         try:
             value = node.fn(*values)
+            if isinstance(node.fn, Join) or (isinstance(node.fn, Take) and arguments[0] != CLEAN):
+                before = [self.clean[parent] for parent in node.parents]
+                value = _anywhere(node.fn, value, values, before)
         except Exception:
-            # The change stopped the function, so it does reach it.
-            return BROKEN
-        clean = self.clean[name]
-        if isinstance(node.fn, Rest):
-            return CLEAN if _same(node.fn.kept(value), node.fn.kept(clean)) else BROKEN
+            return FAILED
+        clean = self._own(name)
+        if isinstance(node.fn, Rest) and not is_hidden(name):
+            return CLEAN if _same(node.fn.kept(value), node.fn.kept(clean)) else CHANGED
         return CLEAN if _same(value, clean) else self._number(name, value)
+
+    def _own(self, name: str) -> torch.Tensor:
+        """A node's value on its parents' unchanged ones."""
+        node = self.graph.nodes[name]
+        if is_hidden(name) or node.fn is None:
+            return self.clean[name]
+        if name not in self.own:
+            self.own[name] = node.fn(*(self.clean[parent] for parent in node.parents))
+        return self.own[name]
 
     def _number(self, name: str, value: torch.Tensor) -> int:
         if _has_nan(value) and bool(value.isnan().all()):
@@ -203,6 +230,23 @@ class _Probe:
 
     def _forget(self) -> None:
         self.states, self.known, self.followed, self.held = [], {}, {}, 0
+
+
+def _anywhere(
+    fn: Take | Join,
+    value: torch.Tensor,
+    values: Sequence[torch.Tensor],
+    clean: Sequence[torch.Tensor],
+) -> torch.Tensor:
+    """The value of a part or join at the rows' own places, as if they might lie at any place."""
+    if isinstance(fn, Take):
+        return torch.full_like(value, torch.nan) if isinstance(fn.where, RowPosition) else value
+    if not any(isinstance(where, RowPosition) for where in fn.parts):
+        return value
+    fixed = [i for i, where in enumerate(fn.parts) if not isinstance(where, RowPosition)]
+    under = Join(fn.axis, tuple(fn.parts[i] for i in fixed), rest=True)
+    one, two = (under(of[0], *(of[i + 1] for i in fixed)) for of in (values, clean))
+    return torch.where(_equal(one, two), value, one)
 
 
 def _has_nan(value: torch.Tensor) -> bool:
@@ -228,9 +272,12 @@ def _changes(clean: torch.Tensor, test: str) -> Iterator[torch.Tensor]:
 
 
 def _other_entries(clean: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Numbers or truth values that occur in the tensor, put elsewhere in it."""
+    """Integers that occur in the tensor, put elsewhere in it, and their neighbours."""
     if clean.dtype == torch.bool:
         yield ~clean
+    else:
+        yield clean + 1
+        yield clean - 1
     yield clean.roll(1, 0)
     yield torch.full_like(clean, clean.max().item())
     yield torch.full_like(clean, clean.min().item())
@@ -242,8 +289,9 @@ def _other_entries(clean: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _same(one: torch.Tensor, two: torch.Tensor) -> bool:
-    if one.shape != two.shape or one.dtype != two.dtype:
-        return False
-    if not _has_nan(one):
-        return torch.equal(one, two)
-    return bool(((one == two) | (one.isnan() & two.isnan())).all())
+    return one.shape == two.shape and one.dtype == two.dtype and bool(_equal(one, two).all())
+
+
+def _equal(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    """Where two tensors are equal, NaN being equal to NaN."""
+    return (one == two) | (one.isnan() & two.isnan())

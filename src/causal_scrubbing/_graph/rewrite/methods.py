@@ -9,11 +9,14 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.node import Node, is_hidden
 from causal_scrubbing._graph.ops import recognise
+from causal_scrubbing._graph.rewrite.dictionary import Dictionary
 from causal_scrubbing._graph.rewrite.draft import Draft
+from causal_scrubbing._graph.rewrite.duplicate import duplicate
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
 from causal_scrubbing._graph.rewrite.naming import coarsen, rename
 from causal_scrubbing._graph.rewrite.replace import replace, verify
 from causal_scrubbing._graph.rewrite.split import split
+from causal_scrubbing._graph.rewrite.split_sum import split_sum
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
@@ -68,6 +71,66 @@ class Rewrites:
                 `rest` is named; or the size is needed and there is no data.
         """
         return split(_graph(self), pattern, axis=axis, into=into, rest=rest, data=data, edges=edges)
+
+    def split_sum(
+        self,
+        pattern: str,
+        pieces: Mapping[str, object] | Dictionary,
+        *,
+        rest: str | None = None,
+        data: Dataset | None = None,
+        edges: str = "nan",
+    ) -> Graph:
+        """A node becomes the sum of named summands, each a node of its own.
+
+        The node dissolves: its consumers read the sum of the summands, through a hidden node that
+        every route may pass; a linear map among them becomes a sum of linear maps. An input stays,
+        as the parent of its summands.
+
+        Example::
+
+            graph.split_sum("a0.z.h0", {"phi": (stand_in, ["share"]), "das": direction},
+                            rest="rest")
+            graph.split_sum("m3", cs.dictionary(sae.encode, sae.decode, {"names": [17, 402]}),
+                            rest="error")
+
+        Args:
+            pattern: the nodes to split.
+            pieces: summands by name. ``(function, [parents])`` is computed from other nodes or
+                fields (an approximation of the node, say), which alone are then its parents. A
+                function of the node's value, or a matrix applied to its last axis, has the node's
+                parents: a square matrix [d, d] is applied as it is, x -> M x; a vector [d] or
+                matrix [d, k] means the orthogonal projection onto the span of its columns. Or a
+                `cs.dictionary` of features.
+            rest: name of the rest, the node less the summands. Its parents are the node's and
+                those of the summands. If None the summands must add up to the node, which is
+                checked on data, as in `replace`.
+            data: rows on which to test edges and sums; the graph's own example if None.
+            edges: how edges are tested; see `split`.
+
+        Raises:
+            GraphError: no node matches, a summand cannot be understood, or they do not add up.
+        """
+        return split_sum(_graph(self), pattern, pieces, rest=rest, data=data, edges=edges)
+
+    def duplicate(self, name: str, copies: Mapping[str, Sequence[str] | str]) -> Graph:
+        """Copies of a node, each read by some of its consumers, so that routes become nodes.
+
+        The wires between a copy and its consumers are copied too. Consumers that are not listed
+        still read the node; if all are, it goes.
+
+        Example::
+
+            graph.duplicate("embed", {"embed.direct": ["logits"], "embed.early": ["m0", "a0.*"]})
+
+        Args:
+            name: the node.
+            copies: name of the copy -> the consumers (or patterns) that read it.
+
+        Raises:
+            GraphError: a listed node does not read it, or is listed twice, or a name is taken.
+        """
+        return duplicate(_graph(self), name, copies)
 
     def replace(
         self,

@@ -46,9 +46,12 @@ def split(
         fresh += _split_one(draft, name, axis, pieces, rest, shapes.get(name))
     told = ", ".join([*into, *([rest] if rest is not None else [])])
     note = f"split {pattern} along axis {axis} into {told}"
+    new = draft.finish(note)
+    # The graph may have come to read a field of positions, which the rows may lack.
+    rows = pruning_rows(new, data)
     if rows is None:
         return draft.finish(f"{note}, edges untested for want of data")
-    return prune(draft.finish(note), rows, fresh, edges)
+    return prune(new, rows, fresh, edges)
 
 
 def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str, Where]]:
