@@ -11,6 +11,7 @@ steer this, each on the line before the fence it is about:
 
 from __future__ import annotations
 
+import linecache
 import os
 import re
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ def run_page(name: str, page: str, capsys: pytest.CaptureFixture[str]) -> str:
             # Blank lines first, so that a traceback names the line in the page.
             source = "\n" * block.line + block.body
             capsys.readouterr()
+            # Features are called by their source, which is looked up as that of a file.
+            linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
             exec(compile(source, name, "exec"), namespace)
             printed = capsys.readouterr().out
         elif block.note == "output":

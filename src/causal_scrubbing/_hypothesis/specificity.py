@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from causal_scrubbing._data import Classes, Dataset
+from causal_scrubbing._data import Classes, Dataset, feature_name
+from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._hypothesis.blockform import CopyKey, Position, Wiring, block_form, normal
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import REFERENCE
@@ -81,6 +82,8 @@ class _Walk:
     """
 
     def __init__(self, fewer: Hypothesis, more: Hypothesis, data: Dataset) -> None:
+        self.more = more
+        self.names = (fewer.name or "the other", more.name or "this one")
         self.roots = (normal(block_form(fewer).root), normal(block_form(more).root))
         self.few, self.many = fewer.classes(data), more.classes(data)
         self.few_datum = _data(fewer, self.few)
@@ -104,7 +107,11 @@ class _Walk:
         if found:
             return found
         if not self.few[few.block].refines(self.many[many.block]):
-            return f"{many.block} must agree there in what {few.block} need not"
+            feature = self.more.block(many.block).feature
+            held = " & ".join(map(feature_name, flatten_feature(feature)))
+            there = "not" if few.block == many.block else f"not {few.block}"
+            fewer, more = self.names
+            return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
         if many.wiring is None:
             if few.wiring is not None:
                 return f"{many.node} is taken as a whole there and computed from claims here"
