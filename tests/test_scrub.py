@@ -375,3 +375,18 @@ def test_progress_is_told() -> None:
         progress=lambda done, of: seen.append((done, of)),
     )
     assert seen[-1] == (50, 50)
+
+
+def test_a_rewrite_made_without_data_is_checked_on_the_data_of_the_run() -> None:
+    graph, data = either(40)
+    wrong = {"b": (lambda z2: (z2 > 2).double(), ["z2"])}
+    right = {"b": (lambda z2: (z2 >= 4).double(), ["z2"])}
+    metric = cs.metrics.squared_error("y")
+    replaced = graph.replace("B", nodes=right, output="b")
+    result = cs.scrub(
+        cs.Hypothesis(replaced, cs.claim("D", cs.exact)), data, metric=metric, samples=20
+    )
+    assert result.gap.mean == 0
+    replaced = graph.replace("B", nodes=wrong, output="b")
+    with pytest.raises(cs.GraphError, match="differ"):
+        cs.scrub(cs.Hypothesis(replaced, cs.claim("D", cs.exact)), data, metric=metric, samples=20)

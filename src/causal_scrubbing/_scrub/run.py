@@ -155,7 +155,7 @@ def scrub(
             give another folder where they change.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
-        check: make the self-checks first.
+        check: make the self-checks first, and check rewrites made without data.
         progress: show progress; None shows it on a terminal. Or a function (done, of).
 
     Returns:
@@ -177,6 +177,7 @@ def scrub(
         one.classes(data)
     if check:
         for one in checked:
+            one.graph.verify(data)
             self_check(one, data, device)
     # Means for mean ablation are constants of the graph that is run, not of the one reported.
     grounded = with_means(checked, data, device=device)
