@@ -22,7 +22,7 @@ from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
 def bits(prob: Floats) -> float:
     """The entropy of probabilities that sum to one, in bits."""
     kept = prob[prob > 0]
-    return float(-(kept * np.log2(kept)).sum())
+    return float(0.0 - (kept * np.log2(kept)).sum())
 
 
 @dataclass(frozen=True)

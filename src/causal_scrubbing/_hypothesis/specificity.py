@@ -98,7 +98,7 @@ class _Walk:
         """Whether a datum of `more` can be one datum of `fewer`."""
         here = self.many_datum[block]
         if self.image.setdefault(here, datum) != datum:
-            return f"{node} shares the draw {block} there with what is drawn apart here"
+            return f"{node} is drawn together with others in {self.names[1]}"
         return ""
 
     def _positions(self, few: Position, many: Position) -> str:
@@ -114,7 +114,7 @@ class _Walk:
             return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
         if many.wiring is None:
             if few.wiring is not None:
-                return f"{many.node} is taken as a whole there and computed from claims here"
+                return f"{many.node} is taken as a whole in {self.names[1]}"
             return ""
         if few.wiring is None:
             return self._whole(datum, many)
@@ -141,9 +141,9 @@ class _Walk:
                     datum = self.few_datum[mine.block]
                     found = self._below_copy(datum, many, other)
                 else:
-                    found = f"{parent} is claimed here and passed by routes there"
+                    found = f"{parent} is passed by routes in {self.names[1]} only"
             elif isinstance(other, int):
-                found = f"{parent} is passed by routes here and taken on one datum there"
+                found = f"{parent} is passed by routes in {self.names[0]} only"
             else:
                 found = self._copies(few, source, many, other)
             if found:

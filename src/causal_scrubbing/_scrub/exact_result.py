@@ -19,7 +19,7 @@ from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._scores import NO_BASELINE
 from causal_scrubbing._measure._values import FloatArray
-from causal_scrubbing._report import scores_table
+from causal_scrubbing._report import align
 
 _ROUNDING = 1e-12
 
@@ -34,7 +34,7 @@ class ExactNumber(float):
     unit: str
 
     def __new__(cls, value: float, *, unit: str = "", reason: str | None = None) -> ExactNumber:
-        self = super().__new__(cls, math.nan if reason is not None else value)
+        self = super().__new__(cls, math.nan if reason is not None else value + 0.0)
         self.reason = reason
         self.unit = unit
         return self
@@ -262,12 +262,22 @@ class ExactResult:
         return pd.DataFrame(columns).rename_axis("row")
 
     def __str__(self) -> str:
-        table, notes = scores_table({name: one.scores for name, one in self._scores.items()})
+        names = ("model", "scrubbed", "randomized", "gap", "recovered")
+        rows, notes = [], dict[str, dict[str, None]]()
+        for metric, one in self._scores.items():
+            numbers: list[ExactNumber] = [getattr(one, name) for name in names]
+            rows.append([metric, *(str(n) if n.defined else "undefined" for n in numbers)])
+            for name, found in zip(names, numbers, strict=True):
+                if found.reason is not None:
+                    notes.setdefault(found.reason, {})[name] = None
         head = (
             f"{self.hypothesis.name or 'unnamed'}: exact, {len(self.data)} rows; unimportant: "
             f"{self.hypothesis.policy}; {self.largest:,} combinations at most"
         )
-        return "\n".join([head, table, *(f"note: {note}" for note in notes)])
+        table = align(("metric", *names), rows)
+        return "\n".join(
+            [head, table, *(f"note: {', '.join(which)}: {note}" for note, which in notes.items())]
+        )
 
     def __repr__(self) -> str:
         return f"ExactResult(expectation {self.expectation}, recovered {self.recovered})"
