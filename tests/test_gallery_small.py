@@ -13,9 +13,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
+from causal_scrubbing._gallery import ablation_pitfalls, superposition
 
 ROOT = Path(__file__).parent.parent
 UNDEFINED = math.nan
@@ -32,6 +34,22 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("false: A is z1 > 2",): (0, 3 / 8, 1 / 6, 500 / 9),
         ("false: A and B exchanged",): (0, 3 / 8, 3 / 8, 0),
         ("false: B does not matter",): (0, 3 / 8, 1 / 4, 100 / 3),
+    },
+    # p = q = 4/5, e = 2/5, Var(T) = 4pq. Tilted, Cov(R, T) = 3.2 * 14.4 * 2/324 and E[T] = 14.4 *
+    # 2/324. For three variables r = 8/9, Var(T) = 3r^2 is the sum of two parts of variance 9/4
+    # r^2 each, the loss is 24(1 - r)^2 + 3r^2, and randomized 24 + 27r^2.
+    "superposition": {
+        ("cross term T unexplained",): (3.2, 28.8, 3.2, 100),
+        ("T in halves, one row",): (3.2, 28.8, 3.2, 100),
+        ("T in halves, drawn apart",): (3.2, 28.8, 1.92, 105),
+        ("T in halves, each claimed to carry anything",): (3.2, 28.8, 1.92, 105),
+        ("T in halves, tied",): (3.2, 28.8, 3.2, 100),
+        ("neuron copied for each feature",): (3.2, 28.8, 1.92, 105),
+        ("compensated, T and -T from one row",): (0.64, 26.24, 0.64, 100),
+        ("compensated, T and -T drawn apart",): (0.64, 26.24, 5.76, 80),
+        ("x1 and x2 dependent, T unexplained",): (3.2 - 46.08 / 81, 31.36 - 46.08 / 162, 3.2, 98),
+        ("3 variables in 2 neurons, one row",): (8 / 3, 136 / 3, 8 / 3, 100),
+        ("3 variables in 2 neurons, T drawn apart",): (8 / 3, 136 / 3, 104 / 27, 3360 / 34.56),
     },
     "sharing": {
         ("together",): (1, UNDEFINED, 1, UNDEFINED),
@@ -76,6 +94,26 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("output: the label",): (0, 3 / 8, 0, 100),
         ("false, A: x1",): (0, 3 / 8, 1 / 4, 100 / 3),
         ("false, A: x1 or x2",): (0, 3 / 8, 1 / 6, 500 / 9),
+    },
+    "ablation-pitfalls": {
+        ("off the manifold: resampled",): (0, 2, 0, 100),
+        ("off the manifold: mean",): (0, 2, 1, 50),
+        ("unpredictable sign: resampled",): (1 / 4, 3 / 4, 1 / 4, 100),
+        ("unpredictable sign: mean",): (1 / 4, 3 / 4, 1 / 2, 50),
+        ("hidden backup: resampled",): (0, 4, 2, 50),
+        ("hidden backup: mean",): (0, 4, 0, 100),
+    },
+    # In 35ths: E[rest^2] = 8 for x^2, randomized 188, Var(h) = 90. For abs x the error is E[(abs
+    # x - x^2)^2] = 56, plus E[rest^2] = 48, less 2 * 4/5 * 4/5 for their means.
+    "approximation": {
+        ("x²", "squared error"): (8 / 35, 188 / 35, 8 / 35, 100),
+        ("x²", "against the model"): (0, 36 / 7, 16 / 35, 8200 / 90),
+        ("x² - 3", "squared error"): (8 / 35, 188 / 35, 8 / 35, 100),
+        ("x² - 3", "against the model"): (0, 36 / 7, 16 / 35, 8200 / 90),
+        ("abs x", "squared error"): (8 / 35, 188 / 35, 296 / 175, 12880 / 180),
+        ("abs x", "against the model"): (0, 36 / 7, 256 / 175, 12880 / 180),
+        ("2, a constant", "squared error"): (8 / 35, 188 / 35, 188 / 35, 0),
+        ("2, a constant", "against the model"): (0, 36 / 7, 36 / 7, 0),
     },
     "trivial-rewrites": {
         ("model: the cosine carries parity",): (0, 24 / 49, 0, 100),
@@ -127,7 +165,7 @@ def test_the_page_says_what_the_entry_finds(name: str) -> None:
     path = ROOT / "docs" / entry.page
     page = path.read_text()
     found = gallery.as_text(outcome(name).table.drop(columns=SAMPLED))
-    new = re.sub(r"(?<=<!-- exact -->\n)(\|.*\n)*", lambda _: f"{found}\n", page)
+    new = re.sub(r"(?<=<!-- exact -->\n)\n(\|.*\n)*", lambda _: f"\n{found}\n", page)
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(new)
     else:
@@ -141,7 +179,7 @@ def test_a_copied_entry_runs(tmp_path: Path) -> None:
     script = gallery.copy("sharing", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run_sharing.py", "sharing.py"]
     done = subprocess.run(
-        [sys.executable, script.name],
+        [sys.executable, script.name, "--samples", "100"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -151,6 +189,21 @@ def test_a_copied_entry_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "wrote out/sharing.png" in done.stdout
     assert (tmp_path / "out" / "sharing.csv").read_text().startswith("case,model")
+
+
+def test_a_copied_package_stands_alone(tmp_path: Path) -> None:
+    script = gallery.copy("parens", tmp_path)
+    copied = tmp_path / "parens"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {script.stem} as run; print(run.ENTRY.run.__code__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cs.__file__).parents[1])},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(copied) in done.stdout  # the copy runs, not the package's own
 
 
 def test_four_inputs_lists_every_swap() -> None:
@@ -171,6 +224,44 @@ def test_four_inputs_draws_three_unimportant_rows_at_once() -> None:
     distinct = draws[others].nunique(axis=1)
     # 64 rows: all three differ with chance 63 * 62 / 64^2.
     assert (distinct == 3).mean() == pytest.approx(63 * 62 / 64**2, abs=0.06)
+
+
+def test_superposition_moves_errors_between_rows() -> None:
+    rows = outcome("superposition").more["by-row"].set_index(["x1", "x2"])
+    for place, (model, scrubbed) in {
+        (3, 3): (125.44, 12.8),
+        (3, 0): (1.96, 4.52),
+        (0, 0): (0.16, 2.72),
+    }.items():
+        assert rows.loc[place, "model"] == pytest.approx(model)
+        assert rows.loc[place, "scrubbed"] == pytest.approx(scrubbed)
+    assert rows["weight"].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "kurtosis", "both"),
+    [(1, 1, 9, True), (1, 1, 2.5, False), (1, 0.5, 5.5, True), (1, 0.5, 4.5, False)],
+)
+def test_superposition_fits_best_and_holds_rare_features(
+    a: float, b: float, kurtosis: float, both: bool
+) -> None:
+    p, q, loss = superposition.fit(a, b, kurtosis)
+    assert (q > 0) == both
+    if not both:
+        assert loss == pytest.approx((kurtosis - 1) * min(a, b) ** 2)
+    data = superposition.make_data([a, b], kurtosis)
+
+    def measured(c: float, d: float, e: float) -> float:
+        weights = torch.tensor([[c, d]], dtype=torch.float64)
+        error = superposition.make_model(weights, e)(data) - data["y"]
+        return float(data.weights @ (error**2).numpy())
+
+    best = (math.sqrt(p), math.sqrt(q), (a - p) + (b - q))
+    assert measured(*best) == pytest.approx(loss)
+    random = np.random.default_rng(0)
+    for size in (0.01, 0.1, 1):
+        for step in random.normal(size=(20, 3)) * size:
+            assert measured(*(np.array(best) + step)) >= loss - 1e-12
 
 
 def test_hash_game_modes_move_apart_and_the_law_of_outputs_stays() -> None:
@@ -212,6 +303,38 @@ def test_too_vague_is_told_apart_by_what_it_permits() -> None:
     disjunction = 4 - label  # x1 or x2 has chance 3/4, as has "not the label"
     expected = [6, 5, 4, 3, label, 6, 3 + 4 - disjunction]
     np.testing.assert_allclose(table["bits drawn anew"], expected, atol=1e-9)
+
+
+def test_ablation_by_hand_agrees_with_the_policy() -> None:
+    one = outcome("ablation-pitfalls")
+    error = one.more["verdicts"].set_index(["pitfall", "ablated"])["squared error"]
+    exact = one.table.set_index("case")["scrubbed"]
+    for name in ("off the manifold", "unpredictable sign", "hidden backup"):
+        assert error[name, "mean"] == pytest.approx(exact[f"{name}: mean"], abs=1e-12)
+        assert error[name, "resampled"] == exact[f"{name}: resampled"]
+        assert error[name, "zero"] == pytest.approx(error[name, "mean"], abs=1e-12)
+
+
+def test_ablation_off_the_distribution_helps_one_kind_and_hurts_the_other() -> None:
+    kinds = outcome("ablation-pitfalls").more["by-kind"].set_index("inputs")
+    expected = {"kind A": [1 / 4, 1 / 4, 0, 0], "kind B": [1 / 4, 1 / 4, 1, 1]}
+    for name, values in expected.items():
+        np.testing.assert_allclose(kinds.loc[name].to_numpy(float), values)
+    pitfall = ablation_pitfalls.unpredictable_sign()
+    sampled = ablation_pitfalls.ablate(pitfall, gallery.Options(samples=200))
+    assert sampled.on("kind_a").effect("zero").mean == pytest.approx(-1 / 4)
+    assert sampled.on("kind_b").effect("zero").mean == pytest.approx(3 / 4)
+    assert sampled.effect("resample").mean == 0
+
+
+def test_approximation_zeroed_tells_another_story() -> None:
+    table = outcome("approximation").table
+    error = table[table["measured"] == "squared error"].set_index("case")
+    assert error["zeroed"].tolist() == pytest.approx([0, 9, 8 / 5, 14 / 5])
+    expected = [18800 / 180, 100 - 100 * (9 - 8 / 35) * 35 / 180, 13200 / 180, 50]
+    assert error["zeroed recovered %"].tolist() == pytest.approx(expected)
+    own = table[table["measured"] == "against the model"].set_index("case")
+    assert own["zeroed"].tolist() == pytest.approx([8 / 35, 9 + 8 / 35, 48 / 35, 90 / 35])
 
 
 def test_trivial_rewrites_say_that_they_are_empty() -> None:

@@ -22,11 +22,14 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "parens": "parens",
         "four-inputs": "four_inputs",
+        "superposition": "superposition",
         "sharing": "sharing",
         "hash-game": "hash_game",
         "sine-cosine": "sine_cosine",
         "cancellation": "cancellation",
         "too-vague": "too_vague",
+        "ablation-pitfalls": "ablation_pitfalls",
+        "approximation": "approximation",
         "trivial-rewrites": "trivial_rewrites",
     }
 )
@@ -34,6 +37,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
 
 _RUNNER = '''"""Run the copied gallery entry {name!r}: python {file}"""
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 from {module} import ENTRY
@@ -41,7 +45,9 @@ from {module} import ENTRY
 from causal_scrubbing.gallery import Options
 
 if __name__ == "__main__":
-    outcome = ENTRY.run(Options(progress=print))
+    parser = ArgumentParser(description=ENTRY.summary)
+    parser.add_argument("--samples", type=int, help="the entry's own number if left out")
+    outcome = ENTRY.run(Options(samples=parser.parse_args().samples, progress=print))
     print(outcome.text)
     for path in outcome.save(Path("out"), ENTRY.name):
         print("wrote", path)

@@ -29,6 +29,14 @@ class Exhibit:
     exact: Mapping[str, cs.ExactResult]
     sampled: Mapping[str, cs.Result]
 
+    def with_(self, *others: Exhibit) -> Exhibit:
+        """This exhibit followed by the cases of others, which may be on other data."""
+        exact, sampled = dict(self.exact), dict(self.sampled)
+        for other in others:
+            exact.update(other.exact)
+            sampled.update(other.sampled)
+        return Exhibit(exact=exact, sampled=sampled)
+
     @property
     def table(self) -> pd.DataFrame:
         """One row a case, or a case and metric where there are several: exact, then sampled."""
@@ -115,7 +123,7 @@ class Exhibit:
                     )
             recovered = exact.recovered
             axes.annotate(
-                f"{recovered.mean + 0.0:.1f}%" if recovered.defined else "undefined",
+                f"{round(recovered.mean, 6) + 0.0:.1f}%" if recovered.defined else "undefined",
                 (1.02, i), xycoords=("axes fraction", "data"), va="center", color="#4a5568",
             )  # fmt: skip
         cases = list(self.exact)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 
 import causal_scrubbing as cs
-from causal_scrubbing.gallery import Entry, Exhibit, Options, Outcome, as_text, exhibit
+from causal_scrubbing.gallery import Entry, Options, Outcome, as_text, exhibit
 
 LOWEST, HIGHEST = -3, 3
 MODEL = "model: the cosine carries parity"
@@ -75,9 +75,7 @@ def run(options: Options) -> Outcome:
     empty = cs.Hypothesis(constant, cs.claim("zero", cs.exact, cs.nothing))
     outside = exhibit(cases, data, cs.metrics.squared_error("parity"), options)
     inside = exhibit({CONSTANT: empty}, data, None, options)
-    shown = Exhibit(
-        exact={**outside.exact, **inside.exact}, sampled={**outside.sampled, **inside.sampled}
-    )
+    shown = outside.with_(inside)
     loss = shown.exact[CONSTANT]
     random = shown.exact[MODEL].randomized
     history = "\n".join(f"- {line}" for line in (*table.history, *constant.history))
