@@ -106,4 +106,5 @@ ENTRY = Entry(
         "then refined down to the positions and directions they read."
     ),
     run=run,
+    page="gallery/parens.md",
 )

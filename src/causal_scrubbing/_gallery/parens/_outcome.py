@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -28,7 +28,8 @@ def table(results: Mapping[str, cs.Result]) -> pd.DataFrame:
     """One row an experiment and subset of the reference strings.
 
     Columns: experiment, strings, samples, loss and its standard error (nats), model and randomized
-    loss, accuracy (%), recovered and the ends of its interval (%).
+    loss, accuracy (%), recovered and the ends of its interval (%), and the share of samples (%) in
+    which claims could only keep their own row, so that nothing was tested.
     """
     lines = []
     for name, result in results.items():
@@ -48,27 +49,43 @@ def table(results: Mapping[str, cs.Result]) -> pd.DataFrame:
                     "recovered": recovered.mean,
                     "recovered_low": recovered.interval[0],
                     "recovered_high": recovered.interval[1],
+                    "own_row": 100 * result.stuck,
                 }
             )
     return pd.DataFrame(lines)
 
 
 def to_markdown(lines: pd.DataFrame) -> str:
-    """The table a person reads: an experiment a row, loss and recovered for each subset."""
-    head = ["experiment", "loss (se)", "accuracy"]
-    head += ["recovered" if subset == "all" else subset for subset in SUBSETS]
-    rows = [head, ["---"] * len(head)]
-    for name in names_in(lines):
-        of = lines[lines["experiment"] == name].to_dict("records")
-        first = of[0]
-        cells = [name, f"{first['loss']:.3f} ({first['loss_se']:.3f})", f"{first['accuracy']:.1f}%"]
-        for line in of:
-            share = line["recovered"]
-            cells.append("undefined" if math.isnan(share) else f"{share:.1f}%")
-        rows.append(cells)
-    text = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-    claims = "\n".join(f"- **{name}**: {STATEMENTS[name]}." for name in names_in(lines))
-    return f"{text}\n\n{claims}\n"
+    """The tables a person reads: an experiment a row, a kind of string a column."""
+    records = lines.to_dict("records")
+    parts = [
+        _grid("% recovered", records, _recovered),
+        _grid("loss (se)", records, lambda line: f"{line['loss']:.3f} ({line['loss_se']:.3f})"),
+        _grid("% right", records, lambda line: f"{line['accuracy']:.1f}"),
+    ]
+    names = names_in(lines)
+    own = {str(line["experiment"]): line["own_row"] for line in records}
+    void = [f"{name} ({own[name]:.0f}%)" for name in names if own[name] >= 1]
+    if void:
+        parts.append(
+            "Samples in which claims could only keep their own row, so that nothing was tested: "
+            f"{', '.join(void)}; in the others under 1%."
+        )
+    parts.append("\n".join(f"- **{name}**: {STATEMENTS[name]}." for name in names))
+    return "\n\n".join(parts) + "\n"
+
+
+def _recovered(line: dict[Hashable, Any]) -> str:
+    return "undefined" if math.isnan(line["recovered"]) else f"{line['recovered']:.1f}"
+
+
+def _grid(
+    what: str, records: list[dict[Hashable, Any]], cell: Callable[[dict[Hashable, Any]], str]
+) -> str:
+    rows: dict[str, list[str]] = {what: list(SUBSETS), "---": ["---:"] * len(SUBSETS)}
+    for line in records:
+        rows.setdefault(line["experiment"], []).append(cell(line))
+    return "\n".join("| " + " | ".join([name, *cells]) + " |" for name, cells in rows.items())
 
 
 def names_in(lines: pd.DataFrame) -> list[str]:
@@ -79,7 +96,8 @@ def names_in(lines: pd.DataFrame) -> list[str]:
 def picture(lines: pd.DataFrame) -> Figure:
     """Percent of the loss recovered by each experiment, overall and on each kind of string."""
     names = [name for name in names_in(lines) if name not in ("0", "0r")]
-    figure, axes = plt.subplots(figsize=(9, 0.5 * len(names) + 2.2), layout="constrained")
+    figure = Figure(figsize=(10, 0.5 * len(names) + 1.6), layout="constrained")
+    axes = figure.add_subplot()
     marks = dict(zip(SUBSETS, ["o", "^", "v", "s", "D"], strict=True))
     colors = dict(zip(SUBSETS, ["black", "C0", "C1", "C2", "C3"], strict=True))
     shifts = dict(zip(SUBSETS, np.linspace(-0.3, 0.3, len(SUBSETS)), strict=True))
@@ -104,5 +122,5 @@ def picture(lines: pd.DataFrame) -> Figure:
     axes.set_xlabel("% of the loss recovered, with 95% intervals (0: randomized, 100: the model)")
     axes.set_ylabel("experiment")
     axes.set_title("Paren checker: how much of the model each claim leaves standing")
-    axes.legend(loc="lower left", fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=9)
     return figure
