@@ -117,6 +117,21 @@ def test_public_names_are_explicit_and_sorted() -> None:
     assert len(names) == len(set(names))
 
 
+def test_everything_public_is_in_the_reference() -> None:
+    listed = re.findall(
+        r"^::: [\w.]*\.(\w+)$", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE
+    )
+    assert len(listed) == len(set(listed))
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    public = {
+        alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+    }
+    assert not public - set(listed), "docs/reference.md lacks these: one line each"
+
+
 def test_every_dependency_is_pinned_and_has_its_reason() -> None:
     pins = requirement_names((ROOT / "constraints.txt").read_text().splitlines())
     reasons = (ROOT / "docs" / "dependencies.md").read_text()
