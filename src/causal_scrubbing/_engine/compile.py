@@ -60,7 +60,8 @@ class Compiler:
         # Children come after parents in the list, so that backwards everything needed is there.
         for entry in reversed(tree.claims):
             variable = variables[entry.draw]
-            if entry.children is None or entry.routes is None:
+            node = self.graph.nodes[entry.claim.node]
+            if entry.children is None or entry.routes is None or node.is_input:
                 values[entry.index] = self._clean(entry.claim.node, variable)
                 continue
             copies: dict[Copy, Value] = {}

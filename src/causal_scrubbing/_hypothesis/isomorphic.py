@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from causal_scrubbing._data import anything
-from causal_scrubbing._graph import Graph, Node
+from causal_scrubbing._graph import Graph, Node, is_hidden
 from causal_scrubbing._graph.packing import Pack, Unpack
 from causal_scrubbing._graph.program import AnyValue
 from causal_scrubbing._hypothesis.claim import Claim
@@ -69,9 +69,10 @@ class _Isomorphic:
             if entry.is_leaf:
                 self._node(self._name(entry), [self._clean(entry.claim.node)], _same)
             elif entry.index in self.deferred:
-                self._node(self._name(entry), self._arguments(entry), Pack())
+                self._tuple_node(entry)
             else:
                 self._value(entry, self._arguments(entry), {}, self._name(entry))
+                self._keep_edges(entry)
         root = self.claims[0]
         graph = Graph(
             self.made.values(),
@@ -180,6 +181,13 @@ class _Isomorphic:
         fn = _same if len(members) == 1 else Pack()
         self._node(self._unit_name(entry, key), members, fn)
 
+    def _tuple_node(self, entry: TreeClaim) -> None:
+        arguments = self._arguments(entry)
+        if arguments:
+            self._node(self._name(entry), arguments, Pack())
+        else:
+            self._node(self._name(entry), self.graph.inputs[:1], _empty, frozenset({0}))
+
     def _arguments(self, entry: TreeClaim) -> list[str]:
         """The visible parents of a claim's node: its claims, then its units."""
         children = [self._name(self.claims[child]) for child in entry.children or ()]
@@ -229,12 +237,6 @@ class _Isomorphic:
         if entry.routes is None:
             raise AssertionError("a leaf is not computed from claims")
         calls = formula(self.graph, entry.routes)
-        read = {slot for one in calls for slot in one.reads}
-        # A claim that no call reads (on a constant) still has its edge.
-        unread = [
-            value for slot, value in values.items()
-            if isinstance(slot, ChildSource) and slot not in read
-        ]  # fmt: skip
         for one in calls:
             parents, shapes = [], set[int]()
             for i, argument in enumerate(one.arguments):
@@ -244,14 +246,31 @@ class _Isomorphic:
                 parents.append(self._clean(argument.node))
                 if not self.graph.is_constant[argument.node]:
                     shapes.add(i)
-            last = one is calls[-1] and not unread
-            made = name if last else f"~{entry.path}/{one.slot}:{one.node}"
+            made = name if one is calls[-1] else f"~{entry.path}/{one.slot}:{one.node}"
             fn = self.graph.nodes[one.node].fn
             values[one.slot] = self._node(made, parents, fn, frozenset(shapes))
-        if calls and not unread:
-            return name
-        top = values[calls[-1].slot] if calls else self._clean(entry.claim.node)
-        return self._node(name, [top, *unread], _same)
+        if not calls:
+            self._node(name, [self._clean(entry.claim.node)], _same)
+        return name
+
+    def _keep_edges(self, entry: TreeClaim) -> None:
+        """Wire in what a claim's node is said to be computed from but does not read.
+
+        A claim on a constant, or one whose parents all share their datum with claims above.
+        """
+        name = self._name(entry)
+        reached: set[str] = set()
+        todo = list(self.made[name].read)
+        while todo:
+            one = todo.pop()
+            if one not in reached:
+                reached.add(one)
+                todo += self.made[one].read if is_hidden(one) else ()
+        unread = [one for one in self._arguments(entry) if one not in reached]
+        if unread:
+            top = f"~{entry.path}/top"
+            self.made[top] = replace(self.made.pop(name), name=top)
+            self._node(name, [top, *unread], _same)
 
     # --- claims --------------------------------------------------------------------------------
 
@@ -263,7 +282,9 @@ class _Isomorphic:
                 *(self._claim(self.claims[child]) for child in entry.children or ()),
                 *(self._unit_claim(entry, key) for key in self.units[entry.index]),
             )
-        elif not entry.is_leaf and self.graph.is_constant[entry.claim.node]:
+        elif entry.index in self.deferred or (
+            not entry.is_leaf and self.graph.is_constant[entry.claim.node]
+        ):
             children = ()
         return replace(
             entry.claim,
@@ -285,6 +306,10 @@ class _Isomorphic:
 
 def _same(value: torch.Tensor, *unread: torch.Tensor) -> torch.Tensor:
     return value
+
+
+def _empty(rows: torch.Tensor) -> torch.Tensor:
+    return rows.new_empty((len(rows), 0), dtype=torch.uint8)
 
 
 def _unit_label(entry: TreeClaim, key: str) -> str:

@@ -17,6 +17,7 @@ from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure._values import FloatArray, check_finite
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
+from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.exact_result import Behaviour, ExactResult
 from causal_scrubbing._scrub.run import check_arguments
 
@@ -31,6 +32,7 @@ def exact_scrub(
     budget: int = BUDGET,
     batch_size: int = 4096,
     device: torch.device | str | None = None,
+    check: bool = True,
 ) -> ExactResult:
     """E_scrubbed, E_model and E_randomized without sampling: `scrub` with infinitely many samples.
 
@@ -56,17 +58,22 @@ def exact_scrub(
             numbers for each.
         batch_size: combinations evaluated at once.
         device: where to compute; where the graph says if None.
+        check: make the self-checks of `scrub` first.
 
     Raises:
         ExactError: the problem does not fit the budget; says where, how large, and what to do.
         HypothesisError: a feature or field cannot be used on this data.
-        ScrubError: an argument is wrong, or a metric fails.
+        ScrubError: a self-check failed, an argument is wrong, or a metric fails.
         MetricError: a metric gives no finite number a row.
     """
     check_arguments([hypothesis], data, 1, randomize, baseline)
     if budget < 1:
         raise ScrubError(f"budget={budget}: give the most combinations allowed, at least 1.")
     metrics = named_metrics(metric)
+    for tested in [hypothesis, *([] if baseline is None else [baseline])]:
+        tested.classes(data)
+        if check:
+            self_check(tested, data, device)
     meter = Meter(budget)
     one = Evaluator(hypothesis, data, meter, batch_size, device)
     pairs = _Pairs(one, by_row=metric is not None)
