@@ -1,6 +1,6 @@
 """From a treeified hypothesis to expressions: gather what is clean, add by difference.
 
-The facts used (DESIGN section 6): a node all of whose parents are clean on one datum is clean on
+The facts used: a node all of whose parents are clean on one datum is clean on
 it, so a claim whose cone reads one datum is a gather; equal expressions are one; a sum of which
 few terms differ from one clean sum is that sum, less their clean values, plus theirs.
 """
