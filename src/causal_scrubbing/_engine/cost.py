@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._graph import Graph
@@ -25,8 +25,8 @@ class NodeCost:
     """What one row of one node costs.
 
     Attributes:
-        flops: floating-point operations: those of matrix products, convolutions and attention as
-            counted by `torch.utils.flop_counter`, and one for each element that any other
+        flops: floating-point operations: those of matrix products, convolutions and attention by
+            the formulas of `torch.utils.flop_counter`, and one for each element that any other
             operation makes.
         bytes: size of the value.
         peak: most bytes alive at once inside the function, its value included.
@@ -57,21 +57,18 @@ def measure_costs(
     rows = data.take(np.array([0, len(data) - 1]))
     values: dict[str, torch.Tensor] = {}
     costs: dict[str, NodeCost] = {}
-    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_flops})
-    with torch.no_grad(), counter, _Meter() as meter:
+    with torch.no_grad(), _Meter() as meter:
         for name in order:
             node = graph.nodes[name]
-            before = counter.get_total_flops()
             meter.begin()
             if node.is_input:
                 value = read_field(node, rows, device)
             else:
                 value = call(node, [values[p] for p in node.parents])
             values[name] = value
-            counted = counter.get_total_flops() - before
             size = value.numel() * value.element_size() / _ROWS
             costs[name] = NodeCost(
-                flops=0.0 if node.is_input else (counted + meter.elements) / _ROWS,
+                flops=0.0 if node.is_input else meter.flops / _ROWS,
                 bytes=size,
                 peak=max(meter.peak / _ROWS, size),
                 shape=tuple(value.shape[1:]),
@@ -110,38 +107,51 @@ class Closures:
         return total_flops(self.costs, inner)
 
 
-def _attention_flops(
-    query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any
-) -> int:
-    count: Any = sdpa_flop_count
-    return int(count(tuple(query), tuple(key), tuple(value)))
-
-
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts elements made by operations without a formula, and follows bytes that are alive."""
+    """Counts operations, and follows bytes that are alive.
+
+    `torch.utils.flop_counter.FlopCounterMode` counts the same, but loads the compiler to do so,
+    which takes longer than many a run.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.elements = 0
+        self.flops = 0
         self.alive = 0
         self.peak = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch loads the compiler, only to tell it to leave this class alone
+
     def begin(self) -> None:
         """Start a node: bytes alive before it are not its own."""
-        self.elements = 0
+        self.flops = 0
         self.alive = 0
         self.peak = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = func.overloadpacket in flop_registry or func.overloadpacket is _CPU_ATTENTION
-        made = out if isinstance(out, tuple | list) else (out,)
-        for one in made:
-            if isinstance(one, torch.Tensor) and not func.is_view:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if func.is_view:
+            return out
+        packet = func.overloadpacket
+        formula: Any = flop_registry.get(packet)
+        if packet is _CPU_ATTENTION:
+            count: Any = sdpa_flop_count
+            self.flops += count(*(tuple(tensor.shape) for tensor in args[:3]))
+        elif formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=out)
+        for one in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(one, torch.Tensor):
                 is_new = self._follow(one)
-                if not formula and (is_new or func._schema.is_mutable):
-                    self.elements += one.numel()
+                if (
+                    formula is None
+                    and packet is not _CPU_ATTENTION
+                    and (is_new or func._schema.is_mutable)
+                ):
+                    self.flops += one.numel()
         return out
 
     def _follow(self, value: torch.Tensor) -> bool:

@@ -162,7 +162,7 @@ class CleanTable:
             self._reserve(i, np.flatnonzero(flags))
         wants = wants[:, todo]
         # Rows that need the same nodes go together, so that few run what they do not need.
-        order = np.lexsort(wants[::-1])[::-1]
+        order = np.lexsort(~wants[::-1])
         todo, wants = todo[order], wants[:, order]
         leading = np.argmax(wants, axis=0)
         cuts = np.flatnonzero(np.diff(leading)) + 1
@@ -229,11 +229,15 @@ class CleanTable:
                 f"{list(table.shape[1:])} on others; activations that are swapped have one shape. "
                 "Pad the data to one length."
             )
-        kept = value if wanted.all() else value[torch.as_tensor(wanted, device=value.device)]
-        where = torch.as_tensor(rows[wanted], device=table.device)
         slots = self._slots[self._column[name]]
-        where = where if slots is None else slots[where]
-        table.index_copy_(0, where, kept.to(device=table.device, dtype=table.dtype))
+        if slots is not None and not wanted.all():
+            value, rows = value[torch.as_tensor(wanted, device=value.device)], rows[wanted]
+        value = value.to(device=table.device, dtype=table.dtype)
+        if slots is None and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            table[rows[0] : rows[-1] + 1] = value
+            return
+        where = torch.as_tensor(rows, device=table.device)
+        table.index_copy_(0, where if slots is None else slots[where], value)
 
     def _room(self, name: str, value: torch.Tensor) -> torch.Tensor:
         """The node's table, made or enlarged to hold all rows reserved."""
