@@ -1,0 +1,112 @@
+"""Running one experiment through the engine and its peers, and checking that numbers agree."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import peers
+import torch
+
+import causal_scrubbing as cs
+from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._sampling import Pools, PoolSampler, Sampler
+
+
+@dataclass
+class Case:
+    """A hypothesis compiled for a number of samples, with its draws."""
+
+    h: cs.Hypothesis
+    data: cs.Dataset
+    samples: int
+    settings: Settings = field(default_factory=Settings)
+    pools: Pools | None = None
+
+    def __post_init__(self) -> None:
+        self.sampler = (
+            Sampler(self.h, self.data, 0)
+            if self.pools is None
+            else PoolSampler(self.h, self.data, 0, self.pools)
+        )
+        self.rows = dict(self.sampler.draw(0, self.samples).rows)
+        graph = self.h.graph
+        self.space = Space()
+        compiler = Compiler(graph, self.space)
+        variables = self.sampler.variables
+        self.root = compiler.tree(self.h.tree, variables)
+        self.model = compiler.clean(graph.output, REFERENCE)
+        self.random = compiler.clean(graph.output, variables[RANDOMIZED])
+        self.by_variable = {
+            variables[key]: found for key, found in self.rows.items() if key in variables
+        }
+
+    def executor(self) -> Executor:
+        return Executor(
+            self.h.graph,
+            self.space,
+            [self.root, self.model, self.random],
+            self.data,
+            self.settings,
+            samples=self.samples,
+        )
+
+    def run(self) -> tuple[float, torch.Tensor, Executor]:
+        """Seconds, the scrubbed outputs, and the executor."""
+        began = time.process_time()
+        executor = self.executor()
+        found = [values[self.root] for _, _, values in executor.run(self.by_variable)]
+        seconds = time.process_time() - began
+        return seconds, torch.cat(found), executor
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table of results."""
+
+    what: str
+    samples: int
+    engine: float
+    floor: float | None = None
+    naive: float | None = None
+    user: float | None = None
+    note: str = ""
+
+
+def compare(
+    what: str, case: Case, *, naive_samples: int, repeat: int = 3, user=None, note: str = ""
+) -> Line:
+    """Time the engine against the floor, the naive method and a user's own code.
+
+    The naive method and the user's code are run on the first `naive_samples` samples and scaled:
+    they do the same for each sample.
+    """
+    if repeat > 1:
+        case.run()  # warm up
+    best = min((case.run() for _ in range(repeat)), key=lambda found: found[0])
+    seconds, values, executor = best
+    floor = peers.floor_seconds(executor, case.by_variable, repeat)
+    few = {key: found[:naive_samples] for key, found in case.rows.items()}
+    began = time.process_time()
+    slow = peers.naive(case.h, case.data, few)
+    for key in (REFERENCE, RANDOMIZED):
+        peers.forward(case.h.graph, case.data, few[key])
+    naive = (time.process_time() - began) * case.samples / naive_samples
+    check(values[:naive_samples], slow)
+    own = None
+    if user is not None:
+        began = time.process_time()
+        written = user(few)
+        own = (time.process_time() - began) * case.samples / naive_samples
+        check(values[:naive_samples], written)
+    line = Line(what, case.samples, seconds, floor, naive, own, note)
+    print(line, flush=True)
+    return line
+
+
+def check(one: torch.Tensor, other: torch.Tensor) -> None:
+    """The same draws give the same numbers."""
+    scale = max(1.0, float(other.abs().max()))
+    np.testing.assert_allclose(one.float(), other.float(), rtol=0, atol=2e-4 * scale)
