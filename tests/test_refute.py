@@ -205,7 +205,7 @@ def test_features_are_found_in_activations() -> None:
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 3, 500)
     points = np.eye(3)[kind] * 5 + rng.normal(size=(500, 3)) * 0.1
-    data = cs.Dataset(points=points, kind=kind, other=rng.integers(0, 2, 500))
+    data = cs.Dataset(points=points, kind=kind, first=kind == 0, other=rng.integers(0, 2, 500))
     graph = cs.Graph.build(
         inputs=["points"],
         nodes={"act": (torch.neg, ["points"]), "y": (lambda a: a.sum(1), ["act"])},
@@ -215,7 +215,7 @@ def test_features_are_found_in_activations() -> None:
     by_name = {one.name: one.feature for one in found}
     kinds = data.classes("kind")
     assert data.classes(by_name["act: cluster of 3"]).refines(kinds)
-    assert data.classes(by_name["act: probe of kind"]).refines(kinds)
+    assert data.classes(by_name["act: probe of first"]).refines(data.classes("first"))
     assert data.classes(by_name["act: side of direction 1"]).count == 2
     # They are functions of any dataset, not tables of this one.
     half = data[:200]

@@ -176,9 +176,11 @@ def total(terms: Sequence[tuple[float, torch.Tensor]]) -> torch.Tensor:
     half = first.dtype if all(v.dtype in _HALF for _, v in terms) else None
     made = first.to(torch.float32) if half is not None else first
     if factor != 1:
-        made = factor * made
+        made = (int(factor) if factor == int(factor) else factor) * made
     own = made is not first
-    for sign, value in terms[1:]:
+    for factor, value in terms[1:]:
+        # Integer tensors take no float as a factor, and every tensor takes a whole number.
+        sign = int(factor) if factor == int(factor) else factor
         if own and value.shape == made.shape and (value.dtype == made.dtype or half is not None):
             made.add_(value, alpha=sign)
         else:

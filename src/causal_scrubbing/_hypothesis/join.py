@@ -18,6 +18,7 @@ from causal_scrubbing._hypothesis.blockform import (
 )
 from causal_scrubbing._hypothesis.free import Free
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.pairing import pair_forms
 from causal_scrubbing._hypothesis.rebuild import rebuild
 from causal_scrubbing._hypothesis.refusals import check_via, crossing
@@ -75,6 +76,8 @@ def _join(
     for h in (h1, h2):
         if not isinstance(h, Hypothesis | Free):
             raise HypothesisError([f"{h!r} is no hypothesis; join takes hypotheses."])
+        if isinstance(h, Hypothesis):
+            check_scrubs(h, "join takes")
     if h1.graph is not h2.graph and h1.graph.fingerprint != h2.graph.fingerprint:
         raise HypothesisError(
             [

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.cluster.vq import kmeans2
 
@@ -15,11 +14,14 @@ from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._data.features import is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import evaluate_dataset
+from causal_scrubbing._graph.evaluate import evaluate
 
-FIT_ROWS = 2000
+FIT_ROWS = 1000
+BATCH = 512
 CLUSTERS = (3, 8)
 DIRECTIONS = 3
+MOST_DIRECTIONS = 32
+MOST_ANSWERS = 8
 _SWEEPS = 20
 
 
@@ -38,47 +40,62 @@ class PoolFeature:
     node: str | None = None
 
 
-@dataclass(eq=False)
-class _Activations:
-    """A node's activations as rows of a matrix, kept for the dataset last asked for."""
-
-    graph: Graph
-    node: str
-    _last: tuple[Dataset, Floats] | None = field(default=None, repr=False)
-
-    def __call__(self, data: Dataset) -> Floats:
-        if self._last is None or self._last[0] is not data:
-            value = evaluate_dataset(self.graph, data, [self.node], 1024)[self.node]
-            matrix = value.reshape(len(data), -1).to("cpu", torch.float64).numpy()
-            self._last = (data, matrix)
-        return self._last[1]
-
-
 @dataclass(frozen=True, eq=False)
 class Found:
     """A feature of a node's activations: usable like any function of a dataset.
 
     Attributes:
         name: node and what was found there.
+        graph: the graph of the node.
         node: the node.
         kind: "clusters", "threshold" or "probe".
         weights: directions read off the activations, [d, k].
         offset: what is taken from the projections, [k].
+        known: classes by dataset, where they were computed with others'.
     """
 
     name: str
+    graph: Graph = field(repr=False)
     node: str
     kind: str
-    weights: Floats
-    offset: Floats
-    activations: _Activations = field(repr=False)
+    weights: Floats = field(repr=False)
+    offset: Floats = field(repr=False)
+    known: list[tuple[Dataset, Ints]] = field(default_factory=list, repr=False)
 
-    def __call__(self, data: Dataset) -> npt.NDArray[np.int64]:
-        """The class of each row: nearest centre, side of a threshold, or the probe's answer."""
-        projected: Floats = self.activations(data) @ self.weights
+    def read(self, activations: Floats) -> Ints:
+        """The class of each row of activations: nearest centre, side, or the probe's answer."""
+        projected: Floats = activations @ self.weights
         if self.kind == "threshold":
             return np.asarray(projected[:, 0] > self.offset[0], dtype=np.int64)
         return np.asarray(np.argmax(projected - self.offset, axis=1), dtype=np.int64)
+
+    def __call__(self, data: Dataset) -> Ints:
+        """The class of each row of a dataset."""
+        for one, ids in self.known:
+            if one is data:
+                return ids
+        return _read_all(self.graph, data, [self])[0]
+
+
+def _matrices(graph: Graph, rows: Dataset, nodes: Sequence[str]) -> dict[str, Floats]:
+    """Activations of nodes as matrices, [rows, d]."""
+    with torch.no_grad():
+        values = evaluate(graph, rows, list(dict.fromkeys(nodes)), device=graph.device)
+    return {
+        node: value.reshape(len(value), -1).expand(len(rows), -1).to("cpu", torch.float64).numpy()
+        for node, value in values.items()
+    }
+
+
+def _read_all(graph: Graph, data: Dataset, found: Sequence[Found]) -> list[Ints]:
+    """The classes of several features in one pass over the data, a batch at a time."""
+    parts: list[list[Ints]] = [[] for _ in found]
+    for start in range(0, len(data), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(data)))
+        matrices = _matrices(graph, data.take(rows), [one.node for one in found])
+        for ids, one in zip(parts, found, strict=True):
+            ids.append(one.read(matrices[one.node]))
+    return [np.concatenate(ids) for ids in parts]
 
 
 def named_features(features: Sequence[Feature] | Mapping[str, Feature]) -> list[PoolFeature]:
@@ -126,7 +143,7 @@ def found_features(
 
     Args:
         graph: the graph.
-        data: rows the activations are taken on; at most 2,000 of them are fitted to.
+        data: rows the activations are taken on; at most 1,000 of them are fitted to.
         nodes: where to look.
         probes: features to train probes for; those of few classes are taken.
         seed: of the choice of rows and of k-means.
@@ -135,26 +152,52 @@ def found_features(
     rows = np.arange(len(data))
     if len(data) > FIT_ROWS:
         rows = np.sort(rng.choice(len(data), FIT_ROWS, replace=False))
-    found: list[PoolFeature] = []
-    for node in nodes:
-        activations = _Activations(graph, node)
-        matrix = activations(data)[rows]
+    matrices = _matrices(graph, data.take(rows), nodes) if nodes else {}
+    made: list[Found] = []
+    for node, matrix in matrices.items():
         if matrix.shape[1] == 0 or not np.isfinite(matrix).all():
             continue
         centre = matrix.mean(axis=0)
-        _, scale, directions = np.linalg.svd(matrix - centre, full_matrices=False)
-        rank = int((scale > 1e-6 * max(scale[0], 1e-30)).sum()) if len(scale) else 0
-        if rank == 0 or scale[0] < 1e-9:
+        scale, directions = principal(matrix - centre, rng)
+        rank = int((scale > 1e-6 * scale[0]).sum()) if len(scale) and scale[0] > 1e-9 else 0
+        if rank == 0:
             continue
-        made = [
-            *_thresholds(matrix, directions[: min(rank, DIRECTIONS)]),
-            *_clusters(matrix - centre, centre, directions[: min(rank, 16)], rng),
-            *_probes(matrix, data, rows, probes),
+        directions = directions[:rank]
+        steps = [
+            *_thresholds(matrix, directions[:DIRECTIONS]),
+            *_clusters(matrix - centre, centre, directions, rng),
+            *_probes(matrix - centre, centre, directions, data, rows, probes),
         ]
-        for name, kind, weights, offset in made:
-            one = Found(f"{node}: {name}", node, kind, weights, offset, activations)
-            found.append(PoolFeature(one.name, one, node))
+        for name, kind, weights, offset in steps:
+            made.append(Found(f"{node}: {name}", graph, node, kind, weights, offset))
+    found: list[PoolFeature] = []
+    seen = set[tuple[str, str]]()
+    for one, ids in zip(made, _read_all(graph, data, made) if made else [], strict=True):
+        one.known.append((data, ids))
+        key = (one.node, data.classes(one).digest)
+        if key not in seen:
+            seen.add(key)
+            found.append(PoolFeature(one.name, one, one.node))
     return found
+
+
+def principal(
+    centred: Floats, rng: np.random.Generator, most: int = MOST_DIRECTIONS
+) -> tuple[Floats, Floats]:
+    """Leading singular values and right singular vectors, [k] and [k, d].
+
+    By randomised subspace iteration (Halko, Martinsson and Tropp 2011) where the matrix is large.
+    """
+    if min(centred.shape) > 4 * most:
+        sketch = centred.T @ (centred @ rng.normal(size=(centred.shape[1], most + 8)))
+        for _ in range(3):
+            sketch = centred.T @ (centred @ np.linalg.qr(sketch)[0])
+        basis = np.linalg.qr(sketch)[0]
+        _, scale, small = np.linalg.svd(centred @ basis, full_matrices=False)
+        vectors = small @ basis.T
+    else:
+        _, scale, vectors = np.linalg.svd(centred, full_matrices=False)
+    return scale[:most], vectors[:most]
 
 
 _Made = Iterator[tuple[str, str, Floats, Floats]]
@@ -186,18 +229,24 @@ def _clusters(
         yield f"cluster of {k}", "clusters", weights, offset
 
 
-def _probes(matrix: Floats, data: Dataset, rows: Ints, features: Sequence[PoolFeature]) -> _Made:
-    centre = matrix.mean(axis=0)
-    centred = matrix - centre
-    ridge = 1e-3 * max(float((centred**2).sum()) / max(centred.shape[1], 1), 1e-12)
-    inner = centred.T @ centred + ridge * np.eye(centred.shape[1])
+def _probes(
+    centred: Floats,
+    centre: Floats,
+    directions: Floats,
+    data: Dataset,
+    rows: Ints,
+    features: Sequence[PoolFeature],
+) -> _Made:
+    reduced = centred @ directions.T
+    inner = reduced.T @ reduced
+    inner += 1e-3 * np.trace(inner) / len(inner) * np.eye(len(inner))
     for one in features:
         classes = data.classes(one.feature)
-        if not 2 <= classes.count <= 8:
+        if not 2 <= classes.count <= MOST_ANSWERS:
             continue
         target = np.eye(classes.count)[classes.ids[rows]]
         mean = target.mean(axis=0)
-        weights = np.linalg.solve(inner, centred.T @ (target - mean))
+        weights = directions.T @ np.linalg.solve(inner, reduced.T @ (target - mean))
         yield f"probe of {one.name}", "probe", weights, centre @ weights - mean
 
 

@@ -16,6 +16,7 @@ from causal_scrubbing._data import Dataset, Feature, feature_name
 from causal_scrubbing._data.classes import Floats
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._measure import Estimate, Triples
 from causal_scrubbing._refute.additions import Addition, additions, cuts
 from causal_scrubbing._refute.journal import Journal
@@ -251,6 +252,7 @@ class _Search:
         improve: bool,
     ) -> None:
         _check(settings)
+        check_scrubs(h, "a search adds to")
         self_check(h, data, settings.device)
         self.h = h
         self.data = data

@@ -13,6 +13,7 @@ from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler, uniforms
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
@@ -74,7 +75,7 @@ class Trials:
                 "Pass one of them."
             )
         self.metric_name, self.metric = next(iter(table.items()))
-        self.hypotheses = list(hypotheses)
+        self.hypotheses = with_means(hypotheses, data, device=device)
         self.graph = self.hypotheses[0].graph
         if any(h.graph is not self.graph for h in self.hypotheses):
             raise ScrubError("the hypotheses compared are about several graphs; state all on one.")

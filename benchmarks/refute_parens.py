@@ -1,0 +1,59 @@
+"""Refuting experiment 1b of the paren checker with at least 200 candidates, against one by one.
+
+The candidates a search tries are also scrubbed each on its own, with the number of samples that the
+search gives those it confirms; of these a seeded sample is run and the total is scaled up. Prints
+one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import torch
+
+import causal_scrubbing as cs
+from causal_scrubbing._gallery import parens
+from causal_scrubbing._gallery.parens._experiments import hypotheses
+from causal_scrubbing._gallery.parens._graph import build_graph
+from causal_scrubbing._refute.search import Settings as SearchSettings
+from causal_scrubbing._refute.search import _Search
+from causal_scrubbing.gallery import Options
+
+SAMPLES = 4000
+ALONE = 16
+
+
+def main() -> None:
+    weights = parens.load_weights(parens.HERE)
+    h = hypotheses(build_graph(weights))["1b"]
+    data = parens.make_data(Options(seed=0), weights)
+    loss = cs.metrics.cross_entropy("balanced")
+    started = time.perf_counter()
+    found = cs.refute(h, data, loss, samples=SAMPLES)
+    together = time.perf_counter() - started
+    print(found)
+    search = _Search(h, data, loss, SearchSettings(samples=SAMPLES), improve=False)
+    candidates = [*search.added, *search.cut]
+    chosen = np.random.default_rng(0).choice(len(candidates), ALONE, replace=False)
+    started = time.perf_counter()
+    for i in chosen:
+        cs.scrub(candidates[i].hypothesis, data, loss, samples=SAMPLES)
+    alone = (time.perf_counter() - started) / ALONE * len(candidates)
+    assert len(candidates) >= 200, len(candidates)
+    assert together < 180, together
+    assert together <= alone / 10, (together, alone)
+    line = {
+        "benchmark": "refute 1b of the paren checker",
+        "candidates": len(candidates),
+        "seconds": round(together, 1),
+        "one by one, seconds": round(alone, 1),
+        "ratio": round(alone / together, 1),
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
