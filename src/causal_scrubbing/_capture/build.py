@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Node as Op
 
+from causal_scrubbing._capture.batching import give_rows_back
 from causal_scrubbing._capture.code import Writer
 from causal_scrubbing._capture.linear import is_size, value_of
 from causal_scrubbing._capture.marker import MARK
@@ -48,6 +49,7 @@ def build_nodes(traced: Traced, output: str) -> list[Node]:
     end.args = ((result,),)
     tidy(graph, traced.constants)
     _check_operations(graph)
+    give_rows_back(graph, traced.rows)
     result = end.args[0][0]
     with graph.inserting_before(end):
         marked = graph.create_node("call_function", MARK, (result, output))
@@ -64,7 +66,7 @@ class _Builder:
     def __init__(self, graph: torch.fx.Graph, traced: Traced) -> None:
         self.graph = graph
         self.traced = traced
-        self.regions: Regions = find_regions(graph, traced.inputs)
+        self.regions: Regions = find_regions(graph, traced.inputs, traced.rows)
         self.names: dict[Op, str] = {}
 
     def nodes(self) -> list[Node]:

@@ -197,7 +197,7 @@ def _check_free(
     traced: Traced, used: Mapping[str, torch.Tensor], free: Mapping[str, Sequence[int]]
 ) -> None:
     """Some length came out free, as was asked."""
-    if any(dim > 0 for _, dim in traced.sizes.values()):
+    if traced.free:
         return
     sizes = ", ".join(f"{name} {list(used[name].shape)}" for name in free)
     raise GraphError(

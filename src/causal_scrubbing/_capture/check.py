@@ -11,7 +11,8 @@ from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._capture.trace import plain_execution
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph import Graph
+from causal_scrubbing._graph import Graph, is_hidden
+from causal_scrubbing._graph.evaluate import evaluate
 
 TOLERANCE: Final = {
     torch.float64: 1e-8,
@@ -20,6 +21,8 @@ TOLERANCE: Final = {
     torch.bfloat16: 4e-2,
 }
 """Largest difference allowed, as a share of the largest output (at least of one)."""
+
+ROWS: Final = 3
 
 Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
 
@@ -49,6 +52,7 @@ def check(
         GraphError: an output differs.
     """
     done: list[str] = []
+    first: dict[str, torch.Tensor] = {}
     for what, batch in _batches(fields, dynamic):
         with torch.no_grad(), plain_execution():
             try:
@@ -59,8 +63,13 @@ def check(
                     raise
                 continue
             rows: Any = batch
-            found = graph.values(Dataset(**rows))[graph.output]
-        _compare(what, found, expected, tolerance)
+            values = evaluate(graph, Dataset(**rows), list(graph.nodes), device=graph.device)
+        _compare(what, values[graph.output], expected, tolerance)
+        _check_rows(graph, what, values, len(next(iter(batch.values()))))
+        if what == "the example":
+            first = values
+        elif what == "one row":
+            _check_alone(graph, first, values, tolerance)
         done.append(what)
     return done
 
@@ -93,20 +102,63 @@ def _compare(
         )
 
 
+def _check_rows(graph: Graph, what: str, values: Mapping[str, torch.Tensor], count: int) -> None:
+    """Every value has one entry a row."""
+    faults = [
+        f"{_shown(name)} has shape {list(value.shape)}"
+        for name, value in values.items()
+        if not graph.is_constant[name] and (not value.ndim or len(value) != count)
+    ]
+    if faults:
+        raise GraphError(
+            f"on {what}, {count} rows, {'; '.join(faults[:4])}: a node's value is batch first, one "
+            "entry a row. Choose a place where the rows are the first axis, or mark one with "
+            "cs.site(tensor.transpose(...), name)."
+        )
+
+
+def _check_alone(
+    graph: Graph,
+    together: Mapping[str, torch.Tensor],
+    alone: Mapping[str, torch.Tensor],
+    tolerance: float | None,
+) -> None:
+    """A row's value at every node is the same whether other rows are there or not."""
+    for name, value in alone.items():
+        if graph.is_constant[name] or not value.is_floating_point():
+            continue
+        other = together[name][:1]
+        allowed = tolerance if tolerance is not None else TOLERANCE.get(value.dtype, 0.0)
+        finite = torch.isfinite(value) & torch.isfinite(other)
+        gap = (value[finite].double() - other[finite].double()).abs()
+        scale = max(1.0, value[finite].abs().max().item() if len(gap) else 1.0)
+        if len(gap) and gap.max().item() > allowed * scale:
+            raise GraphError(
+                f"{_shown(name)} is another value on a row alone than on the row among others (by "
+                f"{gap.max().item():.2g}): one row reads another there, which no node may. Batch "
+                "statistics do that, and axes in another order than rows first."
+            )
+
+
+def _shown(name: str) -> str:
+    return f"a value between sites ({name[1:]})" if is_hidden(name) else f"the site {name!r}"
+
+
 def _batches(
     fields: Mapping[str, torch.Tensor], dynamic: Mapping[str, Sequence[int]]
 ) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """The example, one row of it, more rows of it in another order, and other lengths."""
-    count = len(next(iter(fields.values())))
-    yield "the example", dict(fields)
-    yield "one row", {name: tensor[:1] for name, tensor in fields.items()}
-    more = torch.arange(count + 2).flip(0) % count
-    yield f"{count + 2} rows", {n: t.index_select(0, more.to(t.device)) for n, t in fields.items()}
-    lengths = {fields[name].shape[d] for name, dims in dynamic.items() for d in dims}
-    if lengths:
-        shorter = {}
-        for name, tensor in fields.items():
-            for dim in dynamic.get(name, ()):
-                tensor = tensor.narrow(dim, 0, max(1, tensor.shape[dim] - 1))
-            shorter[name] = tensor
-        yield "shorter rows", shorter
+    """The example, more rows of it in another order, and one row, shorter where lengths are free.
+
+    Few rows, because a large model is run on each of them.
+    """
+    count = min(ROWS, len(next(iter(fields.values()))))
+    yield "the example", {name: tensor[:count] for name, tensor in fields.items()}
+    more = torch.arange(count + 1).flip(0) % count
+    yield f"{count + 1} rows", {n: t.index_select(0, more.to(t.device)) for n, t in fields.items()}
+    one = {name: tensor[:1] for name, tensor in fields.items()}
+    yield "one row", one
+    if any(dynamic.values()):
+        for name, dims in dynamic.items():
+            for dim in dims:
+                one[name] = one[name].narrow(dim, 0, max(1, one[name].shape[dim] - 1))
+        yield "one shorter row", one

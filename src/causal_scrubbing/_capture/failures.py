@@ -21,9 +21,9 @@ WAYS_OUT: Final = """Ways out:
   - or write this part by hand with cs.Graph.build, using the model's own modules as functions."""
 
 
-def export_failed(model: torch.nn.Module, error: Exception) -> GraphError:
+def export_failed(model: torch.nn.Module, error: Exception, where: str | None = None) -> GraphError:
     """The error of a failed export: where in the model, what, and the ways out."""
-    where = locate(model, error)
+    where = locate(model, error) if where is None else where
     return GraphError(f"torch.export cannot export this model. {where}{_gist(error)}\n{WAYS_OUT}")
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Node as Op
 
+from causal_scrubbing._capture.batching import is_batch_first
 from causal_scrubbing._capture.linear import is_size, value_of
 from causal_scrubbing._capture.marker import MARK
 from causal_scrubbing._graph import Linear
@@ -87,21 +88,22 @@ def is_shape(op: Op) -> bool:
     return all(not str(symbol).startswith(("u", "zuf")) for symbol in value.node.expr.free_symbols)
 
 
-def find_regions(graph: torch.fx.Graph, inputs: Mapping[str, str]) -> Regions:
+def find_regions(graph: torch.fx.Graph, inputs: Mapping[str, str], rows: Any) -> Regions:
     """Cut the graph.
 
     Args:
         graph: tidied operations, the output marked as a site too.
         inputs: placeholders that are dataset fields.
+        rows: the symbol of the number of rows.
     """
     sources = find_sources(graph, inputs)
     regions = Regions()
     ops = [op for op in graph.nodes if op.op == "call_function"]
     sites = {op for op in ops if op.target is MARK}
     for op in ops:
-        if _is_sum(op, sources, sites):
+        if _is_sum(op, sources, sites) and is_batch_first(op, rows):
             regions.adds.add(op)
-        elif isinstance(op.target, Linear) and op.args[0] in sites:
+        elif isinstance(op.target, Linear) and op.args[0] in sites and is_batch_first(op, rows):
             regions.linears.add(op)
     cuts = regions.adds | regions.linears
     # For each operation the pieces that run it: one, or several for operations that are free.
@@ -127,7 +129,10 @@ def find_regions(graph: torch.fx.Graph, inputs: Mapping[str, str]) -> Regions:
         one_site = len(op.users) == 1 and next(iter(op.users)) in sites
         if op in cuts:
             member[op] = {op}
-        elif (_is_free(op) and not bounded) or (not bounded and (one_site or len(pieces) == 1)):
+        elif not bounded and (one_site or len(pieces) == 1 or _is_free(op)):
+            member[op] = pieces
+        elif not bounded and sources[op] and not is_batch_first(op, rows):
+            # What has not one entry a row is no node either: each piece makes it for itself.
             member[op] = pieces
         else:
             member[op] = {op}

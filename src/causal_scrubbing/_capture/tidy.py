@@ -115,7 +115,7 @@ def _does_nothing(op: Op) -> bool:
     if op.target in _COPIES:
         return True
     if op.target in _DROPOUTS and op.target is not aten.native_dropout.default:
-        return len(op.args) > 2 and op.args[2] is False
+        return len(op.args) > 2 and bool(op.args[2] is False or op.args[1] == 0)
     if op.target is aten.slice.Tensor:
         start = op.args[2] if len(op.args) > 2 else None
         end = op.args[3] if len(op.args) > 3 else None

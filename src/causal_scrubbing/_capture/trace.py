@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from causal_scrubbing._capture.failures import export_failed
+from causal_scrubbing._capture.flat import flatten
 from causal_scrubbing._capture.hooks import Seen, marked
-from causal_scrubbing._capture.inline import flatten
 from causal_scrubbing._capture.places import Place
 from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._errors import GraphError
@@ -30,20 +31,25 @@ class Traced:
         inputs: placeholder -> dataset field.
         constants: placeholder -> the model's own tensor.
         sizes: symbol -> (field, dimension) it is the size of.
+        rows: the symbol of the number of rows.
+        free: lengths, as (field, dimension), that may differ from the example's.
     """
 
     graph: torch.fx.Graph
     inputs: Mapping[str, str]
     constants: Mapping[str, torch.Tensor]
     sizes: Mapping[Any, tuple[str, int]]
+    rows: Any
+    free: tuple[tuple[str, int], ...]
 
 
 class _Runner(torch.nn.Module):
     """The forward as a module whose only argument is the fields, in order."""
 
-    def __init__(self, model: torch.nn.Module, run: Run, fields: Sequence[str], seen: Seen) -> None:
+    def __init__(self, model: torch.nn.Module, run: Run, fields: Sequence[str]) -> None:
         super().__init__()
-        self.seen = seen
+        self.seen = Seen()
+        self.rows: Any = None
         self.model = model
         self.run = run
         self.fields = tuple(fields)
@@ -52,6 +58,7 @@ class _Runner(torch.nn.Module):
 
     def forward(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         self.seen.forget()
+        self.rows = tensors[0].shape[0]
         value = self.run(self.model, Rows(dict(zip(self.fields, tensors, strict=True))))
         # Sites are outputs too, so that one that does not reach the output is kept.
         return (value, *self.seen.tensors)
@@ -96,9 +103,10 @@ def export(
     dims = tuple(
         {0: rows, **dict.fromkeys(dynamic.get(name, ()), torch.export.Dim.AUTO)} for name in example
     )
+    runner = _Runner(model, run, list(example))
     try:
         with plain_execution(), marked(model, places, seen) as marking:
-            runner = _Runner(model, run, list(example), marking)
+            runner.seen = marking
             program = torch.export.export(
                 runner,
                 (tuple(example.values()),),
@@ -110,7 +118,8 @@ def export(
     except GraphError:
         raise
     except Exception as error:
-        raise export_failed(model, error) from error
+        where = _where_fixed(model, runner, example, dims) if _is_about_rows(error) else None
+        raise export_failed(model, error, where) from error
     mutated = [*program.graph_signature.buffers_to_mutate.values()]
     if mutated:
         names = ", ".join(sorted(name.removeprefix("model.") for name in mutated))
@@ -120,6 +129,44 @@ def export(
             "them alone."
         )
     return _read(program, runner, list(example))
+
+
+def _is_about_rows(error: Exception) -> bool:
+    text = str(error)
+    return "Constraints violated" in text and "rows" in text
+
+
+def _where_fixed(
+    model: torch.nn.Module,
+    runner: _Runner,
+    example: Mapping[str, torch.Tensor],
+    dims: Sequence[Mapping[int, Any]],
+) -> str:
+    """The first module, innermost first, after which the number of rows is a fixed number."""
+    found: list[str] = []
+
+    def watch(path: str, kind: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            size = getattr(runner.rows, "node", None)
+            if not found and size is not None and size.shape_env.replace(size.expr).is_Integer:
+                found.append(f"in the module {path!r} ({kind})")
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(watch(path, type(module).__name__))
+        for path, module in model.named_modules()
+        if path
+    ]
+    try:
+        with plain_execution(), contextlib.suppress(Exception):
+            torch.export.export(
+                runner, (tuple(example.values()),), dynamic_shapes=(dims,), strict=False
+            )
+    finally:
+        for handle in handles:
+            handle.remove()
+    return f"It fixes the number of rows {found[0] if found else 'outside its submodules'}: "
 
 
 def _resize(fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -162,4 +209,12 @@ def _read(
                     "node cannot close over; pass it as a tensor or a field."
                 )
             constants[name] = held
-    return Traced(program.graph, inputs, constants, sizes)
+    rows = next(symbol for symbol, (_, dim) in sizes.items() if dim == 0)
+    # A size whose range is one number is as good as fixed.
+    ranges = program.range_constraints
+    free = tuple(
+        place
+        for symbol, place in sizes.items()
+        if place[1] > 0 and (symbol not in ranges or ranges[symbol].lower != ranges[symbol].upper)
+    )
+    return Traced(program.graph, inputs, constants, sizes, rows, free)

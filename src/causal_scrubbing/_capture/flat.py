@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Node as Op
 
+aten: Final = torch.ops.aten
 _NO_GRAD: Final = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
 _AUTOCAST: Final = torch._higher_order_ops.wrap.wrap_with_autocast
 
@@ -16,7 +17,8 @@ def flatten(program: torch.export.ExportedProgram) -> torch.export.ExportedProgr
     """The program with parts run under `torch.no_grad` inlined, and no operation in place.
 
     The exporter's own pass makes operations functional by tracing everything once more, which takes
-    twice as long as the export itself; it is run only if something is written in place.
+    twice as long as the export itself; it is run only where something is written in place that
+    another operation may see.
     """
     graph = program.graph_module.graph
     for op in list(graph.nodes):
@@ -24,6 +26,7 @@ def flatten(program: torch.export.ExportedProgram) -> torch.export.ExportedProgr
             _inline(program.graph_module, op, op.args[1], op.args[2:], detached=not op.args[0])
         elif op.target is _AUTOCAST and op.args[2] is False:
             _inline(program.graph_module, op, op.args[4], op.args[5:], detached=False)
+    _write_apart(graph)
     graph.eliminate_dead_code()
     return program if _is_functional(graph) else program.run_decompositions({})
 
@@ -55,6 +58,39 @@ def _detach(graph: torch.fx.Graph, op: Any) -> Any:
     cut = graph.call_function(torch.ops.aten.detach.default, (op,))
     cut.meta["val"] = op.meta["val"]
     return cut
+
+
+def _write_apart(graph: torch.fx.Graph) -> None:
+    """Replace `add_` by `add`, and so on, where nothing else sees the tensor written to."""
+    order = {op: i for i, op in enumerate(graph.nodes)}
+    for op in graph.nodes:
+        target = op.target
+        if target is aten.detach_.default:
+            op.target = aten.detach.default
+        elif isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable:
+            name = target._schema.name.removeprefix("aten::")
+            plain = getattr(aten, name.removesuffix("_"), None)
+            overload = getattr(plain, target._overloadname, None)
+            if name.endswith("_") and overload is not None and _is_private(op, order):
+                op.target = overload
+
+
+def _is_private(op: Op, order: dict[Op, int]) -> bool:
+    """Whether an operation writes to memory of its argument's own, not read again or viewed."""
+    written = op.args[0]
+    if not isinstance(written, Op) or written.op != "call_function":
+        return False
+    if not _is_fresh(written) or written.meta["val"].dtype != op.meta["val"].dtype:
+        return False
+    return all(
+        user is op or (order[user] < order[op] and _is_fresh(user)) for user in written.users
+    )
+
+
+def _is_fresh(op: Op) -> bool:
+    """Whether an operation's value shares no memory with its arguments'."""
+    schema = getattr(op.target, "_schema", None)
+    return schema is not None and all(value.alias_info is None for value in schema.returns)
 
 
 def _is_functional(graph: torch.fx.Graph) -> bool:
