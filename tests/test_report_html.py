@@ -67,6 +67,7 @@ def test_the_page_says_what_the_result_says() -> None:
     for kind in ("model", "scrubbed", "randomized", "gap", "recovered"):
         assert str(getattr(one, kind)) in shown
     assert f"{one.stuck:.1%}" in shown
+    assert " ".join(str(one.explain()).splitlines()[1].split()) in shown
     assert one.fingerprints["data"] in shown
     for note in one.notes:
         assert note in shown

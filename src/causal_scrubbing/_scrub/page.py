@@ -41,9 +41,16 @@ def page(result: Result) -> Page:
         figures=figures,
         functions=functions,
         worst=worst,
-        texts={},
+        texts=_plan(result),
         settings=settings,
     )
+
+
+def _plan(result: Result) -> dict[str, str]:
+    """The plan the run followed, where the result still knows it."""
+    if result.asked is None or result.hypothesis is None or result.data is None:
+        return {}
+    return {"What was gathered, computed and shared": str(result.explain())}
 
 
 def _reads_logits(result: Result) -> bool:
