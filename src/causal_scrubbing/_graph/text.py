@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\d+")
 _WIDTH: Final = 96
+_LONG: Final = 72
 
 
 def shape_of(name: str) -> str:
@@ -31,7 +32,7 @@ def shorten(names: Sequence[str], most: int = 8) -> str:
             pieces += members
         else:
             pieces.append(f"{members[0]} .. {members[-1]} ({len(members)} of {shape})")
-    if len(pieces) > most:
+    if len(pieces) > most or sum(map(len, pieces)) > _LONG:
         kinds = Counter(map(shape_of, names))
         alone = {shape_of(name): name for name in names}
         pieces = [alone[s] if n == 1 else f"{n} of {s}" for s, n in kinds.items()]
