@@ -29,6 +29,7 @@ class Draft:
         self.nodes: dict[str, Node] = dict(graph.nodes)
         self.output = graph.output
         self._consumers: dict[str, set[str]] = {}
+        self._near: dict[str, list[str]] = {}
         for node in self.nodes.values():
             self._enter(node)
 
@@ -36,8 +37,8 @@ class Draft:
         for parent in node.parents:
             self._consumers.setdefault(parent, set()).add(node.name)
 
-    def add(self, node: Node) -> None:
-        """A new node.
+    def add(self, node: Node, near: str | None = None) -> None:
+        """A new node, listed where another one is or was, or else before those that read it.
 
         Raises:
             GraphError: its name is taken.
@@ -48,10 +49,13 @@ class Draft:
             )
         self.nodes[node.name] = node
         self._enter(node)
+        if near is not None:
+            self._near.setdefault(near, []).append(node.name)
 
     def put(self, node: Node) -> None:
         """A node in place of the one of its name."""
-        self.drop(node.name)
+        for parent in self.nodes[node.name].parents:
+            self._consumers[parent].discard(node.name)
         self.nodes[node.name] = node
         self._enter(node)
 
@@ -109,8 +113,22 @@ class Draft:
         """The graph of the nodes as they are now, equal hidden sums made one."""
         self._share_sums()
         return self.graph.remake(
-            self.nodes.values(), note, output=self.output, verify=verify, example=self.example
+            self._ordered(), note, output=self.output, verify=verify, example=self.example
         )
+
+    def _ordered(self) -> list[Node]:
+        order: dict[str, Node] = {}
+
+        def enter(name: str) -> None:
+            for other in [name, *self._near.get(name, ())]:
+                if other in self.nodes and other not in order:
+                    order[other] = self.nodes[other]
+                if other != name:
+                    enter(other)
+
+        for name in [*self.graph.nodes, *self.nodes]:
+            enter(name)
+        return list(order.values())
 
     def drop_unread(self, names: Sequence[str]) -> None:
         """Take out nodes that nothing reads, and then those that only they read; inputs stay."""

@@ -22,7 +22,7 @@ def duplicate(graph: Graph, name: str, copies: Mapping[str, Sequence[str] | str]
     downstream = _wires_below(graph, name)
     draft = Draft(graph)
     for copy, consumers in groups.items():
-        draft.add(replace(node, name=copy))
+        draft.add(replace(node, name=copy), near=name)
         _rewire(draft, graph, name, copy, consumers, downstream)
     rest = [child for child in graph.children(name) if child not in set().union(*groups.values())]
     if not rest and name != graph.output:

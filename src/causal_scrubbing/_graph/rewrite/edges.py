@@ -100,7 +100,7 @@ class _Probe:
         self, graph: Graph, rows: Dataset, asked: dict[str, set[str]], mixed: bool
     ) -> None:
         self.graph = graph
-        self.rows = rows
+        self.mixed = mixed
         self.position = {name: i for i, name in enumerate(graph.nodes)}
         self.readers: dict[str, list[str]] = {}
         for name, node in graph.nodes.items():
@@ -209,7 +209,7 @@ class _Probe:
     def _own(self, name: str) -> torch.Tensor:
         """A node's value on its parents' unchanged ones."""
         node = self.graph.nodes[name]
-        if is_hidden(name) or node.fn is None:
+        if not self.mixed or is_hidden(name) or node.fn is None:
             return self.clean[name]
         if name not in self.own:
             self.own[name] = node.fn(*(self.clean[parent] for parent in node.parents))

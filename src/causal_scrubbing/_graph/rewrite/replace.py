@@ -38,7 +38,7 @@ def replace(
     draft.drop(name)
     made = make_nodes(nodes)
     for node in made:
-        draft.add(node)
+        draft.add(node, near=name)
     source = graph.example if data is None else data
     for node in made:
         draft.put(

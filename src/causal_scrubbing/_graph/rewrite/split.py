@@ -126,7 +126,7 @@ def _split_one(
     whole = draft.fresh(f"~whole:{name}")
     if not node.is_input:
         draft.drop(name)
-        draft.add(replace(node, name=whole))
+        draft.add(replace(node, name=whole), near=name)
     elif positions:
         # A part at a row's own place is computed from two fields, so this input stays an input.
         whole, join = name, draft.fresh(f"~{name}")
@@ -143,10 +143,10 @@ def _split_one(
         made.append(f"{name}.{piece}")
         extra = (next(waiting),) if isinstance(where, RowPosition) else ()
         if whole in draft.nodes:
-            draft.add(Node(name=made[-1], parents=(whole, *extra), fn=fn))
+            draft.add(Node(name=made[-1], parents=(whole, *extra), fn=fn), near=name)
         else:
             part = fn if node.fn is None else Then(node.fn, fn)
-            draft.add(Node(name=made[-1], field=node.field, fn=part))
+            draft.add(Node(name=made[-1], field=node.field, fn=part), near=name)
     together = Join(axis, tuple(where for _, where in pieces), rest is not None)
     draft.add(Node(name=join, parents=(*made, *positions), fn=together))
     draft.reignore(name, made)

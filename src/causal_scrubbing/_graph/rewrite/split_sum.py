@@ -119,10 +119,10 @@ def _split_one(
     made = []
     for piece, hidden in parts.items():
         made.append(f"{name}.{piece}")
-        draft.add(Node(name=made[-1], parents=(hidden,), fn=Same()))
+        draft.add(Node(name=made[-1], parents=(hidden,), fn=Same()), near=name)
     if rest is not None:
         made.append(f"{name}.{rest}")
-        draft.add(Node(name=made[-1], parents=(whole, *parts.values()), fn=Difference()))
+        draft.add(Node(name=made[-1], parents=(whole, *parts.values()), fn=Difference()), near=name)
     join = name if name == draft.output and name not in draft.nodes else draft.fresh(f"~{name}")
     draft.add(Node(name=join, parents=tuple(made), fn=add))
     draft.reignore(name, made)
