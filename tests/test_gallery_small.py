@@ -75,6 +75,15 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("true: the sine", "against sin(x + 45°)"): (1 - HALF, 1, 1 - HALF, 100),
         ("true: the sine", "against 0"): (1 / 2, 1 / 2, 1 / 2, UNDEFINED),
         ("true: the sine", "against the model"): (0, 1, 0, 100),
+        # Noise of variance 1/4 adds that to every error of the output.
+        ("true: the sine, noise unexplained", "against sin(x + 45°)"): (
+            5 / 4 - HALF,
+            5 / 4,
+            5 / 4 - HALF,
+            100,
+        ),
+        ("true: the sine, noise unexplained", "against 0"): (3 / 4, 3 / 4, 3 / 4, UNDEFINED),
+        ("true: the sine, noise unexplained", "against the model"): (0, 3 / 2, 1 / 2, 200 / 3),
     },
     "cancellation": {
         ("true: second carries b", "squared error"): (1 / 2, 1, 1 / 2, 100),
@@ -171,6 +180,9 @@ def test_the_page_says_what_the_entry_finds(name: str) -> None:
     else:
         assert page == new, "the page's figures are stale; run with UPDATE_DOCS=1"
     assert entry.page in (ROOT / "mkdocs.yml").read_text()
+    assert f"({name}.png)" in page
+    assert path.with_suffix(".png").is_file()
+    assert f"]({name}.md)" in path.with_name("index.md").read_text()
     for head in ("## What is claimed", "## What is found", "## What the numbers do not show"):
         assert f"\n{head}\n" in page
 

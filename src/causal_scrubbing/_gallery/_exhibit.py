@@ -91,6 +91,7 @@ class Exhibit:
         behaviour: str = "",
         metric: str | None = None,
         legend: bool = True,
+        names: bool = True,
     ) -> dict[str, Any]:
         """Draw model, randomized and scrubbed of each case; bars are sampled intervals.
 
@@ -100,6 +101,7 @@ class Exhibit:
             behaviour: what is measured, for the axis.
             metric: whose numbers; the first metric's if None.
             legend: whether to draw one.
+            names: whether to name the cases at the left.
 
         Returns:
             The marks by name, for a legend of one's own.
@@ -128,7 +130,7 @@ class Exhibit:
             )  # fmt: skip
         cases = list(self.exact)
         axes.annotate("recovered", (1.02, -0.75), xycoords=("axes fraction", "data"), va="center")
-        axes.set_yticks(range(len(cases)), cases)
+        axes.set_yticks(range(len(cases)), cases if names else [""] * len(cases))
         axes.set_ylim(len(cases) - 0.5, -0.6)
         axes.margins(x=0.08)
         axes.set_xlabel(behaviour)

@@ -132,10 +132,11 @@ def _draw(shown: Exhibit, rows: pd.DataFrame) -> Figure:
         top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.05])[:, 0]
         handles = {}
         titles = {ERROR: "Squared error to the label", OWN: "... and to the model's own output"}
-        for part, (metric, title) in zip(
-            top.subfigures(1, 2, squeeze=False)[0], titles.items(), strict=True
-        ):
-            handles = shown.draw(part, title=title, metric=metric, legend=False)
+        parts = top.subfigures(1, 2, squeeze=False, width_ratios=[1.5, 1])[0]
+        for part, (metric, title) in zip(parts, titles.items(), strict=True):
+            handles = shown.draw(
+                part, title=title, metric=metric, legend=False, names=part is parts[0]
+            )
         add_legend(top, handles)
         axes = bottom.add_subplot()
         place = np.arange(len(rows))

@@ -1,15 +1,19 @@
 """A mean that hides a cosine in a sine's place: why E_scrubbed alone is not the whole story.
 
 Sixteen angles x_j = 2 pi (j + 1/2) / 16 and a model that computes sin(x). A false hypothesis has
-one claim, whose classes are {x, pi/2 - x}: since sin(pi/2 - x) = cos(x), it says that the sine and
-the cosine are interchangeable. Scored against y = sin(x + pi/4), half-way between the two, it
-recovers exactly 100%. The example is ours; the point, that an expectation compares neither
-distributions nor functions, is from the appendix of Chan et al. 2022, "Causal scrubbing".
+one claim, whose classes are {x, pi/2 - x}: since sin(pi/2 - x) = cos(x), it says that the sine
+and the cosine are interchangeable. Scored against y = sin(x + pi/4), half-way between the two, it
+recovers exactly 100%. The converse: to the model a noise of +-1/2 is added, and a true claim
+leaves it unexplained. Nothing is lost in the mean, and yet no input keeps its output. The
+examples are ours; the point, that an expectation compares neither distributions nor functions,
+and that one cannot simply ask for those to be equal, is from the appendix of Chan et al. 2022,
+"Causal scrubbing".
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
@@ -29,16 +33,18 @@ from causal_scrubbing.gallery import (
 ANGLES = 16
 FALSE = "false: sine or cosine"
 TRUE = "true: the sine"
+NOISY = "true: the sine, noise unexplained"
 TARGET, ZERO, OWN = "against sin(x + 45°)", "against 0", "against the model"
 
 
-def make_data() -> cs.Dataset:
-    """The angles, the target half-way between sine and cosine, and a target that is 0."""
-    step = torch.arange(ANGLES)
+def make_data(noises: Sequence[float] = (0.0,)) -> cs.Dataset:
+    """The angles with each noise, the target half-way to the cosine, and a target that is 0."""
+    step = torch.arange(ANGLES).repeat(len(noises))
     x = 2 * math.pi * (step.double() + 0.5) / ANGLES
     return cs.Dataset(
         step=step,
         x=x,
+        noise=torch.tensor(noises, dtype=torch.float64).repeat_interleave(ANGLES),
         target=torch.sin(x + math.pi / 4),
         zero=torch.zeros_like(x),
         show=lambda row: f"{math.degrees(row['x']):.2f}°",
@@ -60,6 +66,15 @@ def mirrored_at_90(rows: cs.Dataset) -> torch.Tensor:
     return torch.minimum(rows["step"], (7 - rows["step"]) % ANGLES)
 
 
+def make_noisy_graph() -> cs.Graph:
+    """The sine of the angle and a noise."""
+    return cs.Graph.build(
+        inputs=["x", "noise"],
+        nodes={"wave": (torch.sin, ["x"]), "sum": (cs.add, ["wave", "noise"])},
+        output="sum",
+    )
+
+
 def make_cases(graph: cs.Graph) -> dict[str, cs.Hypothesis]:
     """The false claim and a true one; each swaps every angle with one other."""
     features = {FALSE: mirrored_at_45, TRUE: mirrored_at_90}
@@ -67,6 +82,12 @@ def make_cases(graph: cs.Graph) -> dict[str, cs.Hypothesis]:
         case: cs.Hypothesis(graph, cs.claim("wave", feature), name=case)
         for case, feature in features.items()
     }
+
+
+def make_noisy_cases(graph: cs.Graph) -> dict[str, cs.Hypothesis]:
+    """The true claim about the sine, and nothing said of the noise."""
+    sine = cs.claim("sum", cs.exact, cs.claim("wave", mirrored_at_90))
+    return {NOISY: cs.Hypothesis(graph, sine, name=NOISY)}
 
 
 def make_metrics() -> dict[str, cs.Metric]:
@@ -81,7 +102,11 @@ def make_metrics() -> dict[str, cs.Metric]:
 def run(options: Options) -> Outcome:
     """Exact and sampled numbers under three measures, then distributions and functions."""
     data = make_data()
-    shown = exhibit(make_cases(make_graph()), data, make_metrics(), options)
+    shown = exhibit(make_cases(make_graph()), data, make_metrics(), options).with_(
+        exhibit(
+            make_noisy_cases(make_noisy_graph()), make_data((0.5, -0.5)), make_metrics(), options
+        )
+    )
     false = shown.sampled[FALSE]
     text = f"""
 {as_text(shown.table)}
@@ -89,6 +114,9 @@ def run(options: Options) -> Outcome:
 Against either target the false claim leaves the mean where it was: at 100% for the first, and for
 the second recovered is undefined ({shown.exact[FALSE][ZERO].recovered.reason}).
 Against the model's own output it recovers half, and no target is needed to see that.
+
+The last claim is true, and recovers two thirds of that: the noise has no explanation, so that every
+input has two outputs where the model had one. No target would show it, and none should.
 
 `result.compare_functions()` of the false claim:
 
@@ -140,13 +168,13 @@ def _draw(shown: Exhibit, data: cs.Dataset) -> Figure:
         top.legend(loc="outside lower center", ncols=4, frameon=False)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-        left, right = bottom.subfigures(1, 2, squeeze=False)[0]
+        left, right = bottom.subfigures(1, 2, squeeze=False, width_ratios=[1.5, 1])[0]
         numbers = {
             TARGET: (left, "Mean squared error to the target"),
             OWN: (right, "... and to the model's own output"),
         }
         for metric, (part, title) in numbers.items():
-            handles = shown.draw(part, title=title, metric=metric, legend=False)
+            handles = shown.draw(part, title=title, metric=metric, legend=False, names=part is left)
         add_legend(bottom, handles)
     return figure
 
