@@ -157,9 +157,15 @@ def largest_entropy(h: cs.Hypothesis, data: cs.Dataset) -> float:
         for row in range(len(data)):
             constraints.append([float(point[i] == row) for point in support])
             right.append(data.weights[row])
-    matrix, right = np.array(constraints), np.array(right)
+    return max_entropy(np.array(constraints), np.array(right))
 
-    # The dual of maximal entropy is smooth and unconstrained: log-sum-exp.
+
+def max_entropy(matrix: np.ndarray, right: np.ndarray) -> float:
+    """The largest entropy, in bits, of a law p with matrix @ p = right.
+
+    Solved in the dual, which is smooth and unconstrained: a log-sum-exp.
+    """
+
     def dual(lagrange):
         powers = lagrange @ matrix
         top = powers.max()
@@ -188,3 +194,47 @@ def test_the_convex_bound_on_a_case_done_by_hand() -> None:
     assert cs.theory.theorem_2(h, data).value == pytest.approx(3)
     assert largest_entropy(h, data) == pytest.approx(3, abs=1e-6)
     assert cs.exact_scrub(h, data).entropy == pytest.approx(2)
+
+
+def test_no_law_of_the_leaves_that_satisfies_lemma_1_has_more_entropy() -> None:
+    """A program, xor of two bits, beside a leaf whose feature goes with it, on weighted data.
+
+    Lemma 1 constrains the leaves' rows one by one, the two bits together, and at the root the xor,
+    computed from the two bits, together with the other leaf's feature.
+    """
+    graph = cs.Graph.build(
+        inputs=["p", "q", "r"],
+        nodes={"u": (lambda p, q: (p - q).abs(), ["p", "q"]), "y": (cs.add, ["u", "r"])},
+        output="y",
+    )
+    p, q, r = np.array([[0, 0, 1, 1, 0, 1], [0, 1, 0, 1, 1, 1], [0, 1, 1, 1, 0, 0]], dtype=float)
+    weights = np.array([1, 2, 3, 1, 2, 4]) / 13
+    xor = (p != q).astype(int)
+    data = cs.Dataset(p=p, q=q, r=r, xor=xor, weights=weights)
+    h = cs.Hypothesis(
+        graph,
+        cs.claim(
+            "y", cs.exact, cs.claim("u", "xor", cs.claim("p", "p"), cs.claim("q", "q")),
+            cs.claim("r", "r"),
+        ),
+    )  # fmt: skip
+    statement = cs.theory.theorem_2_on_leaves(h, data)
+    assert statement.applies
+    assert statement.holds
+    rows = np.array(np.meshgrid(*[range(6)] * 3, indexing="ij")).reshape(3, -1)
+    constraints, right = [], []
+    for drawn in rows:
+        for row in range(6):
+            constraints.append(drawn == row)
+            right.append(weights[row])
+    pairs = [
+        (p[rows[0]], q[rows[1]], p, q),
+        (p[rows[0]] != q[rows[1]], r[rows[2]], xor, r),
+    ]
+    for one, two, own_one, own_two in pairs:
+        for a in (0, 1):
+            for b in (0, 1):
+                constraints.append((one == a) & (two == b))
+                right.append(weights[(own_one == a) & (own_two == b)].sum())
+    bound = max_entropy(np.array(constraints, dtype=float), np.array(right))
+    assert bound == pytest.approx(statement.value, abs=1e-6)
