@@ -308,6 +308,12 @@ def test_cancellation_shows_where_the_model_was_right() -> None:
 
 def test_too_vague_is_told_apart_by_what_it_permits() -> None:
     table = outcome("too-vague").more["specificity"].set_index("case")
+    results = outcome("too-vague").results
+    assert {case: one.never_swapped for case, one in results.items() if one.never_swapped} == {
+        "A: the whole input": ("out/A",)
+    }
+    assert "claims never swapped, each row alone: out/A" in str(results["A: the whole input"])
+    assert "never swapped" not in str(results["A: x1, x2, x3"])
     kept = table["keeps its own row %"]
     assert kept.tolist() == [12.5, 25, 50, 100, 12.5, 12.5, 12.5]
     # Of 4 bits, A's draw frees what the feature leaves open, B's 3; the label has chance 1/4.

@@ -112,7 +112,7 @@ def run(options: Options) -> Outcome:
     cases = make_cases(make_graph())
     shown = exhibit(cases, data, cs.metrics.squared_error("label"), options)
     freedom = specificity(cases, data)
-    stuck = shown.sampled[ROW].stuck
+    stuck, void = shown.sampled[ROW].stuck, ", ".join(shown.sampled[ROW].never_swapped)
     text = f"""
 {as_text(shown.table)}
 
@@ -122,8 +122,8 @@ The first five recover 100%. Only the first says what A computes. The reports di
 
 - classes and self-draw share (`h.agreement(data)`): {BITS!r} keeps its own row twice as often as
   the true claim, {MORE!r} four times;
-- {ROW!r}: sixteen classes of sixteen rows, A is never swapped. Mind that the run's line on
-  samples in which claims could only keep their own row says {stuck:.0%}: it asks that of all claims
+- {ROW!r}: sixteen classes of sixteen rows. The run says that {void} is never swapped. Its line on
+  samples in which claims could only keep their own row says {stuck:.0%}: that asks it of all claims
   at once, and B's is tested;
 - {LABEL!r}: one leaf at the root. The output is swapped for another output of the same label, which
   any model of zero error survives, whatever is inside it;

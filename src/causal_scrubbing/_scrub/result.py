@@ -26,7 +26,6 @@ from causal_scrubbing._measure import (
     VarianceSplit,
     WorstCases,
     compare_functions,
-    own_row_share,
     split_variance,
     worst_cases,
 )
@@ -35,6 +34,7 @@ from causal_scrubbing._report import plot_scores, render, scores_html, scores_ta
 from causal_scrubbing._sampling import POOL
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.untested import never_swapped, stuck_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +116,7 @@ class Result:
             agreement=figures.to_dict(),
             settings=dict(settings),
             fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
-            stuck=_stuck_share(hypothesis, data, draws),
+            stuck=stuck_share(hypothesis, data, draws),
             notes=tuple(notes),
             data=data,
             hypothesis=hypothesis,
@@ -321,8 +321,15 @@ class Result:
             table,
             f"samples in which claims could only keep their own row: {self.stuck:.1%}",
         ]
+        if self.never_swapped:
+            lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
         lines += [f"note: {note}" for note in [*notes, *self.notes]]
         return "\n".join(lines)
+
+    @property
+    def never_swapped(self) -> tuple[str, ...]:
+        """Paths of the claims below the root that no draw could swap: nothing tests them."""
+        return never_swapped(self.agreement["table"])
 
     def _repr_html_(self) -> str:
         notes = [*scores_table(self.scores)[1], *self.notes]
@@ -480,16 +487,3 @@ def _within(readable: Mapping[str, Any]) -> str:
 
 def _subset_name(subset: Subset) -> str:
     return subset if isinstance(subset, str) else str(getattr(subset, "__name__", "a subset"))
-
-
-def _stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
-    """Share of samples in which every claim's class had one row: nothing claimed was tested.
-
-    A hypothesis that claims nothing below an exact root speaks through its unimportant parents:
-    theirs are the classes then.
-    """
-    classes = hypothesis.classes(data)
-    blocks = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
-    if len(hypothesis.tree.claims) == 1 and classes[blocks[0].key].is_exact:
-        blocks = list(hypothesis.tree.blocks)
-    return own_row_share([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])

@@ -1,0 +1,37 @@
+"""What a run did not test: claims and samples in which a draw could only keep its own row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._measure import own_row_share
+
+
+def stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
+    """Share of samples in which every claim's class had one row: nothing claimed was tested.
+
+    A hypothesis that claims nothing below an exact root speaks through its unimportant parents:
+    theirs are the classes then.
+    """
+    classes = hypothesis.classes(data)
+    blocks = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
+    if len(hypothesis.tree.claims) == 1 and classes[blocks[0].key].is_exact:
+        blocks = list(hypothesis.tree.blocks)
+    return own_row_share([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])
+
+
+def never_swapped(table: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Claims below the root whose classes all have one row, from an agreement table.
+
+    Args:
+        table: the rows of `Agreement.table` as plain data.
+    """
+    return tuple(
+        str(row["draw"])
+        for row in table
+        if row["important"] and row["classes"] == row["rows"] and "/" in row["draw"]
+    )
