@@ -76,6 +76,23 @@ LAYOUTS: Final = (
         known="attention-only hook-point transformers (TransformerLens)",
     ),
     Layout(
+        z="attn.o.hook_in",
+        q="attn.q.hook_out",
+        k="attn.k.hook_out",
+        v="attn.v.hook_out",
+        mlp="mlp.hook_out",
+        neurons="mlp.out.hook_in",
+        known="bridges of TransformerLens 4",
+    ),
+    Layout(
+        z="attn.o.hook_in",
+        q="attn.q.hook_out",
+        k="attn.k.hook_out",
+        v="attn.v.hook_out",
+        mlp="mlp.hook_out",
+        known="bridges of TransformerLens 4, mixtures of experts",
+    ),
+    Layout(
         **_separate("self_attn", "o_proj"),
         mlp="mlp",
         neurons="mlp.down_proj:input",
@@ -238,6 +255,7 @@ LAYOUTS: Final = (
 EMBEDDINGS: Final = {
     "embed": (
         "hook_embed",
+        "embed",
         "wte",
         "embed_tokens",
         "word_embeddings",
@@ -251,6 +269,7 @@ EMBEDDINGS: Final = {
     ),
     "pos": (
         "hook_pos_embed",
+        "pos_embed",
         "wpe",
         "embed_positions",
         "position_embeddings",

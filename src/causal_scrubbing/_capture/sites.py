@@ -175,9 +175,9 @@ def _embeddings(model: torch.nn.Module) -> dict[str, str]:
 
 def find_stacks(model: torch.nn.Module) -> list[_Stack]:
     """The lists of blocks whose layout is known."""
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     found: list[tuple[str, int, Layout]] = []
-    for path, module in modules.items():
+    for path, module in model.named_modules():
         length = len(list(module.children()))
         if not isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)) or not length:
             continue
