@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,9 @@ from causal_scrubbing._gallery.parens._graph import build_graph
 from causal_scrubbing._gallery.parens._strings import generate
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Pools
+
+QUICK = os.environ.get("BENCH") == "quick"
+"""BENCH=quick leaves out the long experiments and repeats."""
 
 
 def problem(rows: int):
@@ -62,13 +66,13 @@ def run() -> list[Line]:
     lines = []
     for name in ("1b", "2b", "4"):
         h = experiments[name]
-        for samples in (4000, 40_000):
+        for samples in (4000,) if QUICK else (4000, 40_000):
             lines.append(
                 compare(
                     f"parens {name} ({len(h.tree.claims)} claims), 4,000 rows",
                     Case(h, data, samples),
                     naive_samples=256,
-                    repeat=2 if samples == 4000 else 1,
+                    repeat=1 if QUICK or samples > 4000 else 2,
                     user=user_of_hooks(weights, data) if name == "1b" else None,
                 )
             )
@@ -98,9 +102,9 @@ def growth() -> dict[str, list[tuple[int, float]]]:
     """Seconds against N, and against the number of claims, each beyond the clean rows."""
     _, experiments, data = problem(1000)
     by_samples = []
-    for samples in (4000, 8000, 16_000, 32_000):
+    for samples in (2000, 4000, 8000) if QUICK else (4000, 8000, 16_000, 32_000):
         case = Case(experiments["2b"], data, samples)
-        by_samples.append((samples, min(case.run()[0] for _ in range(2))))
+        by_samples.append((samples, min(case.run()[0] for _ in range(1 if QUICK else 2))))
     return {"samples": by_samples, "claims": claims_growth()}
 
 
@@ -108,11 +112,11 @@ def claims_growth() -> list[tuple[int, float]]:
     """Seconds for 1 to 8 claimed MLPs, each with two claims of its own."""
     whole, rows = bench_models.synthetic(rows=200)
     found = []
-    for count in (1, 2, 3, 4, 5, 6, 7):
+    for count in (1, 3, 5, 7) if QUICK else (1, 2, 3, 4, 5, 6, 7):
         root = dataclasses.replace(whole.root, children=whole.root.children[:count])
         h = whole.with_(root=root)
-        case = Case(h, rows, 2000)
-        found.append((len(h.tree.claims), min(case.run()[0] for _ in range(2))))
+        case = Case(h, rows, 1000 if QUICK else 2000)
+        found.append((len(h.tree.claims), min(case.run()[0] for _ in range(1 if QUICK else 2))))
     return found
 
 
