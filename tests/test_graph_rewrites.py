@@ -386,3 +386,18 @@ def test_equal_sums_are_one_node(data) -> None:
     hidden = [node for name, node in graph.nodes.items() if name.startswith("~")]
     sums = [tuple(sorted(node.parents)) for node in hidden if isinstance(node.fn, type(cs.add))]
     assert len(sums) == len(set(sums))
+
+
+def test_edges_are_tested_at_every_place_that_rows_are_read_at(data) -> None:
+    many = cs.Dataset(x=torch.randn(500, PLACES, WIDTH), me=(torch.arange(500) == 77) * 2)
+    graph = cs.Graph.build(
+        inputs=["x", "me"],
+        nodes={
+            "r": (torch.tanh, ["x"]),
+            "y": (lambda r, me: r[torch.arange(len(r)), me].sum(-1), ["r", "me"]),
+        },
+        output="y",
+        example=many,
+    )
+    places = graph.split("r", axis=1, into={"p{}": PLACES})
+    assert set(places.parents("y")) == {"r.p0", "r.p2", "me"}

@@ -61,7 +61,8 @@ class Graph(Rewrites):
         self.history = tuple(history)
         self.unverified = tuple(unverified)
         self.device = None if device is None else torch.device(device)
-        self.example = None if example is None else few_rows(example, EXAMPLE_ROWS)
+        fields = [node.field for node in self._nodes.values() if node.is_input]
+        self.example = None if example is None else few_rows(example, EXAMPLE_ROWS, fields)
 
     @classmethod
     def build(

@@ -50,7 +50,7 @@ def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
             f"the data given lacks the field{'s' * (len(lacking) > 1)} "
             f"{', '.join(sorted(map(repr, lacking)))} that the graph reads."
         )
-    return few_rows(source, ROWS)
+    return few_rows(source, ROWS, [graph.nodes[name].field for name in graph.inputs])
 
 
 def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str) -> Graph:

@@ -64,7 +64,9 @@ class Rewrites:
                 does, or a change of sign; exact zeros times NaN count as reaching, so that no edge
                 is lost to a mask; edges from integers stay. "values": where any of several finite
                 changes, of the rows at hand, makes a difference to the bit. That sees through
-                causal masks, but also takes a gate shut on these rows for a gate always shut.
+                causal masks, but also takes a gate shut on these rows for a gate always shut. Where
+                a function reads at each row's own place, both see only the places of the rows at
+                hand, which are chosen to cover the values of fields that hold one integer a row.
 
         Raises:
             GraphError: no node matches, a piece is empty, pieces overlap, or leave places and no
