@@ -82,7 +82,8 @@ def _join(
         raise HypothesisError(
             [
                 f"{_called(h1, 'the first')} and {_called(h2, 'the second')} are about different "
-                "graphs. Rewrite one graph so that both can be stated on it, and state both there."
+                "graphs. Splicing two rewrites of one graph is an open problem of the method: "
+                "rewrite one graph so that both can be stated on it, and state both there."
             ]
         )
     # free mirrors the other's shape: at every position it permits everything, drawn apart.
