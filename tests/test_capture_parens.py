@@ -74,12 +74,13 @@ class Checker(nn.Module):
     def __init__(self, weights: dict[str, torch.Tensor]) -> None:
         super().__init__()
         self.embed, self.pos_embed = Weighted(weights, "embed."), Weighted(weights, "pos_embed.")
-        self.hook_embed = nn.Identity()
+        self.hook_embed, self.hook_pos_embed = nn.Identity(), nn.Identity()
         self.blocks = nn.ModuleList(Block(weights, f"blocks.{i}.") for i in range(3))
         self.ln_final, self.unembed = Norm(weights, "ln_final."), Weighted(weights, "unembed.")
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        x = self.hook_embed(self.embed.W_E[tokens] + self.pos_embed.W_pos[: tokens.shape[1]])
+        places = self.pos_embed.W_pos[: tokens.shape[1]].expand(tokens.shape[0], -1, -1)
+        x = self.hook_embed(self.embed.W_E[tokens]) + self.hook_pos_embed(places)
         for block in self.blocks:
             x = block(x, mask)
         return (self.ln_final(x) @ self.unembed.W_U + self.unembed.b_U)[:, 0]

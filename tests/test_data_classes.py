@@ -69,3 +69,16 @@ def test_figures_and_picks_follow_the_definition(ids, weighted, seed) -> None:
             min(int(np.searchsorted(running, u * mass[ids[row]], "right")), len(members) - 1)
         ]
         assert got == want or abs(running - u * mass[ids[row]]).min() < 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5), min_size=1, max_size=12),
+    dtype=st.sampled_from(["int64", "int8", "uint8", "bool"]),
+)
+def test_whole_numbers_are_numbered_in_rising_order(values, dtype) -> None:
+    array = np.array(values, dtype=np.int64).astype(dtype)
+    found = cs.Dataset(x=array).classes("x")
+    unique, ids = np.unique(array, return_inverse=True)
+    assert found.ids.tolist() == ids.tolist()
+    assert found.count == len(unique)

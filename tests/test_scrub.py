@@ -98,7 +98,15 @@ def test_metric_outside_and_metric_appended_give_equal_numbers() -> None:
     below = claims(4)
     root = cs.claim("loss", cs.exact, below, cs.claim("y", cs.exact))
     appended = cs.scrub(cs.Hypothesis(inside, root), data, samples=400, randomize="D")
-    # The claims' paths differ, and so do their draws; the laws and what is not drawn are equal.
+    # The claims' paths differ, and so do their draws; the laws, and with them the exact numbers,
+    # and what is not drawn are equal.
+    few = data[:12]
+    exact = cs.exact_scrub(
+        cs.Hypothesis(graph, claims(4)), few, metric=lambda output, rows: (output - rows["y"]) ** 2
+    )
+    exact_inside = cs.exact_scrub(cs.Hypothesis(inside, root), few, randomize="D")
+    for what in ("model", "expectation", "randomized", "recovered"):
+        assert getattr(exact, what) == pytest.approx(getattr(exact_inside, what), abs=1e-12)
     assert np.array_equal(outside.model_values["lambda"], appended.model_values["output"])
     assert np.array_equal(outside.randomized_values["lambda"], appended.randomized_values["output"])
     same_paths = cs.scrub(
