@@ -183,7 +183,7 @@ def test_equal_model_and_randomized_leave_recovered_undefined() -> None:
     h = cs.Hypothesis(graph, cs.claim("y", cs.anything))
     got = cs.exact_scrub(h, data, metric=lambda out, rows: out * 0 + 1)
     assert got.gap == 0
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="no setter"):
         got.expectation.mean = 3  # type: ignore[misc]
     assert "nothing to recover" in (got.recovered.reason or "")
 

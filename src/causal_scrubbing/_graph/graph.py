@@ -54,7 +54,7 @@ class Graph(Rewrites):
             example: rows on which rewrites look up shapes and test edges; a few of them are kept.
 
         Raises:
-            GraphError: a repeated or unknown name, a cycle, no input.
+            GraphError: a repeated or unknown name, or a cycle.
         """
         self._nodes = sort_nodes(list(nodes), output)
         self.output = output
