@@ -23,6 +23,9 @@ PARTS = {
     "memory": "bench_parens.peak_memory()",
     "pools": "bench_parens.run_pools()",
 }
+SIZES = (
+    "The quick sizes (BENCH=quick)." if os.environ.get("BENCH") == "quick" else "The full sizes."
+)
 MODULES = "bench_models, bench_parens, bench_tiny, sampling"
 
 
@@ -57,7 +60,7 @@ def render(found: dict[str, object]) -> str:
         "",
         f"{platform.processor() or platform.machine()}, {cpu()}, Python "
         f"{platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}. "
-        "Processor seconds of one thread; no GPU.",
+        f"Processor seconds of one thread; no GPU. {SIZES}",
         "",
         "*floor*: each distinct clean (node, row) once and the recomputed nodes in isolation; "
         "*naive*: one forward pass for each tree node and sample; *own code*: what one writes by "

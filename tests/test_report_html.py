@@ -83,6 +83,23 @@ def test_worst_inputs_may_be_images(image) -> None:
     assert 'src="data:image/png;base64,iVBOR' in page
 
 
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ({"loss": cs.metrics.cross_entropy("y")}, True),
+        ({"entropy": cs.metrics.to_model("distance")}, False),
+    ],
+)
+def test_kl_is_told_where_a_metric_reads_logits_whatever_its_name(metric, told) -> None:
+    data = cs.Dataset(x=[0.0, 1.0, 2.0, 3.0], y=[0, 1, 0, 1])
+    graph = cs.Graph.build(
+        inputs=["x"], nodes={"out": (lambda x: torch.stack([x, -x], 1), ["x"])}, output="out"
+    )
+    h = cs.Hypothesis(graph, cs.claim("out", "y"))
+    one = cs.scrub(h, data, metric=metric, samples=40)
+    assert ("kl" in read(one.report()).text) == told
+
+
 def test_a_loaded_run_has_a_page_without_its_data(tmp_path) -> None:
     one = result()
     one.save(tmp_path / "run")

@@ -126,10 +126,6 @@ class Explanation:
         body["flops"]["total"] = self.flops.total
         return body
 
-    def with_actual(self, actual: Actual) -> Explanation:
-        """The same plan beside what the run took."""
-        return replace(self, actual=actual_dict(actual))
-
     def __str__(self) -> str:
         return _text(self)
 

@@ -7,6 +7,9 @@ from typing import Any
 from causal_scrubbing._report import Page, plot_laws, scores_table
 from causal_scrubbing._scrub.result import Result
 
+HIDDEN = ("versions", "metric_in_graph", "reads_logits")
+"""Settings told elsewhere on the page, or in its words."""
+
 
 def page(result: Result) -> Page:
     """Everything a run has to say, in the order a reader asks."""
@@ -21,13 +24,11 @@ def page(result: Result) -> Page:
             "off the line are inputs whose behaviour moved, even where the mean did not)."
         )
         figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
-        functions = result.compare_functions(logits=_reads_logits(result))
+        functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
         if result.data is not None:
             worst = [result.data.show(bad.row) for bad in functions.worst]
     _, notes = scores_table(result.scores)
-    settings = {
-        k: v for k, v in result.settings.items() if k not in ("versions", "metric_in_graph")
-    }
+    settings = {k: v for k, v in result.settings.items() if k not in HIDDEN}
     settings |= result.settings["versions"]
     settings |= {f"{what} hash": value for what, value in result.fingerprints.items()}
     return Page(
@@ -51,10 +52,3 @@ def _plan(result: Result) -> dict[str, str]:
     if result.asked is None or result.hypothesis is None or result.data is None:
         return {}
     return {"What was gathered, computed and shared": str(result.explain())}
-
-
-def _reads_logits(result: Result) -> bool:
-    """Whether some metric takes the output for logits, so that KL and agreement mean something."""
-    return any(
-        word in name for name in result.metrics for word in ("entropy", "accuracy", "logit", "kl")
-    )

@@ -195,6 +195,7 @@ def scrub(
         "seed": seed,
         "baseline": None if baseline is None else baseline.to_dict(),
         "metric_in_graph": metric is None,
+        "reads_logits": any(getattr(one, "reads_logits", False) for one in metrics.values()),
     }
     results: dict[int, Result] = {}
     with Progress(progress, most * len(groups)) as bar:
