@@ -9,7 +9,7 @@ from scipy import stats
 
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._measure import Triples
-from causal_scrubbing._measure._intervals import quantile_interval
+from causal_scrubbing._measure._intervals import bca_interval, quantile_interval
 from causal_scrubbing._measure._resample import BLOCKS, Group, jackknife, resampled_means
 from causal_scrubbing._measure._values import FloatArray
 
@@ -314,3 +314,14 @@ def test_quantile_interval_is_distribution_free_and_open_where_it_must_be() -> N
         low, high = quantile_interval(np.sort(rng.random(60)), 0.9, 0.95)
         inside += low <= 0.9 <= high
     assert inside / 400 >= accept(400)[0]
+
+
+def test_rounding_of_replicates_that_equal_the_estimate_moves_no_interval() -> None:
+    """Resampled means of a yes-or-no metric tie with the estimate, but for rounding."""
+    rng = np.random.default_rng(0)
+    exact = rng.binomial(50, 0.5, 1000) / 50
+    ends = [
+        bca_interval(exact + noise, 0.5, 0.0, n=50, level=0.95)
+        for noise in (0.0, 1e-15, -1e-15, rng.choice([-1e-15, 1e-15], 1000))
+    ]
+    np.testing.assert_allclose(ends, [ends[0]] * 4, atol=1e-12)

@@ -19,11 +19,15 @@ No interval knows of a tail that the samples have not shown.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from scipy import stats
 
 from causal_scrubbing._measure._values import FloatArray
+
+_ROUNDING: Final = 1e-9
+"""Replicates this near to the estimate, as a share of their range, are equal to it."""
 
 
 def bca_interval(
@@ -41,7 +45,10 @@ def bca_interval(
     kept = replicates[~np.isnan(replicates)]
     if len(kept) == 0 or (kept == estimate).all():
         return estimate, estimate
-    below = (kept < estimate).mean() + 0.5 * (kept == estimate).mean()
+    # Means of a yes-or-no metric often equal the estimate; rounding, which differs between
+    # processors, must not say which of them lie below it.
+    tied = np.abs(kept - estimate) <= _ROUNDING * np.ptp(kept)
+    below = ((kept < estimate) & ~tied).mean() + 0.5 * tied.mean()
     edge = 0.5 / len(kept)
     shift = stats.norm.ppf(float(np.clip(below, edge, 1 - edge)))
     z = math.sqrt(n / (n - 1)) * float(stats.t.ppf((1 + level) / 2, n - 1))
