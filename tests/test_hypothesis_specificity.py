@@ -85,7 +85,7 @@ def test_ties_permit_fewer_and_other_graphs_do_not_compare(problem) -> None:
     assert cs.permits(both("t"), both(None), data).relation == "second permits more"
     changed = graph.append("loss", torch.square, parents=["y"])
     h = cs.Hypothesis(changed, cs.claim("loss", cs.exact))
-    assert cs.permits(both(None), h, data).obstacles[0] == "they are about different graphs"
+    assert "append is not spliced" in cs.permits(both(None), h, data).obstacles[0]
 
 
 def test_comparing_runs_tells_which_permits_more(problem) -> None:

@@ -36,6 +36,7 @@ from causal_scrubbing._hypothesis import join as join
 from causal_scrubbing._hypothesis import mean_ablation as mean_ablation
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._hypothesis import permits as permits
+from causal_scrubbing._hypothesis import restate as restate
 from causal_scrubbing._measure import Estimate as Estimate
 from causal_scrubbing._measure import metrics as metrics
 from causal_scrubbing._refute import Control as Control

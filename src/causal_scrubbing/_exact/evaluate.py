@@ -14,7 +14,7 @@ from causal_scrubbing._exact.law import OWN, Law, average, join, mix
 from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
 from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
-from causal_scrubbing._hypothesis import Block, Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis import Block, Hypothesis, Tree, TreeClaim
 from causal_scrubbing._hypothesis.formula import formula
 from causal_scrubbing._hypothesis.means import mean_node, with_means
 from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
@@ -29,7 +29,8 @@ class Evaluator:
     A claim's value given its datum is F(u) of its blocks' values, which are independent given the
     datum; a block's values are those of its members given the block's datum, averaged over the
     rows that agree with the claim's datum. A datum shared between claims stays a condition of
-    the laws until the root, where it is averaged out.
+    the laws until the root, where it is averaged out; one shared below claims that are themselves
+    drawn as one, until those are joined.
 
     Args:
         hypothesis: the hypothesis.
@@ -57,6 +58,7 @@ class Evaluator:
         self.classes: Mapping[str, Classes] = hypothesis.classes(data)
         self.device = self.graph.device if device is None else torch.device(device)
         self.machine = Machine(self.graph, data, batch_size, self.device, meter)
+        self.twins = _twins(hypothesis.tree)
         self._clean: dict[str, Pool] = {}
 
     def clean(self, node: str) -> Pool:
@@ -125,7 +127,11 @@ class Evaluator:
                 laws.append(clean_law(key, members))
             else:
                 law = clean_law(OWN, members)
-                laws.append(mix(law, self.classes[key], self.weights, self.meter))
+                laws.append(
+                    _known_as(law, key)
+                    if key in self.twins
+                    else mix(law, self.classes[key], self.weights, self.meter)
+                )
         law, values = self.machine.push(calls, laws, pools)
         return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
 
@@ -138,13 +144,21 @@ class Evaluator:
     ) -> Law:
         position = {child: i for i, child in enumerate(entry.children or ())}
         law: Law | None = None
-        for child in block.claims:
+        for child in (c for c in block.claims if c in position):
             slot = ChildSource(position[child])
             one, pools[slot] = children[child]
             one = replace(one, columns={slot: one.columns[VALUE]})
             law = one if law is None else join(law, one, self.meter)
         if law is None:
             raise AssertionError("a block of claims has a claim")
+        if block.key in self.twins:
+            return _known_as(law, block.key)
+        for key in reversed(self.twins):
+            if key not in law.labels:
+                continue  # what it feeds does not matter, or it lies elsewhere
+            of = self.hypothesis.block(key).of
+            of = OWN if of == block.key else of
+            law = average(law, key, self.classes[key], self.weights, self.meter, of)
         return mix(law, self.classes[block.key], self.weights, self.meter)
 
     def _at(self, entry: TreeClaim) -> None:
@@ -166,3 +180,24 @@ class Evaluator:
             ),
             *(["drop claims below it, which makes it a leaf"] if entry.parent is not None else []),
         ]
+
+
+def _twins(tree: Tree) -> list[str]:
+    """Draws shared below several claims that are themselves drawn as one, in drawing order."""
+    found = []
+    for block in tree.blocks[1:]:
+        owners = {tree.claims[i].parent for i in block.claims} | {i for i, _ in block.others}
+        if len(owners) > 1 and block.of != REFERENCE:
+            found.append(block.key)
+    return found
+
+
+def _known_as(law: Law, draw: str) -> Law:
+    """The law given a draw's own row, kept as a condition under the draw's name."""
+    if OWN not in law.labels:
+        return law
+    return replace(
+        law,
+        labels={draw if k == OWN else k: v for k, v in law.labels.items()},
+        given={draw if k == OWN else k: v for k, v in law.given.items()},
+    )

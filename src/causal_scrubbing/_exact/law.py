@@ -182,13 +182,24 @@ def mix(law: Law, classes: Classes, weights: Floats, meter: Meter) -> Law:
     )
 
 
-def average(law: Law, draw: str, within: Classes, weights: Floats, meter: Meter) -> Law:
-    """The law without a shared draw, whose row comes from the own row's class of `within`."""
+def average(
+    law: Law, draw: str, within: Classes, weights: Floats, meter: Meter, of: str = OWN
+) -> Law:
+    """The law without a shared draw, whose row comes from another's class.
+
+    Args:
+        law: conditional on the draw.
+        draw: the draw.
+        within: what its row must agree in.
+        weights: weight of each row of D.
+        meter: the budget.
+        of: the draw it must agree with.
+    """
     labels = law.labels[draw]
-    if OWN not in law.labels:
-        law = refine(law, OWN, np.zeros(len(labels), dtype=np.int64), meter)
-    law = refine(law, OWN, number([law.labels[OWN], within.ids]), meter)
-    own = law.labels[OWN]
+    if of not in law.labels:
+        law = refine(law, of, np.zeros(len(labels), dtype=np.int64), meter)
+    law = refine(law, of, number([law.labels[of], within.ids]), meter)
+    own = law.labels[of]
     _, first = np.unique(own, return_index=True)
     class_of = within.ids[first]
     pairs = number([within.ids, labels])
@@ -196,7 +207,7 @@ def average(law: Law, draw: str, within: Classes, weights: Floats, meter: Meter)
     chance = weigh(pairs, weights)
     chance = chance / weigh(within.ids[start], chance)[within.ids[start]]
     left, right = _match(
-        [class_of[law.given[OWN]], law.given[draw]],
+        [class_of[law.given[of]], law.given[draw]],
         [within.ids[start], labels[start]],
         len(law),
         len(start),

@@ -10,3 +10,8 @@ from causal_scrubbing._graph.ops import Linear as Linear
 from causal_scrubbing._graph.ops import add as add
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
 from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary
+from causal_scrubbing._graph.rewrite.lineage import is_same as is_same
+from causal_scrubbing._graph.rewrite.lineage import shared as shared
+from causal_scrubbing._graph.rewrite.refine import refine as refine
+from causal_scrubbing._graph.rewrite.sides import Refinement as Refinement
+from causal_scrubbing._graph.rewrite.sides import Side as Side

@@ -19,6 +19,7 @@ from causal_scrubbing._graph.node import Node, is_hidden
 from causal_scrubbing._graph.ops import Add
 from causal_scrubbing._graph.parts import Join
 from causal_scrubbing._graph.patterns import matches, nearest
+from causal_scrubbing._graph.rewrite.lineage import Rewrite
 from causal_scrubbing._graph.rewrite.methods import Rewrites
 from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
 from causal_scrubbing._graph.wires import visible_parents
@@ -31,7 +32,9 @@ class Graph(Rewrites):
     same function.
     """
 
-    __slots__ = ("__dict__", "_nodes", "device", "example", "history", "output", "unverified")
+    __slots__ = (
+        "__dict__", "_nodes", "device", "example", "history", "output", "rewrite", "unverified",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,6 +63,8 @@ class Graph(Rewrites):
         self.output = output
         self.history = tuple(history)
         self.unverified = tuple(unverified)
+        self.rewrite: Rewrite | None = None
+        """The rewrite that made this graph, and of which graph."""
         self.device = None if device is None else torch.device(device)
         fields = [node.field for node in self._nodes.values() if node.is_input]
         self.example = None if example is None else few_rows(example, EXAMPLE_ROWS, fields)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._graph import shared
 from causal_scrubbing._hypothesis.blockform import (
     GROUP,
     BlockForm,
@@ -14,14 +15,14 @@ from causal_scrubbing._hypothesis.blockform import (
     Parts,
     Position,
     Wiring,
-    block_form,
 )
 from causal_scrubbing._hypothesis.free import Free
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.pairing import pair_forms
 from causal_scrubbing._hypothesis.rebuild import rebuild
-from causal_scrubbing._hypothesis.refusals import check_via, crossing
+from causal_scrubbing._hypothesis.refusals import check_via, crossing, different_graphs
+from causal_scrubbing._hypothesis.restate import forms_on_one_graph
 
 
 def join(
@@ -78,29 +79,24 @@ def _join(
             raise HypothesisError([f"{h!r} is no hypothesis; join takes hypotheses."])
         if isinstance(h, Hypothesis):
             check_scrubs(h, "join takes")
-    if h1.graph is not h2.graph and h1.graph.fingerprint != h2.graph.fingerprint:
-        raise HypothesisError(
-            [
-                f"{_called(h1, 'the first')} and {_called(h2, 'the second')} are about different "
-                "graphs. Splicing two rewrites of one graph is an open problem of the method: "
-                "rewrite one graph so that both can be stated on it, and state both there."
-            ]
-        )
     # free mirrors the other's shape: at every position it permits everything, drawn apart.
     if isinstance(h1, Free):
+        _on_one_graph(h1, h2)
         return h2
     if isinstance(h2, Free):
+        _on_one_graph(h1, h2)
         return h1
-    one, two = block_form(h1), block_form(h2)
+    one, two = forms_on_one_graph(h1, h2, "cannot join")
     form = join_forms(one, two) if how == "swaps" else pair_forms(one, two)
     names = [h.name for h in (h1, h2) if h.name]
     called = " & ".join(dict.fromkeys(names)) or None
     return rebuild(form, (h1.unimportant, h2.unimportant), called)
 
 
-def _called(h: Hypothesis | Free, otherwise: str) -> str:
-    name = h.name if isinstance(h, Hypothesis) else None
-    return repr(name) if name else f"{otherwise} hypothesis"
+def _on_one_graph(h1: Hypothesis | Free, h2: Hypothesis | Free) -> None:
+    """Refuse what is about graphs that have nothing in common, where one of the two is free."""
+    if not shared(h1.graph, h2.graph):
+        raise HypothesisError([different_graphs(h1, h2, "they do not come from one graph")])
 
 
 def join_forms(one: BlockForm, two: BlockForm) -> BlockForm:

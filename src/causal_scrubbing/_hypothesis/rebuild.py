@@ -39,7 +39,7 @@ def rebuild(
         HypothesisError: no claims say this: a draw shared across claims would need a feature, or a
             claim two via sets.
     """
-    shared = _shared(form)
+    shared, twins = _shared(form)
     named = [p for p in policies if isinstance(p, str) and p != "together"]
     tries = dict.fromkeys([*named, "per-claim", "separate"]) if not shared else {"per-claim": None}
     best: Hypothesis | None = None
@@ -47,7 +47,7 @@ def rebuild(
     for one in (form, replace(form, root=normal(form.root))):
         for policy in tries:
             for spelled in (False, True):
-                builder = _Builder(one, shared, policy == "separate", spelled)
+                builder = _Builder(one, shared, twins, policy == "separate", spelled)
                 root = builder.claim(one.root, one.root.node, {}, "")
                 try:
                     h = Hypothesis(
@@ -72,8 +72,13 @@ def rebuild(
     )
 
 
-def _shared(form: BlockForm) -> set[str]:
-    """Blocks that draw for positions below several claims; each must be expressible."""
+def _shared(form: BlockForm) -> tuple[set[str], set[str]]:
+    """Blocks that draw for positions below several claims; each must be expressible.
+
+    Returns:
+        Those that are unimportant everywhere and carry `anything`; and those below claims that are
+        themselves drawn as one, where one row always fits all of them.
+    """
     places: dict[str, list[Position]] = {form.root.block: [form.root]}
     drawn: dict[str, list[Position]] = {}
     for inner in form.inner():
@@ -82,11 +87,18 @@ def _shared(form: BlockForm) -> set[str]:
             above = places.setdefault(member.block, [])
             if not any(inner is one for one in above):
                 above.append(inner)
-    shared = {block for block, above in places.items() if len(above) > 1}
+    several = {block for block, above in places.items() if len(above) > 1}
+    shared: set[str] = set()
+    twins: set[str] = set()
     faults = []
-    for block in shared:
+    for block in several:
         paths = [one.paths[0] if one.paths else one.node for one in places[block]]
         claimed = [m.paths[0] for m in drawn[block] if not m.whole and m.paths]
+        loose = not form.features[block] and not any(m.claims for m in drawn[block])
+        if len({one.block for one in places[block]}) == 1 and not loose:
+            twins.add(block)
+            continue
+        shared.add(block)
         if block == form.root.block:
             faults.append(shared_feature(block, paths, "with the datum of the root"))
         elif form.features[block]:
@@ -98,7 +110,7 @@ def _shared(form: BlockForm) -> set[str]:
             )
     if faults:
         raise HypothesisError(faults)
-    return shared
+    return shared, twins
 
 
 def _feature(parts: Parts) -> Feature:
@@ -109,9 +121,13 @@ def _feature(parts: Parts) -> Feature:
 class _Builder:
     """One attempt: which unimportant policy, and whether via= is copied or spelled out."""
 
-    def __init__(self, form: BlockForm, shared: set[str], separate: bool, spelled: bool) -> None:
+    def __init__(
+        self, form: BlockForm, shared: set[str], twins: set[str], separate: bool, spelled: bool
+    ) -> None:
         self.form = form
         self.shared = shared
+        self.twins = twins
+        self.drawn: dict[str, str] = {}
         self.separate = separate
         self.spelled = spelled
         self.groups: dict[str, str] = {}
@@ -153,10 +169,17 @@ class _Builder:
                 self.groups[path] = self.group_name(block)
             made = replace(made, others=_feature(self.form.features[block]))
         children = tuple(
-            self.claim(member, one, extra, f"{path}/")
+            self.claim(member, one, self.draw(member, f"{path}/{one}", extra), f"{path}/")
             for member, one, extra in self.children(position.wiring, claimed)
         )
         return replace(made, children=children)
+
+    def draw(self, member: Position, path: str, options: dict[str, Any]) -> dict[str, Any]:
+        """The claim's arguments, with the key of its draw where another claim has drawn it."""
+        if member.block not in self.twins:
+            return options
+        first = self.drawn.setdefault(member.block, path)
+        return options if first == path else {**options, "draw": first}
 
     def group_name(self, block: str) -> str:
         """The name under which claims share a draw."""
@@ -171,7 +194,11 @@ class _Builder:
         blocks: dict[str, list[Position]] = {}
         for member in members:
             blocks.setdefault(member.block, []).append(member)
-        whole = {b: found for b, found in blocks.items() if all(m.whole for m in found)}
+        whole = {
+            b: found
+            for b, found in blocks.items()
+            if b not in self.twins and all(m.whole for m in found)
+        }
         if self.separate:
             single = [
                 m for b, found in whole.items() for m in found

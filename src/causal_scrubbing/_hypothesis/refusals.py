@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis.blockform import CopyKey, Position, Wiring
+from causal_scrubbing._hypothesis.free import Free
+from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 
 
 def check_via(one: Position, two: Position) -> None:
@@ -12,19 +14,19 @@ def check_via(one: Position, two: Position) -> None:
     Raises:
         HypothesisError: names both claims.
     """
-    for node in dict.fromkeys(m.node for m in _claimed(one)):
-        mine = {frozenset(m.claims[0].via): m for m in _claimed(one) if m.node == node}
-        theirs = {frozenset(m.claims[0].via): m for m in _claimed(two) if m.node == node}
+    ours, others = _routes(one), _routes(two)
+    for node, mine in ours.items():
+        theirs = others.get(node, {})
         if set(mine) <= set(theirs) or set(theirs) <= set(mine):
             continue
-        via1 = next(via for via in mine if via not in theirs)
-        via2 = next(via for via in theirs if via not in mine)
+        first = next(mine[route] for route in mine if route not in theirs)
+        second = next(theirs[route] for route in theirs if route not in mine)
         raise HypothesisError(
             [
-                f"cannot join: {mine[via1].paths[0]} of the first hypothesis has "
-                f"via={sorted(via1)} and {theirs[via2].paths[0]} of the second has "
-                f"via={sorted(via2)}. These are different sets of routes, and no one claim has "
-                "both. Give the two claims one via=, or claim the nodes in between."
+                f"cannot join: {first.paths[0]} of the first hypothesis has "
+                f"via={sorted(first.claims[0].via)} and {second.paths[0]} of the second has "
+                f"via={sorted(second.claims[0].via)}. These are different sets of routes, and no "
+                "one claim has both. Give the two claims one via=, or claim the nodes in between."
             ]
         )
 
@@ -49,6 +51,20 @@ def crossing(cut: Position, other: Wiring, copy: CopyKey) -> None:
     )
 
 
+def different_graphs(h1: Hypothesis | Free, h2: Hypothesis | Free, why: str) -> str:
+    """The refusal of two hypotheses whose graphs cannot be brought to one."""
+    one, two = (
+        repr(h.name) if isinstance(h, Hypothesis) and h.name else otherwise
+        for h, otherwise in ((h1, "the first hypothesis"), (h2, "the second hypothesis"))
+    )
+    return (
+        f"{one} and {two} are about different graphs: {why}. Rewrites of one graph are spliced "
+        "where they cut, sum, copy or replace different parts, or cut one part in several ways; "
+        "beyond that, splicing them is an open problem of the method. Rewrite one graph so that "
+        "both can be stated on it, and state both there."
+    )
+
+
 def shared_feature(block: str, places: list[str], what: str) -> str:
     """The refusal of a draw that claims share and that would need more than `anything`."""
     return (
@@ -59,6 +75,11 @@ def shared_feature(block: str, places: list[str], what: str) -> str:
     )
 
 
-def _claimed(position: Position) -> list[Position]:
+def _routes(position: Position) -> dict[str, dict[tuple[str, ...], Position]]:
+    """Node -> the routes of the claims on it, as the nodes they pass, and each claim."""
+    found: dict[str, dict[tuple[str, ...], Position]] = {}
     wiring = position.wiring
-    return [m for m in wiring.members if m.claims] if wiring is not None else []
+    for i, member in enumerate(wiring.members if wiring is not None else ()):
+        if wiring is not None and member.claims:
+            found.setdefault(member.node, {})[wiring.routes(i)] = member
+    return found

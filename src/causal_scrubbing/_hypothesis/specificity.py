@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from causal_scrubbing._data import Classes, Dataset, feature_name
+from causal_scrubbing._data import Dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
-from causal_scrubbing._hypothesis.blockform import CopyKey, Position, Wiring, block_form, normal
+from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._hypothesis.blockform import BlockForm, CopyKey, Position, Wiring, normal
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.restate import OWN_DATUM, forms_on_one_graph
 from causal_scrubbing._hypothesis.tree import REFERENCE
 
 Relation: TypeAlias = Literal[
@@ -40,7 +41,8 @@ class Specificity:
             return f"{two} permits every swap that {one} permits, and more ({self.obstacles[1]})"
         if self.relation == "first permits more":
             return f"{one} permits every swap that {two} permits, and more ({self.obstacles[0]})"
-        return f"{one} and {two} are not comparable: {self.obstacles[0]}; {self.obstacles[1]}"
+        why = "; ".join(one for one in self.obstacles if one)
+        return f"{one} and {two} are not comparable: {why}"
 
 
 def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
@@ -55,18 +57,20 @@ def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
 
     Args:
         h1: a hypothesis.
-        h2: another about the same graph.
+        h2: another about the same graph, or another rewriting of it.
         data: D.
 
     Raises:
         HypothesisError: a feature cannot be used on this data.
     """
     names = (h1.name or "the first", h2.name or "the second")
-    if h1.graph is not h2.graph and h1.graph.fingerprint != h2.graph.fingerprint:
-        why = "they are about different graphs"
-        return Specificity("not comparable", names, (why, why))
-    second = _Walk(h1, h2, data).obstacle()
-    first = _Walk(h2, h1, data).obstacle()
+    try:
+        one, two = forms_on_one_graph(h1, h2, "they cannot be compared")
+    except HypothesisError as error:
+        return Specificity("not comparable", names, (error.faults[0], ""))
+    first_side, second_side = _Seen(h1, one, data), _Seen(h2, two, data)
+    second = _Walk(first_side, second_side).obstacle()
+    first = _Walk(second_side, first_side).obstacle()
     relation: Relation
     if not second:
         relation = "second permits more" if first else "equal"
@@ -75,19 +79,37 @@ def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
     return Specificity(relation, names, (second, first))
 
 
+class _Seen:
+    """A hypothesis in block form, with the classes of its blocks and the datum that each is."""
+
+    def __init__(self, h: Hypothesis, form: BlockForm, data: Dataset) -> None:
+        self.name = h.name
+        self.root = normal(form.root)
+        self.features = {k: (*parts, *form.within) for k, parts in form.features.items()}
+        self.classes = h.classes(data)
+        self.datum = {REFERENCE: REFERENCE}
+        for block in h.tree.blocks:
+            # A draw that can only keep the row it agrees with is that row.
+            is_kept = self.classes[block.key].is_exact
+            self.datum[block.key] = self.datum[block.of] if is_kept else block.key
+        for key, parts in self.features.items():
+            if key not in self.classes:  # made to state it on a finer graph: a claim's own datum
+                self.classes[key] = data.classes(parts)
+                self.datum[key] = self.datum[key.removesuffix(OWN_DATUM)]
+
+
 class _Walk:
     """Walks two hypotheses together, to see whether `more` permits all swaps of `fewer`.
 
     Every datum of `more` must be one datum of `fewer`, so that `fewer`'s draw is one of `more`'s.
     """
 
-    def __init__(self, fewer: Hypothesis, more: Hypothesis, data: Dataset) -> None:
-        self.more = more
+    def __init__(self, fewer: _Seen, more: _Seen) -> None:
+        self.features = more.features
         self.names = (fewer.name or "the other", more.name or "this one")
-        self.roots = (normal(block_form(fewer).root), normal(block_form(more).root))
-        self.few, self.many = fewer.classes(data), more.classes(data)
-        self.few_datum = _data(fewer, self.few)
-        self.many_datum = _data(more, self.many)
+        self.roots = (fewer.root, more.root)
+        self.few, self.many = fewer.classes, more.classes
+        self.few_datum, self.many_datum = fewer.datum, more.datum
         self.image: dict[str, str] = {}
 
     def obstacle(self) -> str:
@@ -107,8 +129,8 @@ class _Walk:
         if found:
             return found
         if not self.few[few.block].refines(self.many[many.block]):
-            feature = self.more.block(many.block).feature
-            held = " & ".join(map(feature_name, flatten_feature(feature)))
+            feature = flatten_feature(self.features[many.block])
+            held = " & ".join(map(feature_name, feature))
             there = "not" if few.block == many.block else f"not {few.block}"
             fewer, more = self.names
             return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
@@ -157,11 +179,3 @@ class _Walk:
             if found:
                 return found
         return ""
-
-
-def _data(h: Hypothesis, classes: Mapping[str, Classes]) -> dict[str, str]:
-    """Draw -> the datum it is: a draw that can only keep the row it agrees with is that row."""
-    found = {REFERENCE: REFERENCE}
-    for block in h.tree.blocks:
-        found[block.key] = found[block.of] if classes[block.key].is_exact else block.key
-    return found

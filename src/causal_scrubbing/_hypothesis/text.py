@@ -26,6 +26,8 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
             extras.append(f"others {feature_name(claim.others)}")
         if claim.tie is not None:
             extras.append(f"tie {claim.tie}")
+        if claim.draw is not None:
+            extras.append(f"drawn as {claim.draw}")
         if claim.children == ():
             extras.append("computed from nothing")
         extra = f"  [{'; '.join(extras)}]" if extras else ""
@@ -50,6 +52,8 @@ def readable(claim: Claim) -> dict[str, Any]:
         entry["others"] = feature_name(claim.others)
     if claim.tie is not None:
         entry["tie"] = claim.tie
+    if claim.draw is not None:
+        entry["draw"] = claim.draw
     if claim.children is not None:
         entry["children"] = [readable(child) for child in claim.children]
     return entry

@@ -13,6 +13,7 @@ from causal_scrubbing._graph.rewrite.dictionary import Dictionary
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.duplicate import duplicate
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
+from causal_scrubbing._graph.rewrite.lineage import recorded
 from causal_scrubbing._graph.rewrite.naming import coarsen, rename
 from causal_scrubbing._graph.rewrite.replace import replace, verify
 from causal_scrubbing._graph.rewrite.split import split
@@ -27,6 +28,7 @@ class Rewrites:
 
     __slots__ = ()
 
+    @recorded
     def split(
         self,
         pattern: str,
@@ -74,6 +76,7 @@ class Rewrites:
         """
         return split(_graph(self), pattern, axis=axis, into=into, rest=rest, data=data, edges=edges)
 
+    @recorded
     def split_sum(
         self,
         pattern: str,
@@ -115,6 +118,7 @@ class Rewrites:
         """
         return split_sum(_graph(self), pattern, pieces, rest=rest, data=data, edges=edges)
 
+    @recorded
     def duplicate(self, name: str, copies: Mapping[str, Sequence[str] | str]) -> Graph:
         """Copies of a node, each read by some of its consumers, so that routes become nodes.
 
@@ -134,6 +138,7 @@ class Rewrites:
         """
         return duplicate(_graph(self), name, copies)
 
+    @recorded
     def replace(
         self,
         name: str,
@@ -173,6 +178,7 @@ class Rewrites:
         """
         return verify(_graph(self), data)
 
+    @recorded
     def prune(self, data: Dataset | None = None, *, edges: str = "nan") -> Graph:
         """The graph without the edges that carry nothing.
 
@@ -192,6 +198,7 @@ class Rewrites:
         pruned = prune(graph, rows, None, edges)
         return pruned.remake(pruned.nodes.values(), "prune edges that carry nothing")
 
+    @recorded
     def coarsen(self, keep: Sequence[str] | str) -> Graph:
         """The graph with only some of its nodes; what lies between is fused into them.
 
@@ -203,6 +210,7 @@ class Rewrites:
         """
         return coarsen(_graph(self), [keep] if isinstance(keep, str) else keep)
 
+    @recorded
     def rename(self, names: Mapping[str, str]) -> Graph:
         """The graph with nodes renamed; ``{"layer{i}.head*": "a{i}.*"}`` renames many at once.
 
@@ -211,6 +219,7 @@ class Rewrites:
         """
         return rename(_graph(self), names)
 
+    @recorded
     def append(self, name: str, fn: Callable[..., Any], *, parents: Sequence[str]) -> Graph:
         """The graph with one more node, which becomes its output (a loss on the logits, say).
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
 
 
-def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """See `Graph.rename`."""
+def renaming(graph: Graph, names: Mapping[str, str]) -> dict[str, str]:
+    """Old name -> new name, of all nodes whose name matches.
+
+    Raises:
+        GraphError: nothing matches, or a node would have two names.
+    """
     new: dict[str, str] = {}
     for pattern, template in names.items():
         for name in graph.find(pattern):
@@ -31,6 +35,12 @@ def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
                 raise GraphError(f"rename: {made!r} is no name; names that begin with ~ are taken.")
             if new.setdefault(name, made) != made:
                 raise GraphError(f"rename: {name!r} would be both {new[name]!r} and {made!r}.")
+    return new
+
+
+def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """See `Graph.rename`."""
+    new = renaming(graph, names)
     after = [new.get(name, name) for name in graph.names]
     twice = sorted({name for name in after if after.count(name) > 1})
     if twice:

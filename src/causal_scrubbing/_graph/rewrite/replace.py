@@ -93,4 +93,6 @@ def verify(graph: Graph, data: Dataset) -> Graph:
     if not graph.unverified:
         return graph
     found = [check_equal(earlier, graph, data) for earlier in graph.unverified]
-    return graph.remake(graph.nodes.values(), f"checked: {found[-1]}", verified=True)
+    checked = graph.remake(graph.nodes.values(), f"checked: {found[-1]}", verified=True)
+    checked.rewrite = graph.rewrite
+    return checked

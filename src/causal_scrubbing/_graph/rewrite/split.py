@@ -63,9 +63,16 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
     faults: list[str] = []
     found: list[tuple[str, Where]] = []
     for key, value in into.items():
+        numbered = _where(value) if has_number(key) else None
+        if isinstance(numbered, tuple):
+            found += [(number(key, place), place) for place in numbered]
+            continue
         if has_number(key):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                faults.append(f"{key!r} means equal parts, so it takes their number, not {value!r}")
+                faults.append(
+                    f"{key!r} means equal parts, so it takes their number, or a list of places, "
+                    f"not {value!r}"
+                )
                 continue
             if len(into) > 1 or rest is not None:
                 faults.append(f"{key!r}: {value} parts are the whole axis, nothing is left besides")
