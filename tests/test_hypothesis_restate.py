@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 2**31)
 
 def total(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
     """One number a row, whatever the output's shape."""
-    return output.detach().double().flatten(1).sin().sum(1)
+    return output.detach().double().reshape(len(output), -1).sin().sum(1)
 
 
 def expectation(h: cs.Hypothesis, data: cs.Dataset) -> float:
@@ -275,3 +275,18 @@ def test_rewrites_are_equal_by_what_they_hold_not_by_their_names() -> None:
     both = cs.join(*places)
     torch.testing.assert_close(both.graph(data), graph(data))
     assert set(both.graph.find("z.*")) == {"z.p", "z.rest.p", "z.rest.rest"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_part_taken_whole_by_one_settles_what_the_others_parts_share(order: int) -> None:
+    graph, data = layer()
+    finer = graph.split("z", axis=1, into={"p{}": 3})
+    h1 = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("z", "half", cs.claim("u", "at"))))
+    h2 = cs.Hypothesis(
+        finer, cs.claim("y", cs.exact, cs.claim("z.p0", "third", cs.claim("v", cs.anything)))
+    )
+    swaps, graphs = (cs.join(*[h1, h2][::order], how=how) for how in ("swaps", "graphs"))
+    # z.p1 is whole in the second, so u has its datum there, and everywhere it is drawn with it.
+    assert all(entry.is_leaf for entry in swaps.tree.claims[1:])
+    assert str(swaps) == str(graphs)
+    assert expectation(swaps, data) == pytest.approx(expectation(graphs, data))

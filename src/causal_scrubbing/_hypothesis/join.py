@@ -113,7 +113,9 @@ class _Join:
 
     def __init__(self, one: BlockForm, two: BlockForm) -> None:
         self.forms = (one, two)
+        self.shared = [_drawn_twice(form) for form in self.forms]
         self.above: dict[str, str] = {}
+        self.settled: set[str] = set()
 
     def form(self) -> BlockForm:
         """The joined form."""
@@ -121,6 +123,8 @@ class _Join:
         features: dict[str, Parts] = {}
         for key in sorted(self.above, key=lambda k: k[0]):
             block, parts = self.find(key), self.forms[int(key[0])].features[key[2:]]
+            if key in self.settled:
+                parts = ()  # it is the datum that it would have to agree with
             features[block] = flatten_feature((*features.get(block, ()), *parts))
         within = flatten_feature((*self.forms[0].within, *self.forms[1].within))
         return BlockForm(self.forms[0].graph, self.settle(root), features, within)
@@ -139,11 +143,13 @@ class _Join:
         self.above[second] = first
 
     def settle(self, position: Position) -> Position:
-        """The position with the final key of every block."""
-        wiring = position.wiring
+        """The position with the final key of every block; whole where all has its own datum."""
+        wiring, block = position.wiring, self.find(position.block)
         if wiring is not None:
             wiring = replace(wiring, members=tuple(self.settle(m) for m in wiring.members))
-        return replace(position, block=self.find(position.block), wiring=wiring)
+            if wiring.members and all(m.whole and m.block == block for m in wiring.members):
+                wiring = None
+        return replace(position, block=block, wiring=wiring)
 
     def meet(self, one: Position, two: Position, *, whole: bool) -> Position:
         """The join at one position."""
@@ -168,8 +174,12 @@ class _Join:
         while todo:
             wiring = todo.pop().wiring
             for member in wiring.members if wiring is not None else ():
+                key = f"{side}:{member.block}"
                 if member.block.startswith(GROUP):
-                    self.tie(block, f"{side}:{member.block}")
+                    self.tie(block, key)
+                elif member.block in self.shared[side]:
+                    self.tie(block, key)
+                    self.settled.add(key)
                 todo.append(member)
 
     def wire(self, one: Position, two: Position) -> Wiring:
@@ -210,6 +220,17 @@ class _Join:
             self.tie(block, f"{1 - side}:{member.block}")
             self.absorb(1 - side, member, block)
         return replace(cut, block=block, rank=(side, cut.rank[1]) if cut.claims else (9, 0))
+
+
+def _drawn_twice(form: BlockForm) -> set[str]:
+    """Blocks below several claims that are drawn as one: one datum for all of them."""
+    owner: dict[str, int] = {}
+    twice: set[str] = set()
+    for number, inner in enumerate(form.inner()):
+        for member in inner.wiring.members if inner.wiring is not None else ():
+            if owner.setdefault(member.block, number) != number:
+                twice.add(member.block)
+    return {block for block in twice if not block.startswith(GROUP)}
 
 
 class _Plan:

@@ -69,6 +69,7 @@ class _Refining:
         self.places: dict[str, frozenset[str]] = {}
         self.made: dict[tuple[str, object], dict[str, str]] = {}
         self.home: dict[str, Graph] = {}
+        self.ended: Side | None = None
         self.shapes: dict[tuple[int, str], tuple[int, ...]] = {}
 
     def run(self) -> Refinement:
@@ -124,6 +125,18 @@ class _Refining:
         for name in new:
             self.now.setdefault(name, (name,))
             self.places[name] = self.places.get(name, NONE) | self.places.get(old, NONE)
+
+    def end(self, side: Side, step: Rewrite, name: str) -> None:
+        """Note a rewrite of the output, which stays and reads its pieces: one graph's at most.
+
+        Raises:
+            GraphError: the other graph's output was rewritten too.
+        """
+        if name != step.before.output:
+            return
+        if self.ended not in (None, side):
+            raise GraphError(f"both rewrite the output, {name!r} in the one")
+        self.ended = side
 
     def single(self, side: Side, step: Rewrite, name: str) -> str:
         """What a node that the other graph has left alone is called.
@@ -183,13 +196,12 @@ class _Refining:
         fields = own_places(pieces)
         mark = (axis, tuple((p, plain(where)) for p, where in pieces), rest)
         for name in step.before.find(step.target):
+            self.end(side, step, name)
             parts = side.parts[name]
             known = self.made.get((side.whole.get(name, ""), mark))
             pieces_of: dict[str, tuple[str, ...]]
             if known is not None:  # the other graph was split just so
                 pieces_of = {p: self.now[known[p]] for p in names}
-                for one in (one for found in pieces_of.values() for one in found):
-                    side.inside.pop(one, None)
             elif len(parts) == 1 and self.untouched(side, name, parts[0]):
                 pieces_of = self._split_alike(side, name, parts[0], step, pieces, rest, mark)
             else:
@@ -347,6 +359,7 @@ class _Refining:
         names += [] if rest is None else [rest]
         before = self.graph
         for name in step.before.find(step.target):
+            self.end(side, step, name)
             part = self.single(side, step, name)
             held, view, was = self._later(part), self._later_view(side, name), self.graph
             if before is not step.before:
@@ -417,6 +430,7 @@ class _Refining:
     def replace(self, side: Side, step: Rewrite, after: Graph) -> None:
         """Another subgraph in place of a node."""
         name, nodes, output = step.target, step.options["nodes"], step.options["output"]
+        self.end(side, step, name)
         part = self.single(side, step, name)
         if self.graph is not step.before:
             told = {
