@@ -1,18 +1,18 @@
-"""From a treeified hypothesis to expressions: gather what is clean, add by difference.
+"""From a treeified hypothesis to expressions: gather what is clean, add what is not.
 
-The facts used: a node all of whose parents are clean on one datum is clean on
-it, so a claim whose cone reads one datum is a gather; equal expressions are one; a sum of which
-few terms differ from one clean sum is that sum, less their clean values, plus theirs.
+The facts used: a node all of whose parents are clean on one datum is clean on it, so a claim whose
+cone reads one datum is a gather; equal expressions are one; those terms of a sum that are clean on
+one datum are one gather, of their sum. (Not the whole clean sum less the other terms' clean values:
+a difference of large terms, such as a mask, would lose the small ones.)
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._engine.expr import Apply, Clean, Space, Total
+from causal_scrubbing._engine.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
 from causal_scrubbing._hypothesis import Tree
 from causal_scrubbing._hypothesis.means import mean_node
@@ -221,37 +221,40 @@ class _Wires:
         arguments: list[tuple[str, Value]],
         key: tuple[str, frozenset[str]],
     ) -> Value:
+        space = self.compiler.space
+        if not self.compiler.simplify:
+            settled = [self.compiler._settle(value, self.variable) for _, value in arguments]
+            return space.total(name, settled)
         atoms: list[tuple[str, Value]] = []
         for parent, value in arguments:
             inner = self.sums.get((parent, stop)) if is_hidden(parent) else None
             atoms += inner if inner is not None else [(parent, value)]
+        shared = self.compiler._shared_variable(atoms)
+        if shared is not None:
+            return self.compiler._clean(name, shared)
+        self.sums[key] = tuple(atoms)
+        return space.total(name, self._terms(name, atoms))
+
+    def _terms(self, name: str, atoms: Sequence[tuple[str, Value]]) -> list[int]:
+        """The terms of a sum, those that are clean on one datum as one."""
         space = self.compiler.space
-        if self.compiler.simplify:
-            shared = self.compiler._shared_variable(atoms)
-            if shared is not None:
-                return self.compiler._clean(name, shared)
-            self.sums[key] = tuple(atoms)
-            by_variable = Counter(
-                expr.variable
-                for atom, value in atoms
-                if not isinstance(value, Wild)
-                and isinstance(expr := space[value], Clean)
-                and expr.node == atom
-            )
-            base = max(by_variable, key=lambda v: (by_variable[v], v), default=None)
-            if base is not None:
-                moved = [
-                    (atom, value)
-                    for atom, value in atoms
-                    if not isinstance(value, Wild) and space[value] != Clean(atom, base)
-                ]
-                if 1 + 2 * len(moved) < len(atoms):
-                    terms = [(1.0, space.add(Clean(name, base)))]
-                    for atom, value in moved:
-                        terms.append((-1.0, space.add(Clean(atom, base))))
-                        terms.append((1.0, self.compiler._settle(value, base)))
-                    return space.add(Total(tuple(terms)))
+        found: list[int] = []
+        clean: dict[str, list[str]] = {}
+        free: list[str] = []
+        for atom, value in atoms:
+            if isinstance(value, Wild):
+                free.append(atom)
+                continue
+            expr = space[value]
+            if isinstance(expr, Clean) and expr.node == atom:
+                clean.setdefault(expr.variable, []).append(atom)
+            else:
+                found.append(value)
+        if clean:  # what any datum will do for goes with the most
+            clean[max(clean, key=lambda v: (len(clean[v]), v))] += free
         else:
-            atoms = arguments
-        settled = [self.compiler._settle(value, self.variable) for _, value in atoms]
-        return space.add(Total(tuple((1.0, one) for one in settled)))
+            found += [self.compiler._settle(Wild(atom), self.variable) for atom in free]
+        for variable, nodes in clean.items():
+            node = nodes[0] if len(nodes) == 1 else space.sum_of(name, tuple(nodes))
+            found.append(space.add(Clean(node, variable)))
+        return found

@@ -24,8 +24,8 @@ class Operation:
 
     Attributes:
         kind: "gather" reads the table of clean activations, "compute" calls a node's function,
-            "sum" adds by difference.
-        node: the node whose value it is (of a sum: whose clean value it begins with).
+            "sum" adds.
+        node: the node whose value it is.
         reads: draw key of a gather; nodes read by the others.
         readers: how many steps and results read it; more than one is shared work.
         flops: floating-point operations a sample.
@@ -213,7 +213,7 @@ def _key(variable: str) -> str:
 
 def _operations(executor: Executor) -> tuple[Operation, ...]:
     program, costs = executor.program, executor.costs
-    readers = Counter(place for step in program.steps for _, place in step.terms)
+    readers = Counter(place for step in program.steps for place in step.reads)
     readers.update(program.roots.values())
     node_at = {step.out: step.node for step in program.steps}
     found = []
@@ -222,7 +222,7 @@ def _operations(executor: Executor) -> tuple[Operation, ...]:
         reads = (
             (_key(step.variable),)
             if step.kind == "gather"
-            else tuple(("-" if factor < 0 else "") + node_at[place] for factor, place in step.terms)
+            else tuple(node_at[place] for place in step.reads)
         )
         flops = program.step_flops(step, costs)
         found.append(Operation(step.kind, step.node, reads, readers[step.out], flops, cost.bytes))

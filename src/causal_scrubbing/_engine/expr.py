@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from causal_scrubbing._graph import Graph, Node, add
 
 
 @dataclass(frozen=True)
@@ -24,20 +27,30 @@ class Apply:
 
 @dataclass(frozen=True)
 class Total:
-    """A sum of expressions, each with a sign or factor."""
+    """A sum of expressions."""
 
-    terms: tuple[tuple[float, int], ...]
+    terms: tuple[int, ...]
 
 
 Expr: TypeAlias = Clean | Apply | Total
 
 
 class Space:
-    """Expressions numbered so that equal ones are one; a number is larger than those it uses."""
+    """Expressions numbered so that equal ones are one; a number is larger than those it uses.
+
+    Attributes:
+        exprs: the expressions.
+        sums: name -> the nodes it is the sum of: parts of a graph's sums, which clean rows are
+            evaluated for as if they were nodes of their own.
+        nodes: number of a sum -> the first node found to be it.
+    """
 
     def __init__(self) -> None:
         self.exprs: list[Expr] = []
+        self.sums: dict[str, tuple[str, ...]] = {}
+        self.nodes: dict[int, str] = {}
         self._number: dict[Expr, int] = {}
+        self._sum: dict[tuple[str, ...], str] = {}
 
     def add(self, expr: Expr) -> int:
         """The number of an expression, new or known."""
@@ -46,6 +59,40 @@ class Space:
             number = self._number[expr] = len(self.exprs)
             self.exprs.append(expr)
         return number
+
+    def total(self, node: str, terms: Sequence[int]) -> int:
+        """The number of a node's value that is the sum of some expressions."""
+        number = self.add(Total(tuple(terms)))
+        self.nodes.setdefault(number, node)
+        return number
+
+    def sum_of(self, name: str, nodes: tuple[str, ...]) -> str:
+        """The name of the sum of some of a sum's summands, new or known.
+
+        Args:
+            name: the node whose summands they are.
+            nodes: the summands, in order.
+        """
+        if nodes not in self._sum:
+            made = f"~part {len(self.sums) + 1} of {name}"
+            self._sum[nodes] = made
+            self.sums[made] = nodes
+        return self._sum[nodes]
+
+    def extend(self, graph: Graph) -> Graph:
+        """The graph with the partial sums as hidden nodes."""
+        if not self.sums:
+            return graph
+        waiting = {name: set(nodes) for name, nodes in self.sums.items()}
+        nodes: list[Node] = []
+        for one in graph.nodes.values():
+            nodes.append(one)
+            # As early as can be, so that the summands need not be kept.
+            for name in [name for name, left in waiting.items() if one.name in left]:
+                waiting[name].discard(one.name)
+                if not waiting[name]:
+                    nodes.append(Node(name=name, parents=self.sums[name], fn=add))
+        return graph.remake(nodes)
 
     def __getitem__(self, number: int) -> Expr:
         return self.exprs[number]
@@ -67,5 +114,5 @@ def uses(expr: Expr) -> list[int]:
     if isinstance(expr, Apply):
         return list(expr.arguments)
     if isinstance(expr, Total):
-        return [number for _, number in expr.terms]
+        return list(expr.terms)
     return []

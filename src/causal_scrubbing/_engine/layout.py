@@ -13,7 +13,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine.cost import NodeCost, total_flops
-from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space, Total
+from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
 from causal_scrubbing._engine.memory import Budget
 from causal_scrubbing._engine.program import Program, assemble
 from causal_scrubbing._engine.table import Column, Storage
@@ -276,6 +276,7 @@ def _inline(
 ) -> tuple[Space, list[int]]:
     """The same expressions with some clean nodes written as functions of clean inputs."""
     made = Space()
+    made.sums = space.sums
     memo: dict[int, int] = {}
 
     def clean(node: str, variable: str, inside: bool) -> int:
@@ -291,5 +292,5 @@ def _inline(
         elif isinstance(expr, Apply):
             memo[number] = made.add(Apply(expr.node, tuple(memo[i] for i in expr.arguments)))
         else:
-            memo[number] = made.add(Total(tuple((f, memo[i]) for f, i in expr.terms)))
+            memo[number] = made.total(space.nodes[number], [memo[i] for i in expr.terms])
     return made, [memo[root] for root in roots]

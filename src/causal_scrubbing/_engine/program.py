@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -14,7 +14,6 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import call
 
 Kind: TypeAlias = Literal["gather", "compute", "sum"]
-_HALF: Final = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Step:
     Attributes:
         kind: "gather" reads the table, "compute" calls a node's function, "sum" adds.
         out: where the value goes.
-        node: node gathered or computed; the first term's node for a sum.
+        node: node whose value it is.
         variable: draw variable of a gather.
-        terms: (factor, place) of what is read; the factor is 1 but in sums.
+        reads: places of what is read.
         frees: places that nothing reads afterwards.
     """
 
@@ -34,7 +33,7 @@ class Step:
     out: int
     node: str
     variable: str = ""
-    terms: tuple[tuple[float, int], ...] = ()
+    reads: tuple[int, ...] = ()
     frees: tuple[int, ...] = ()
 
 
@@ -79,7 +78,7 @@ class Program:
         """Operations of one step for one sample."""
         cost = costs[step.node]
         if step.kind == "sum":
-            return (len(step.terms) - 1) * cost.bytes / cost.dtype.itemsize
+            return (len(step.reads) - 1) * cost.bytes / cost.dtype.itemsize
         return cost.flops if step.kind == "compute" else 0.0
 
 
@@ -108,12 +107,12 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
             steps.append(Step("gather", place[number], expr.node, variable=expr.variable))
         elif isinstance(expr, Apply):
             node_of[number] = expr.node
-            terms = tuple((1.0, place[i]) for i in expr.arguments)
-            steps.append(Step("compute", place[number], expr.node, terms=terms, frees=frees))
+            reads = tuple(place[i] for i in expr.arguments)
+            steps.append(Step("compute", place[number], expr.node, reads=reads, frees=frees))
         else:
-            node_of[number] = node_of[expr.terms[0][1]]
-            terms = tuple((sign, place[i]) for sign, i in expr.terms)
-            steps.append(Step("sum", place[number], node_of[number], terms=terms, frees=frees))
+            node_of[number] = space.nodes[number]
+            reads = tuple(place[i] for i in expr.terms)
+            steps.append(Step("sum", place[number], node_of[number], reads=reads, frees=frees))
     found = {name: place[root] for name, root in zip(names, roots, strict=True)}
     return Program(tuple(steps), found, len(order))
 
@@ -150,40 +149,25 @@ def compiled(graph: Graph, program: Program, backend: str) -> Callable[..., list
                 values[step.out] = next(read)
             elif step.kind == "compute":
                 fn: Any = graph.nodes[step.node].fn
-                values[step.out] = fn(*[values[place] for _, place in step.terms])
+                values[step.out] = fn(*[values[place] for place in step.reads])
             else:
-                values[step.out] = total([(f, values[place]) for f, place in step.terms])
+                values[step.out] = total([values[place] for place in step.reads])
         return [values[place] for place in program.roots.values()]
 
     return torch.compile(run, dynamic=False, backend=backend)
 
 
 def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:
-    if step.kind == "compute":
-        return call(graph.nodes[step.node], [values[place] for _, place in step.terms])
-    return total([(factor, values[place]) for factor, place in step.terms])
+    read = [values[place] for place in step.reads]
+    return call(graph.nodes[step.node], read) if step.kind == "compute" else total(read)
 
 
-def total(terms: Sequence[tuple[float, torch.Tensor]]) -> torch.Tensor:
-    """A sum with factors, in place from the second term on; half precision is summed in float32.
-
-    Summing by difference adds and takes away a term's clean value, which cancels to rounding
-    error: at half precision that would show.
-    """
-    factor, first = terms[0]
-    if len(terms) == 1:
-        return first if factor == 1 else factor * first
-    half = first.dtype if all(v.dtype in _HALF for _, v in terms) else None
-    made = first.to(torch.float32) if half is not None else first
-    if factor != 1:
-        made = (int(factor) if factor == int(factor) else factor) * made
-    own = made is not first
-    for factor, value in terms[1:]:
-        # Integer tensors take no float as a factor, and every tensor takes a whole number.
-        sign = int(factor) if factor == int(factor) else factor
-        if own and value.shape == made.shape and (value.dtype == made.dtype or half is not None):
-            made.add_(value, alpha=sign)
+def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A sum, in place from the second term on."""
+    made = terms[0]
+    for number, value in enumerate(terms[1:]):
+        if number and value.shape == made.shape and value.dtype == made.dtype:
+            made.add_(value)
         else:
-            made = torch.add(made, value, alpha=sign)
-            own = True
-    return made if half is None else made.to(half)
+            made = made + value
+    return made

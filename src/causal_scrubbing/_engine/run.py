@@ -111,7 +111,7 @@ class Executor:
         batch_size: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        self.graph = graph
+        self.graph = space.extend(graph)
         self.space = space
         self.roots = list(dict.fromkeys(roots))
         self.data = data

@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True)
 class Add:
-    """The sum of all parents: the residual stream. Scrubbed by difference from one clean sum."""
+    """The sum of all parents: the residual stream. Parents on one datum are scrubbed as one sum."""
 
     def __call__(self, *terms: torch.Tensor) -> torch.Tensor:
         return reduce(torch.add, terms)
