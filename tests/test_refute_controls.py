@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 from refutable import interference
@@ -155,73 +154,3 @@ def test_interchange_needs_claims_and_one_answer_a_row() -> None:
         )  # fmt: skip
     with pytest.raises(cs.ScrubError, match=r"read= gave shape \[\]"):
         cs.interchange(true(graph), data, output="label", read=lambda y: y.sum())
-
-
-# --- discover -------------------------------------------------------------------------------
-
-
-def planted(seed: int) -> tuple[cs.Graph, cs.Dataset, set[str]]:
-    """Twelve components that add up, of which three matter, each for a field of its own."""
-    rng = np.random.default_rng(seed)
-    fields = {f"f{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(4)}
-    data = cs.Dataset(**fields, junk=torch.as_tensor(rng.normal(size=400)))
-    chosen = rng.choice(12, 3, replace=False)
-    nodes: dict[str, tuple[object, list[str]]] = {}
-    for i in range(12):
-        if i in chosen:
-            field = f"f{list(chosen).index(i)}"
-            size = float(rng.uniform(1, 2))
-            nodes[f"c{i}"] = (lambda x, s=size: s * (2.0 * x - 1), [field])
-        else:
-            small = 0.02 * float(rng.normal())
-            nodes[f"c{i}"] = (lambda x, s=small: s * x, ["junk"])
-    nodes["y"] = (cs.add, [f"c{i}" for i in range(12)])
-    graph = cs.Graph.build(inputs=[*fields, "junk"], nodes=nodes, output="y")
-    return graph, data, {f"c{i}" for i in chosen}
-
-
-def to_model(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
-    return (output - rows.model_output) ** 2
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_discovery_grows_the_planted_truth(seed: int) -> None:
-    graph, data, truth = planted(seed)
-    grown = cs.discover(graph, data, to_model, nodes="c*", samples=400, seed=seed)
-    claims = {c.node: c.feature for c in grown.hypothesis.root.children}
-    assert set(claims) == truth
-    # The field each carries, and not exact, which would do as well and claim more.
-    assert all(isinstance(f, str) for f in claims.values())
-    assert grown.reached
-    assert grown.result.recovered.mean > 95
-    assert "held out" in str(grown)
-    json.dumps(grown.to_dict())
-
-
-def test_discovery_sees_what_helps_only_in_pairs() -> None:
-    bits = torch.cartesian_prod(*[torch.arange(2)] * 3).repeat(8, 1)
-    p, q, r = bits.T
-    data = cs.Dataset(p=p, q=q, r=r)
-    graph = cs.Graph.build(
-        inputs=["p", "q", "r"],
-        nodes={
-            "u": (lambda x: 2.0 * x - 1, ["p"]),
-            "v": (lambda x: 2.0 * x - 1, ["q"]),
-            "w": (lambda x: 0.01 * x, ["r"]),
-            "y": (lambda u, v, w: u * v + w, ["u", "v", "w"]),
-        },
-        output="y",
-    )
-    grown = cs.discover(graph, data, to_model, features=["p", "q", "r"], samples=600)
-    assert {c.node for c in grown.hypothesis.root.children} == {"u", "v"}
-
-
-def test_discovery_says_when_no_target_can_be_reached() -> None:
-    graph, data, _ = planted(0)
-    with pytest.raises(cs.ScrubError, match="percent recovered is undefined"):
-        cs.discover(graph, data, nodes="c*")
-    with pytest.raises(cs.GraphError, match="no node matches"):
-        cs.discover(graph, data, to_model, nodes="d*")
-    poor = cs.discover(graph, data, to_model, nodes="c*", features=["f3"], samples=200)
-    assert not poor.reached
-    assert "not reached" in str(poor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -140,7 +140,7 @@ def _elsewhere(graph: Graph, claim: Claim, node: str, rng: np.random.Generator) 
     taken: set[str] = set()
     children: list[Claim] = []
     for child in claim.children:
-        options = [p for p in _reachable(graph, node, child) if p not in taken]
+        options = [p for p in reachable(graph, node, child.via) if p not in taken]
         others = [p for p in options if p != child.node] or options
         if not others:
             continue
@@ -150,13 +150,13 @@ def _elsewhere(graph: Graph, claim: Claim, node: str, rng: np.random.Generator) 
     return replace(claim, node=node, children=tuple(children), name=None)
 
 
-def _reachable(graph: Graph, node: str, child: Claim) -> list[str]:
-    """Nodes from which a route of the child's via leads to a node."""
+def reachable(graph: Graph, node: str, via: Sequence[str]) -> list[str]:
+    """Nodes from which a route by `via` leads to a node."""
     found = dict.fromkeys(graph.parents(node))
     todo = list(found)
     while todo:
         one = todo.pop()
-        if any(matches(pattern, one) for pattern in child.via):
+        if any(matches(pattern, one) for pattern in via):
             fresh = [p for p in graph.parents(one) if p not in found]
             found.update(dict.fromkeys(fresh))
             todo += fresh
