@@ -215,3 +215,36 @@ def test_auto_without_a_baseline_is_refused() -> None:
     h, data = problem()
     with pytest.raises(cs.ScrubError, match="recovered is undefined here: pass randomize="):
         cs.scrub(h, data, samples="auto")
+
+
+def wide() -> tuple[cs.Hypothesis, cs.Dataset]:
+    """A claim on each of several nodes that one dear node feeds."""
+    x = torch.randn(300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = cs.Dataset(x=x, up=x > 0)
+    parts = {f"p{i}": (lambda d, i=i: d[:, i], ["dear"]) for i in range(4)}
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            "dear": (lambda x: (x[:, None] * torch.arange(4)).sin(), ["x"]),
+            **parts,
+            "y": (lambda *p: sum(p).square(), list(parts)),
+        },
+        output="y",
+    )
+    claims = [cs.claim(name, "up") for name in parts]
+    return cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims)), data
+
+
+@pytest.mark.parametrize("how", ["kept", "auto"])
+def test_clean_rows_are_run_once_however_many_blocks_there_are(how, tmp_path) -> None:
+    h, data = wide()
+    options = {"randomize": "y"}
+    if how == "auto":
+        options |= {"tolerance": 4.0, "max_samples": 4096}
+    plain = cs.scrub(h, data, samples=4096, randomize="y")
+    many = cs.scrub(
+        h, data, samples=4096 if how == "kept" else "auto", out=tmp_path / "run", **options
+    )
+    assert many.settings["actual"]["blocks"] > 1
+    assert many.settings["actual"]["rows"] <= 1.5 * plain.settings["actual"]["rows"]
+    assert plain.settings["actual"]["rows"] <= 300

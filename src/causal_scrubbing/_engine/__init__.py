@@ -11,4 +11,5 @@ from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
 from causal_scrubbing._engine.run import Executor as Executor
+from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings

@@ -86,6 +86,21 @@ class Rehearsal:
     blocks: int
 
 
+@dataclass(frozen=True)
+class Look:
+    """Samples that are asked for at once, in blocks.
+
+    Attributes:
+        draws: the rows by draw variable of the first so many blocks, a block at a time.
+        blocks: how many there are.
+        finished: how many were run before.
+    """
+
+    draws: Callable[[int], Iterator[Mapping[str, Ints]]]
+    blocks: int
+    finished: int
+
+
 class Executor:
     """Runs the expressions of one space on one dataset.
 
@@ -193,41 +208,52 @@ class Executor:
         )
 
     def rehearse(self, draws: Iterable[Mapping[str, Ints]]) -> Rehearsal:
-        """The work of running these draws one after the other, counted without doing it."""
+        """The work of running these draws, one look in several blocks, counted without doing it."""
         table = self._make_table(dry=True)
-        needs = [np.zeros(len(self.data), dtype=bool) for _ in table.columns]
+        pieces = list(draws)
+        needs = _union(table, pieces)
+        if table.holds(needs):
+            table.fill(needs)
         samples = blocks = 0
-        for rows in draws:
-            start, stop = 0, len(next(iter(rows.values())))
-            samples += stop
-            for flags, found in zip(needs, table.needs(rows), strict=True):
-                flags |= found
-            while start < stop:
-                end = _largest(table, rows, start, stop)
-                table.ensure({variable: found[start:end] for variable, found in rows.items()})
-                start = end
-                blocks += 1
+        for rows in pieces:
+            samples += len(next(iter(rows.values())))
+            blocks += sum(1 for _ in _ensured(table, rows))
         return Rehearsal(table, needs, samples, blocks)
 
-    def replay(self, draws: Iterable[Mapping[str, Ints]]) -> None:
-        """Fill the table as if these draws had been run, without computing samples.
+    def fill(self, looks: Iterable[Look]) -> None:
+        """Bring the table to where it has to be for blocks of draws that are to be run.
 
-        A resumed run evaluates clean rows in the very batches of an uninterrupted one, so that its
-        values are equal to the last bit. Draws before the last emptying of the table are skipped.
+        Where all rows that the blocks of a look need fit the table at once, they are evaluated
+        before the first block: a row that one block needs for one node and a later block for
+        another is run once, not once a block. Else the blocks that were run before are gone
+        through again. Either way a resumed run evaluates clean rows in the very batches of an
+        uninterrupted one, so that its values are equal to the last bit. What came before the last
+        emptying of the table is skipped.
+
+        Args:
+            looks: samples that were asked for at once, the last of them now.
         """
-        table = self._make_table(dry=True)
-        since: list[Mapping[str, Ints]] = []
-        for rows in draws:
-            start, stop = 0, len(next(iter(rows.values())))
-            while start < stop:
-                end = _largest(table, rows, start, stop)
-                part = {variable: found[start:end] for variable, found in rows.items()}
-                before = table.effort.restarts
-                table.ensure(part)
-                since = [part] if table.effort.restarts > before else [*since, part]
-                start = end
-        for kept in since:
-            self.table.ensure(kept)
+        dry = self._make_table(dry=True)
+        since: list[Sequence[Bools]] = []
+
+        def note(needs: Sequence[Bools], restarts: int) -> None:
+            if dry.effort.restarts > restarts:
+                since.clear()
+            since.append(needs)
+
+        for look in looks:
+            restarts = dry.effort.restarts
+            whole = _union(dry, look.draws(look.blocks))
+            if dry.holds(whole):
+                dry.fill(whole)
+                note(whole, restarts)
+                continue
+            for rows in look.draws(look.finished):
+                for part in _ensured(dry, rows):
+                    note(dry.needs(part), restarts)
+                    restarts = dry.effort.restarts
+        for needs in since:
+            self.table.fill(needs)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -316,6 +342,28 @@ def _largest(table: CleanTable, rows: Mapping[str, Ints], start: int, samples: i
             break
         size = (size + 1) // 2
     return start + size
+
+
+def _ensured(table: CleanTable, rows: Mapping[str, Ints]) -> Iterator[Mapping[str, Ints]]:
+    """The pieces in which draws are run, each once the table has what it needs."""
+    start, stop = 0, len(next(iter(rows.values())))
+    while start < stop:
+        end = _largest(table, rows, start, stop)
+        part = {variable: found[start:end] for variable, found in rows.items()}
+        table.ensure(part)
+        yield part
+        start = end
+
+
+def _union(table: CleanTable, draws: Iterable[Mapping[str, Ints]]) -> list[Bools]:
+    """Which rows each column needs for all of these draws together, [n] flags."""
+    needs = [np.zeros(len(table.data), dtype=bool) for _ in table.columns]
+    for rows in draws:
+        if all(flags.all() for flags in needs):
+            break
+        for flags, found in zip(needs, table.needs(rows), strict=True):
+            flags |= found
+    return needs
 
 
 def _full(value: torch.Tensor, size: int) -> torch.Tensor:

@@ -138,17 +138,21 @@ class CleanTable:
 
     def fits(self, rows: Mapping[str, Ints]) -> bool:
         """Whether everything these draws need can be in the table at once."""
-        if self.is_dense:
-            return True
-        needs = self.needs(rows)
-        return self._size(needs) <= self.most
+        return self.is_dense or self.holds(self.needs(rows))
+
+    def holds(self, needs: Sequence[Bools]) -> bool:
+        """Whether all of these rows, [n] flags a column, can be in the table at once."""
+        return self.is_dense or self._size(needs) <= self.most
 
     def _size(self, needs: Sequence[Bools]) -> float:
         return sum(c.bytes * int(f.sum()) for c, f in zip(self.columns, needs, strict=True))
 
     def ensure(self, rows: Mapping[str, Ints]) -> None:
         """Evaluate what these draws need and the table lacks; drop the rest if room is short."""
-        needs = self.needs(rows)
+        self.fill(self.needs(rows))
+
+    def fill(self, needs: Sequence[Bools]) -> None:
+        """Evaluate those of these rows that the table lacks; drop the rest if room is short."""
         if not self.is_dense:
             both = [need | have for need, have in zip(needs, self._have, strict=True)]
             if self._size(both) > self.most:

@@ -99,10 +99,8 @@ def _blocks(
     bar: Progress,
     checkpoint: Checkpoint | None,
 ) -> None:
-    for low in range(start, stop, block):
-        high = min(low + block, stop)
-        work.block(low, high, checkpoint)
-        bar.advance(high - low)
+    for samples in work.look(start, stop, block, checkpoint):
+        bar.advance(samples)
 
 
 def _recovered(work: Work, seed: int) -> list[Estimate]:

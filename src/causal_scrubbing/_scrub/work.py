@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._engine import Checkpoint, Compiler, Executor, Settings, Space
+from causal_scrubbing._engine import Checkpoint, Compiler, Executor, Look, Settings, Space
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._measure import output_measures
@@ -41,6 +42,21 @@ class Values:
     moved: dict[str, list[FloatArray]] = field(default_factory=dict)
     moved_randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
     outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+
+
+@dataclass
+class _Look:
+    """Samples that are asked for at once.
+
+    Attributes:
+        blocks: first sample of each block, and one past its last.
+        finished: how many blocks were found finished before the first that was not.
+        filled: whether the table has been brought to where this look needs it.
+    """
+
+    blocks: list[tuple[int, int]]
+    finished: int = 0
+    filled: bool = False
 
 
 class Work:
@@ -105,7 +121,7 @@ class Work:
         wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
         self.executor = Executor(graph, space, wanted, data, engine, samples=samples)
         self.values = [Values() for _ in hypotheses]
-        self._finished: list[tuple[int, int]] = []
+        self._looks: list[_Look] = []
 
     def draw(self, start: int, stop: int) -> tuple[dict[str, Ints], list[Mapping[str, Ints]]]:
         """Rows by draw variable for all hypotheses together, and by key for each."""
@@ -119,17 +135,35 @@ class Work:
                     rows[sampler.variables[key]] = found
         return rows, by_key[: len(self.values)]
 
-    def block(self, start: int, stop: int, checkpoint: Checkpoint | None = None) -> None:
-        """Draw samples start..stop - 1 and add their values, computed or found finished on disk."""
+    def look(
+        self, start: int, stop: int, block: int, checkpoint: Checkpoint | None = None
+    ) -> Iterator[int]:
+        """Draw samples start..stop - 1 and add their values, computed or found finished on disk.
+
+        Args:
+            start: first sample.
+            stop: one past the last.
+            block: samples at once.
+            checkpoint: where finished blocks are kept.
+
+        Yields:
+            How many samples each block had.
+        """
+        self._looks.append(_Look([(i, min(i + block, stop)) for i in range(start, stop, block)]))
+        for low, high in self._looks[-1].blocks:
+            self._block(low, high, checkpoint)
+            yield high - low
+
+    def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)
         found = None if checkpoint is None else checkpoint.get(start, stop)
         if found is None:
-            self._catch_up()
+            self._fill()
             found = self._compute(rows)
             if checkpoint is not None:
                 checkpoint.put(start, stop, *found)
-        else:
-            self._finished.append((start, stop))
+        elif not self._looks[-1].filled:
+            self._looks[-1].finished += 1
         arrays, tensors = found
         for name, array in arrays.items():
             number, kind, metric = name.split("|", 2)
@@ -142,11 +176,20 @@ class Work:
             for i, values in enumerate(self.values):
                 values.outputs.append((tensors[f"scrubbed{i}"], tensors["model"]))
 
-    def _catch_up(self) -> None:
-        """Bring the table to where the blocks found on disk left it."""
-        if self._finished:
-            self.executor.replay(self.draw(start, stop)[0] for start, stop in self._finished)
-            self._finished = []
+    def _fill(self) -> None:
+        """Bring the table to where an uninterrupted run would have it before this block."""
+        waiting = [look for look in self._looks if not look.filled]
+        # A single block with nothing before it fills the table as it runs.
+        if len(self._looks) > 1 or len(self._looks[0].blocks) > 1:
+            self.executor.fill(
+                Look(partial(self._drawn, look.blocks), len(look.blocks), look.finished)
+                for look in waiting
+            )
+        for look in waiting:
+            look.filled = True
+
+    def _drawn(self, blocks: Sequence[tuple[int, int]], most: int) -> Iterator[Mapping[str, Ints]]:
+        return (self.draw(*block)[0] for block in blocks[:most])
 
     def _compute(self, rows: Mapping[str, Ints]) -> tuple[dict[str, FloatArray], Tensors]:
         """Values of some samples by ``number|kind|metric``, and outputs where they are kept."""
