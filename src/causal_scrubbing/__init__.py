@@ -27,6 +27,7 @@ from causal_scrubbing._graph import Graph as Graph
 from causal_scrubbing._graph import add as add
 from causal_scrubbing._graph import check_equal as check_equal
 from causal_scrubbing._graph import dictionary as dictionary
+from causal_scrubbing._graph import of_sum as of_sum
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim

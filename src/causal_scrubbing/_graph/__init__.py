@@ -8,6 +8,7 @@ from causal_scrubbing._graph.node import is_hidden as is_hidden
 from causal_scrubbing._graph.ops import Add as Add
 from causal_scrubbing._graph.ops import Linear as Linear
 from causal_scrubbing._graph.ops import add as add
+from causal_scrubbing._graph.ops import of_sum as of_sum
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
 from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary
 from causal_scrubbing._graph.rewrite.lineage import is_same as is_same

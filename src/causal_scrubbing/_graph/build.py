@@ -9,7 +9,7 @@ import networkx as nx
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import recognise
+from causal_scrubbing._graph.ops import OfSum, add, recognise
 from causal_scrubbing._graph.patterns import nearest
 
 
@@ -33,8 +33,28 @@ def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) 
             )
         if is_hidden(name):
             raise GraphError(f"node {name!r}: names that begin with ~ are reserved.")
-        made.append(Node(name=name, parents=tuple(parents), fn=recognise(fn, len(parents))))
+        if isinstance(fn, OfSum):
+            made += _of_sum(name, fn, tuple(parents))
+        else:
+            made.append(Node(name=name, parents=tuple(parents), fn=recognise(fn, len(parents))))
     return made
+
+
+def _of_sum(name: str, fn: OfSum, parents: tuple[str, ...]) -> list[Node]:
+    """A function of a sum as a node that reads a hidden sum."""
+    if not parents:
+        raise GraphError(f"node {name!r}: cs.of_sum adds its parents, and it has none.")
+    terms = parents
+    made: list[Node] = []
+    if fn.each is not None:
+        terms = tuple(f"~each:{name}:{parent}" for parent in parents)
+        one = dict(zip(terms, parents, strict=True))
+        made += [Node(name=term, parents=(parent,), fn=fn.each) for term, parent in one.items()]
+    if fn.then is None:
+        return [*made, Node(name=name, parents=terms, fn=add)]
+    total = f"~sum:{name}"
+    made.append(Node(name=total, parents=terms, fn=add))
+    return [*made, Node(name=name, parents=(total,), fn=fn.then)]
 
 
 def sort_nodes(nodes: list[Node], output: str) -> dict[str, Node]:

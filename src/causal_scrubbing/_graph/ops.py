@@ -52,6 +52,43 @@ class Linear:
         return torch.nn.functional.linear(x, self.weight, self.bias)
 
 
+@dataclass(frozen=True, eq=False)
+class OfSum:
+    """A function of the sum of all parents; made by `of_sum`.
+
+    Attributes:
+        then: what is done with the sum; None for nothing.
+        each: what is taken of each parent before it is added; None for all of it.
+    """
+
+    then: Callable[..., Any] | None
+    each: Callable[..., Any] | None
+
+    def __call__(self, *terms: torch.Tensor) -> Any:
+        total = add(*(terms if self.each is None else map(self.each, terms)))
+        return total if self.then is None else self.then(total)
+
+
+def of_sum(
+    then: Callable[..., Any] | None = None, *, each: Callable[..., Any] | None = None
+) -> OfSum:
+    """As a node's function in `Graph.build`: a function of the sum of its parents.
+
+    It computes what ``lambda *parents: then(sum(map(each, parents)))`` would, and tells the engine
+    that the parents are only added (the residual stream), so that those on one datum are read as
+    one sum, of what is taken of them.
+
+    Example::
+
+        nodes={"logits": (cs.of_sum(unembed, each=lambda r: r[:, -1]), ["embed", "a0", "m0"])}
+
+    Args:
+        then: takes the sum, batch first; None for the sum itself.
+        each: takes a parent's value, batch first, and gives what is added; None for all of it.
+    """
+    return OfSum(then, each)
+
+
 _SUMS: Final[tuple[Callable[..., Any], ...]] = (torch.add, operator.add, torch.Tensor.add)
 
 

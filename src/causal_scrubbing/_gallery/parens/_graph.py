@@ -57,8 +57,15 @@ def build_graph(weights: model.Weights) -> cs.Graph:
         nodes[name] = (_head_of_pieces(weights, 2, head, at_start=True), parents)
     start = [name for name in stream if name not in ("a0.h0.p1", "a0.h0.rest")]
     start += ["a2.h0", "a2.h1"]
-    nodes["m2"] = (_mlp_at_start(weights), list(start))
-    nodes["logits"] = (_read_out(weights), [*start, "m2"])
+    bias = weights["blocks.2.attn.b_O"]
+    nodes["m2"] = (
+        cs.of_sum(lambda x: bias + model.mlp(weights, 2, x + bias), each=_at(0)),
+        list(start),
+    )
+    nodes["logits"] = (
+        cs.of_sum(lambda x: model.read_out(weights, x), each=_at(0)),
+        [*start, "m2"],
+    )
     return cs.Graph.build(inputs=["tokens", "mask"], nodes=nodes, output="logits")
 
 
@@ -134,26 +141,9 @@ def _mlp(weights: model.Weights, layer: int) -> Callable[..., Tensor]:
     return lambda *parts: bias + model.mlp(weights, layer, _stream(*parts) + bias)
 
 
-def _mlp_at_start(weights: model.Weights) -> Callable[..., Tensor]:
-    bias = weights["blocks.2.attn.b_O"]
-    return lambda *parts: bias + model.mlp(weights, 2, _at_start(*parts) + bias)
-
-
-def _read_out(weights: model.Weights) -> Callable[..., Tensor]:
-    return lambda *parts: model.read_out(weights, _at_start(*parts))
-
-
 def _stream(p0: Tensor, p1: Tensor, rest: Tensor, *whole: Tensor) -> Tensor:
     """The residual stream [n, 42, 56]: what is whole, plus head 0.0 from its three pieces."""
     return torch.cat([p0[:, None], p1[:, None], rest], dim=1) + sum(whole)
-
-
-def _at_start(*parts: Tensor) -> Tensor:
-    """The residual stream at the first position [n, 56]."""
-    total = torch.zeros_like(parts[0])
-    for part in parts:
-        total = total + (part if part.ndim == 2 else part[:, 0])
-    return total
 
 
 def _split_input(name: str, stream: list[str], pieces: tuple[str, ...]) -> dict[str, Entry]:
@@ -163,18 +153,25 @@ def _split_input(name: str, stream: list[str], pieces: tuple[str, ...]) -> dict[
         last = piece == "rest"
         own = f"a0.h0.{piece}" if piece in PIECES else "a0.h0.rest"
         parents = [own, *(n for n in stream if not n.startswith("a0.h0"))]
-        nodes[f"{name}.{piece}"] = (_stream_at(slice(index, None) if last else index), parents)
+        where = _at(slice(index, None) if last else index)
+        nodes[f"{name}.{piece}"] = (cs.of_sum(each=where), parents)
     return nodes
 
 
-def _stream_at(at: int | slice) -> Callable[..., Tensor]:
-    def run(own: Tensor, *whole: Tensor) -> Tensor:
-        total = own if isinstance(at, slice) or own.ndim == 2 else own[:, at - 2]
-        for part in whole:
-            total = total + part[:, at]
-        return total
+def _at(at: int | slice) -> Callable[[Tensor], Tensor]:
+    """The residual stream at some positions, of a part that has all of them, or just those."""
 
-    return run
+    def take(part: Tensor) -> Tensor:
+        if part.ndim == 2:
+            return part
+        # The piece of head 0.0 that is the rest has no first two positions.
+        return part[:, at] if part.shape[1] == POSITIONS else part[:, _after_two(at)]
+
+    return take
+
+
+def _after_two(at: int | slice) -> int | slice:
+    return slice(at.start - 2, None) if isinstance(at, slice) else at - 2
 
 
 def _names(name: str, pieces: tuple[str, ...]) -> list[str]:
