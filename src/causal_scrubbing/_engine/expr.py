@@ -81,9 +81,9 @@ class Space:
 
     def extend(self, graph: Graph) -> Graph:
         """The graph with the partial sums as hidden nodes."""
-        if not self.sums:
+        waiting = {name: set(nodes) for name, nodes in self.sums.items() if name not in graph}
+        if not waiting:
             return graph
-        waiting = {name: set(nodes) for name, nodes in self.sums.items()}
         nodes: list[Node] = []
         for one in graph.nodes.values():
             nodes.append(one)

@@ -16,7 +16,7 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
         head += f"; within {feature_name(within)}"
     lines = [head]
 
-    def walk(claim: Claim, depth: int) -> None:
+    def walk(claim: Claim, depth: int, path: str) -> None:
         extras = []
         if claim.name is not None:
             extras.append(f"node {claim.node}")
@@ -26,7 +26,7 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
             extras.append(f"others {feature_name(claim.others)}")
         if claim.tie is not None:
             extras.append(f"tie {claim.tie}")
-        if claim.draw is not None:
+        if claim.draw not in (None, path):
             extras.append(f"drawn as {claim.draw}")
         if claim.children == ():
             extras.append("computed from nothing")
@@ -35,9 +35,9 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
             f"{'  ' * (depth + 1)}{claim.label} carries {feature_name(claim.feature)}{extra}"
         )
         for child in claim.children or ():
-            walk(child, depth + 1)
+            walk(child, depth + 1, f"{path}/{child.label}")
 
-    walk(root, 0)
+    walk(root, 0, root.label)
     return "\n".join(lines)
 
 
