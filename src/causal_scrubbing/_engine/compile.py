@@ -15,9 +15,9 @@ from typing import TypeAlias
 from causal_scrubbing._engine.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
 from causal_scrubbing._hypothesis import Tree
-from causal_scrubbing._hypothesis.means import mean_node
+from causal_scrubbing._hypothesis.means import ablated_node
 from causal_scrubbing._hypothesis.routes import ChildSource, Copy, CopySource
-from causal_scrubbing._hypothesis.tree import MEAN
+from causal_scrubbing._hypothesis.tree import CONSTANTS, MEAN
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Compiler:
                         parents[parent] = values[entry.children[source.child]]
                     elif isinstance(source, CopySource):
                         parents[parent] = copies[source.copy]
-                    elif entry.other_draws[source.node] == MEAN:
-                        parents[parent] = self._mean(source.node, variable)
+                    elif (fixed := entry.other_draws[source.node]) in CONSTANTS:
+                        parents[parent] = self._ablated(fixed, source.node, variable)
                     else:
                         parents[parent] = self._clean(
                             source.node, variables[entry.other_draws[source.node]]
@@ -124,11 +124,11 @@ class Compiler:
             return Wild(node)
         return self.space.add(Clean(node, variable))
 
-    def _mean(self, node: str, variable: str) -> Value:
-        if self.graph.is_constant[node]:
+    def _ablated(self, kind: str, node: str, variable: str) -> Value:
+        if kind == MEAN and self.graph.is_constant[node]:
             return Wild(node)
         # Not a `Wild`: it is a value of its own, which no clean value of the node stands for.
-        return self._settle(Wild(mean_node(node)), variable)
+        return self._settle(Wild(ablated_node(kind, node)), variable)
 
     def _shared_variable(self, values: Iterable[tuple[str, Value]]) -> str | None:
         """The variable on which all (node, value) pairs are those nodes' clean values, if any."""

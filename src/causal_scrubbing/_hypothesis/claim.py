@@ -40,6 +40,8 @@ class Claim:
         name: path part used in place of the node's name.
         draw: key of its draw in place of its path, for rewritten hypotheses that stay on the
             random numbers of the original.
+        cut: edges of the graph, (from, to), that routes to the parent claim do not take, for
+            variants that leave one out.
     """
 
     node: str
@@ -50,6 +52,7 @@ class Claim:
     tie: str | None = None
     name: str | None = None
     draw: str | None = None
+    cut: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:

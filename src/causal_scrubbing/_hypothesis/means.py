@@ -1,4 +1,4 @@
-"""Mean ablation of unimportant parents: their means over D, put into the graph as constants."""
+"""Ablation of unimportant parents: their means over D, or zeros, as constants of the graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph, Node
 from causal_scrubbing._graph.evaluate import dataset_means
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import MEAN, mean_ablation
+from causal_scrubbing._hypothesis.tree import CONSTANTS, MEAN, ZERO, mean_ablation
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +29,24 @@ class _Mean:
         return self.value.to(rows.device).expand(len(rows), *self.value.shape)
 
 
+def ablated_node(kind: str, name: str) -> str:
+    """The hidden node that holds what a node is ablated to, its `MEAN` or `ZERO`."""
+    return f"{kind}/{name}"
+
+
 def mean_node(name: str) -> str:
     """The hidden node that holds a node's mean."""
-    return f"{MEAN}/{name}"
+    return ablated_node(MEAN, name)
 
 
-def ablated_nodes(hypothesis: Hypothesis) -> tuple[str, ...]:
-    """The nodes that a hypothesis sets to their mean; those that are constant are it already."""
+def ablated_nodes(hypothesis: Hypothesis, kind: str = MEAN) -> tuple[str, ...]:
+    """The nodes that a hypothesis ablates; a constant one is its own mean already."""
     graph = hypothesis.graph
     found = {
         node
         for entry in hypothesis.tree.claims
         for node, key in entry.other_draws.items()
-        if key == MEAN and not graph.is_constant[node]
+        if key == kind and not (kind == MEAN and graph.is_constant[node])
     }
     return tuple(name for name in graph.names if name in found)
 
@@ -53,22 +58,26 @@ def with_means(
     batch_size: int = 1024,
     device: torch.device | str | None = None,
 ) -> list[Hypothesis]:
-    """The hypotheses on graphs that hold the means over D that mean ablation needs.
+    """The hypotheses on graphs that hold the means over D, and the zeros, that ablation needs.
 
     Hypotheses without it stay as they are; graphs that were one object stay one.
 
     Raises:
         HypothesisError: a node to be set to its mean holds no real numbers.
     """
-    needed: dict[int, dict[str, None]] = {}
+    needed: dict[int, dict[tuple[str, str], None]] = {}
     graphs: dict[int, Graph] = {}
     for one in hypotheses:
         graphs[id(one.graph)] = one.graph
-        needed.setdefault(id(one.graph), {}).update(dict.fromkeys(ablated_nodes(one)))
+        found = needed.setdefault(id(one.graph), {})
+        for kind in CONSTANTS:
+            found.update(dict.fromkeys((kind, name) for name in ablated_nodes(one, kind)))
     made: dict[int, Graph] = {}
-    for key, names in needed.items():
-        if names:
-            made[key] = _grounded(graphs[key], list(names), data, batch_size, device)
+    for key, wanted in needed.items():
+        if wanted:
+            means = [name for kind, name in wanted if kind == MEAN]
+            zeros = [name for kind, name in wanted if kind == ZERO]
+            made[key] = _grounded(graphs[key], means, zeros, data, batch_size, device)
     return [
         one.with_(graph=made[id(one.graph)]) if id(one.graph) in made else one for one in hypotheses
     ]
@@ -77,11 +86,12 @@ def with_means(
 def _grounded(
     graph: Graph,
     names: list[str],
+    zeros: list[str],
     data: Dataset,
     batch_size: int,
     device: torch.device | str | None,
 ) -> Graph:
-    means = dataset_means(graph, data, names, batch_size, device)
+    means = dataset_means(graph, data, names, batch_size, device) if names else {}
     faults = [
         f"{name} holds {str(mean).removeprefix('torch.')}, of which no mean is a value; claim it, "
         "or draw unimportant parents from other rows (unimportant='per-claim')."
@@ -101,7 +111,16 @@ def _grounded(
         for name, mean in means.items()
         if isinstance(mean, torch.Tensor)
     ]
-    return graph.remake([*graph.nodes.values(), *made], "means of unimportant parents")
+    made += [
+        Node(
+            name=ablated_node(ZERO, name),
+            parents=(name,),
+            fn=torch.zeros_like,
+            shapes=frozenset({0}),
+        )
+        for name in zeros
+    ]
+    return graph.remake([*graph.nodes.values(), *made], "means or zeros of unimportant parents")
 
 
 def check_scrubs(hypothesis: Hypothesis, what: str) -> None:
@@ -110,7 +129,7 @@ def check_scrubs(hypothesis: Hypothesis, what: str) -> None:
     Raises:
         HypothesisError: it is mean ablation.
     """
-    if hypothesis.unimportant == mean_ablation:
+    if hypothesis.unimportant == mean_ablation or hypothesis.tree.ablates:
         fault = (
             f"{what} a hypothesis that swaps activations, which mean ablation does not; take "
             "another unimportant=."

@@ -79,8 +79,9 @@ def find_routes(
             continue
         sources: dict[str, Source] = {}
         for parent in graph.parents(copy[0]):
-            naming = sorted(i for i in copy[1] if children[i].node == parent)
-            passing = frozenset(i for i in copy[1] if parent in passable[i])
+            open_ = [i for i in copy[1] if (parent, copy[0]) not in children[i].cut]
+            naming = sorted(i for i in open_ if children[i].node == parent)
+            passing = frozenset(i for i in open_ if parent in passable[i])
             if naming:
                 if len(naming) > 1:
                     clashes.add((naming[0], naming[1]))
@@ -116,8 +117,9 @@ def _passable(graph: Graph, child: Claim) -> frozenset[str]:
     found: set[str] = set()
     todo = [child.node]
     while todo:
-        for after in graph.children(todo.pop()):
-            if after in allowed and after not in found:
+        here = todo.pop()
+        for after in graph.children(here):
+            if after in allowed and after not in found and (here, after) not in child.cut:
                 found.add(after)
                 todo.append(after)
     return frozenset(found)

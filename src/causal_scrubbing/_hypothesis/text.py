@@ -28,6 +28,8 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
             extras.append(f"tie {claim.tie}")
         if claim.draw not in (None, path):
             extras.append(f"drawn as {claim.draw}")
+        if claim.cut:
+            extras.append(f"not along {', '.join(f'{a} -> {b}' for a, b in claim.cut)}")
         if claim.children == ():
             extras.append("computed from nothing")
         extra = f"  [{'; '.join(extras)}]" if extras else ""
@@ -54,6 +56,8 @@ def readable(claim: Claim) -> dict[str, Any]:
         entry["tie"] = claim.tie
     if claim.draw is not None:
         entry["draw"] = claim.draw
+    if claim.cut:
+        entry["cut"] = [list(edge) for edge in claim.cut]
     if claim.children is not None:
         entry["children"] = [readable(child) for child in claim.children]
     return entry

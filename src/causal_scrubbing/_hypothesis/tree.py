@@ -15,6 +15,11 @@ RANDOMIZED = "~randomized"
 MEAN = "~mean"
 """In place of a draw: the value is the node's mean over D, which is no draw at all."""
 
+ZERO = "~zero"
+"""In place of a draw: zeros. `MEAN` and `ZERO` also stand for a group's name in `unimportant=`."""
+
+CONSTANTS: Final = (MEAN, ZERO)
+
 mean_ablation: Final = "mean ablation (not causal scrubbing)"
 """As `unimportant=`: unimportant parents are set to their mean over D. Not causal scrubbing, since
 a mean is no activation of any input; for comparison only."""
@@ -32,7 +37,8 @@ class TreeClaim:
         children: indices of the claims it is computed from; None for a leaf.
         draw: key of the block whose datum is this claim's.
         routes: how F(u) is made of its claims and unimportant parents; None for a leaf.
-        other_draws: key of the datum of each unimportant parent; `MEAN` under mean ablation.
+        other_draws: key of the datum of each unimportant parent; `MEAN` or `ZERO` where it is
+            ablated.
     """
 
     index: int
@@ -80,6 +86,11 @@ class Tree:
 
     claims: tuple[TreeClaim, ...]
     blocks: tuple[Block, ...]
+
+    @property
+    def ablates(self) -> bool:
+        """Whether unimportant parents of some claim are set to a constant instead of drawn."""
+        return any(k in CONSTANTS for entry in self.claims for k in entry.other_draws.values())
 
     def __getitem__(self, path: str) -> TreeClaim:
         for one in self.claims:

@@ -11,7 +11,15 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.routes import Routes, find_routes, unmatched_via
-from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE, Block, Tree, TreeClaim, mean_ablation
+from causal_scrubbing._hypothesis.tree import (
+    CONSTANTS,
+    MEAN,
+    REFERENCE,
+    Block,
+    Tree,
+    TreeClaim,
+    mean_ablation,
+)
 
 
 def treeify(
@@ -102,7 +110,10 @@ def _groups(
                 + ("a leaf: it has no unimportant parents." if leaf else "no claim's path.")
                 + f" {nearest(path, inner)}"
             )
-    return {path: f"~group/{group}" for path, group in unimportant.items()}
+    return {
+        path: group if group in CONSTANTS else f"~group/{group}"
+        for path, group in unimportant.items()
+    }
 
 
 def _blocks(
@@ -146,14 +157,14 @@ def _other_blocks(
         return
     others = entry.claim.others
     shared = groups.get(entry.path)
-    if shared == MEAN:
+    if shared in CONSTANTS:
         if flatten_feature(others):
             faults.append(
-                f"claim {entry.path} has others=, but under mean ablation its unimportant parents "
-                "are not drawn: they are set to their means. Drop others=, or scrub."
+                f"claim {entry.path} has others=, but under ablation its unimportant parents "
+                "are not drawn: they are set to their means or to zero. Drop others=, or scrub."
             )
-        means = dict.fromkeys(routes.others, MEAN)
-        claims[entry.index] = replace(claims[entry.index], other_draws=means)
+        fixed = dict.fromkeys(routes.others, shared)
+        claims[entry.index] = replace(claims[entry.index], other_draws=fixed)
         return
     if shared is not None and flatten_feature(others):
         faults.append(

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from causal_scrubbing._ablate import ablate
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats
-from causal_scrubbing._errors import HypothesisError, ScrubError
+from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._measure import Estimate, holm
+from causal_scrubbing._measure._plain import plain
+from causal_scrubbing._refute.arguments import check_count, check_run
 from causal_scrubbing._refute.race import confirm
 from causal_scrubbing._refute.trials import Piece, Trials
-from causal_scrubbing._refute.variants import variants
+from causal_scrubbing._refute.variants import Variant, variants
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub.behaviour import Metric
 from causal_scrubbing._scrub.check import self_check
+
+EDGES = 200
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Control:
         scrubbed: its estimate.
         recovered: in percent.
         difference: its estimate less the hypothesis's own, sample by sample.
-        p: of "no difference", corrected for the number of controls (Holm).
+        p: of "no difference", corrected for the number of controls (Holm). NaN where there is no
+            difference to test, and where `same` says that there can be none.
+        same: text of an earlier row that permits the same swaps, which is tested once for both.
     """
 
     kind: str
@@ -46,6 +50,7 @@ class Control:
     recovered: Estimate
     difference: Estimate
     p: float
+    same: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,7 @@ class Controls:
         rows: one a control.
         samples: of each.
         seed: of the draws.
+        notes: controls that could not be made, and why.
     """
 
     hypothesis: Hypothesis
@@ -65,20 +71,25 @@ class Controls:
     rows: tuple[Control, ...]
     samples: int
     seed: int
+    notes: tuple[str, ...] = ()
 
     def of(self, kind: str) -> tuple[Control, ...]:
         """The controls of one kind."""
         return tuple(row for row in self.rows if row.kind == kind)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "hypothesis": self.hypothesis.to_dict(),
-            "metric": self.metric,
-            "samples": self.samples,
-            "seed": self.seed,
-            "rows": [asdict(row) for row in self.rows],
-        }
+        """Everything as plain data, for strict JSON: what is no number is the string "nan"."""
+        found: dict[str, Any] = plain(
+            {
+                "hypothesis": self.hypothesis.to_dict(),
+                "metric": self.metric,
+                "samples": self.samples,
+                "seed": self.seed,
+                "rows": self.rows,
+                "notes": self.notes,
+            }
+        )
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """The table, one row a control."""
@@ -93,6 +104,7 @@ class Controls:
                     "low": row.difference.interval[0],
                     "high": row.difference.interval[1],
                     "p": row.p,
+                    "same": row.same,
                 }
                 for row in self.rows
             ]
@@ -102,19 +114,20 @@ class Controls:
         rows = []
         for row in self.rows:
             low, high = row.difference.interval
-            own = row.kind == "itself"
-            rows.append(
-                [
-                    row.kind,
-                    row.text,
-                    str(row.scrubbed),
-                    str(row.recovered) if row.recovered.defined else "undefined",
-                    "" if own else f"{row.difference.mean:+.3g} [{low:+.3g}, {high:+.3g}]",
-                    "" if own else f"{row.p:.2g}",
-                ]
+            shown = f"{row.difference.mean:+.3g} [{low:+.3g}, {high:+.3g}]"
+            if row.kind == "itself":
+                shown, p = "", ""
+            elif not row.difference.defined:
+                shown, p = "undefined", ""
+            else:
+                p = "same swaps" if math.isnan(row.p) else f"{row.p:.2g}"
+            scrubbed, share = (
+                str(one) if one.defined else "undefined" for one in (row.scrubbed, row.recovered)
             )
+            rows.append([row.kind, row.text, scrubbed, share, shown, p])
         head = ("kind", "control", "scrubbed", "recovered", "less the hypothesis's", "p (Holm)")
-        return f"{self.metric}, {self.samples} samples\n{align(head, rows)}"
+        lines = [f"{self.metric}, {self.samples} samples", align(head, rows)]
+        return "\n".join([*lines, *self.notes])
 
 
 def controls(
@@ -123,6 +136,7 @@ def controls(
     metric: Metric | Mapping[str, Metric] | None = None,
     *,
     random: int = 3,
+    edges: int | None = EDGES,
     reinitialised: Graph | None = None,
     samples: int = 2000,
     randomize: str | None = None,
@@ -132,11 +146,23 @@ def controls(
 ) -> Controls:
     """The hypothesis beside its controls, on common random numbers.
 
-    The trivial hypothesis and the model itself; each claim coarsened, refined, taken whole, and
-    removed (its node is then unimportant), each `via` removed; features dealt out anew over the
-    rows; the same shape on other nodes; the policies for unimportant parents, mean ablation among
-    them; zero and resample ablation of the root's unimportant parents; and, where a graph is given
-    for it, the same claims about a randomly initialised copy of the model.
+    - *bound*: the trivial hypothesis, and the model itself.
+    - *policy*: other draws for unimportant parents, and their means and zeros in place of draws.
+    - *coarsened*, *refined*: each claim carries anything, or drops one feature of several; or
+      carries `exact`.
+    - *unexpanded*: each inner claim taken whole, as a leaf.
+    - *removed*: each claim removed, so that its node is unimportant.
+    - *edge removed*: each edge of the graph that a route takes, closed to all routes into its
+      claim. Where a claim has one edge only, that is the claim removed.
+    - *random feature*: a claim's feature dealt out anew over the rows, the weight of its classes
+      kept; then all features at once.
+    - *random nodes*: the same tree on random nodes, each upstream of its parent's, along random
+      routes; none permits the same swaps as the hypothesis or another one.
+    - *ablation*: the model with nothing but one claim's unimportant parents taken away, where they
+      enter that claim: by zeros, means, or another row as the hypothesis draws it.
+    - *reinitialised*: the same claims about a randomly initialised copy of the model.
+
+    What could not be made is listed in `notes`.
 
     Example::
 
@@ -147,6 +173,7 @@ def controls(
         data: the dataset.
         metric: one metric; None for the graph's own output.
         random: how many random controls of each kind.
+        edges: how many edges at most are removed one by one; None for all.
         reinitialised: the graph of the same architecture with random weights. Its own recovered is
             shown; its estimate is about another model, so no difference is.
         samples: of each control.
@@ -157,12 +184,16 @@ def controls(
 
     Raises:
         HypothesisError: a feature cannot be used on the data.
-        ScrubError: fewer than two samples, or several metrics.
+        MetricError: the metric of the hypothesis, the model or the baseline is not finite.
+        ScrubError: fewer than two samples, several metrics, or another argument is wrong.
     """
-    if samples < 2:
-        raise ScrubError(f"samples={samples!r}: a comparison needs at least 2.")
+    check_run(h, data, samples, seed, batch_size, device, randomize)
+    check_count("samples", samples, 2, "a comparison needs at least 2")
+    check_count("random", random, 0, "give how many random controls of each kind")
+    if edges is not None:
+        check_count("edges", edges, 0, "give how many edges to remove, or None for all")
     self_check(h, data, device)
-    made = [one for one in variants(h, seed, random) if _has_means(one.hypothesis, data, device)]
+    made, notes = variants(h, data, seed, random, edges)
     settings: dict[str, Any] = {
         "randomize": randomize,
         "batch_size": batch_size,
@@ -170,8 +201,7 @@ def controls(
     }
     trials = Trials([h, *(one.hypothesis for one in made)], data, metric, **settings)
     numbers = range(1, 1 + len(made))
-    piece = trials.run([0, *numbers], seed, 0, samples)
-    shifts = confirm(piece, 0, list(numbers), 0.0)
+    piece = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
     zero = Estimate(0.0, 0.0, (0.0, 0.0), n=samples)
     rows = [
         Control(
@@ -179,74 +209,72 @@ def controls(
             recovered(piece, piece.values[0]), zero, 1.0,
         )
     ]  # fmt: skip
-    for number, one, shift in zip(numbers, made, shifts, strict=True):
+    rows += _compared(made, piece, notes)
+    if reinitialised is None:
+        notes.append("not made, reinitialised: pass the graph of such a copy as reinitialised=.")
+    else:
+        rows.append(_about_another(h, reinitialised, data, metric, seed, samples, settings))
+    return Controls(h, trials.metric_name, tuple(rows), samples, seed, tuple(notes))
+
+
+def _compared(made: Sequence[Variant], piece: Piece, notes: list[str]) -> list[Control]:
+    """Rows of the variants, tested once for all that permit the same swaps."""
+    rows: list[Control] = []
+    tested: dict[int, float] = {}
+    n = len(piece.model)
+    for number, one in enumerate(made, 1):
         values = piece.values[number]
-        difference = Estimate(shift.mean, shift.se, shift.interval, n=samples)
+        same = {None: None, 0: "the hypothesis itself"}.get(one.same, "")
+        if same == "" and one.same is not None:
+            same = made[one.same - 1].text
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            none = Estimate.undefined("the metric is not finite", n=n)
+            notes.append(
+                f"undefined, {one.text}: {bad} of {n} values of the metric are not finite."
+            )
+            rows.append(Control(one.kind, one.text, none, none, none, math.nan, same))
+            continue
+        shift = confirm(piece, 0, [number], 0.0)[0]
+        difference = Estimate(shift.mean, shift.se, shift.interval, n=n)
+        if one.same is None:
+            tested[number] = shift.p
         rows.append(
             Control(
-                one.kind, one.text, mean_of(values), recovered(piece, values), difference, shift.p
+                one.kind, one.text, mean_of(values), recovered(piece, values), difference,
+                math.nan, same,
             )
         )  # fmt: skip
-    rows += _ablations(h, data, metric, samples, seed, piece, batch_size, device)
-    if reinitialised is not None:
-        other = h.with_(graph=reinitialised)
-        again = Trials([other], data, metric, **settings).run([0], seed, 0, samples)
-        none = Estimate.undefined("it is about another model", n=samples)
-        text = "the same claims about a randomly initialised copy"
-        rows.append(
-            Control(
-                "reinitialised", text, mean_of(again.values[0]),
-                recovered(again, again.values[0]), none, math.nan,
-            )
-        )  # fmt: skip
-    tested = [row for row in rows[1:] if row.difference.defined]
-    adjusted = dict(zip(map(id, tested), holm([row.p for row in tested]).tolist(), strict=True))
-    rows = [replace(row, p=adjusted.get(id(row), row.p)) for row in rows]
-    return Controls(h, trials.metric_name, tuple(rows), samples, seed)
+    adjusted = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    return [
+        replace(row, p=adjusted.get(one.same or number, math.nan) if one.same != 0 else math.nan)
+        for number, (row, one) in enumerate(zip(rows, made, strict=True), 1)
+    ]
 
 
-def _has_means(h: Hypothesis, data: Dataset, device: torch.device | str | None) -> bool:
-    """Whether the nodes a hypothesis sets to their mean, if any, hold numbers that have one."""
-    try:
-        with_means([h], data, device=device)
-    except HypothesisError:
-        return False
-    return True
-
-
-def _ablations(
+def _about_another(
     h: Hypothesis,
+    graph: Graph,
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None,
-    samples: int,
     seed: int,
-    piece: Piece,
-    batch_size: int,
-    device: torch.device | str | None,
-) -> list[Control]:
-    """Zero and resample ablation of all the root's unimportant parents, on the same rows."""
-    nodes = list(h.tree.claims[0].other_draws)
-    if not nodes:
-        return []
-    options: dict[str, Any] = {"batch_size": batch_size, "device": device}
-    kinds = ("zero", "resample")
-    found = ablate(
-        h.graph, nodes, data, kinds, metric, samples=samples, seed=seed, within=h.within, **options
+    samples: int,
+    settings: Mapping[str, Any],
+) -> Control:
+    """The row of the same claims about a randomly initialised copy of the model."""
+    if not isinstance(graph, Graph):
+        raise ScrubError(
+            f"reinitialised= is {type(graph).__name__}; pass the cs.Graph of a model of the same "
+            "architecture with random weights."
+        )
+    other = h.with_(graph=graph, name="the same claims about a randomly initialised copy")
+    self_check(other, data, settings["device"])
+    piece = Trials([other], data, metric, **settings).run([0], seed, 0, samples)
+    none = Estimate.undefined("it is about another model", n=samples)
+    values = piece.values[0]
+    return Control(
+        "reinitialised", str(other.name), mean_of(values), recovered(piece, values), none, math.nan
     )
-    name = next(iter(found.model_values))
-    rows = []
-    for kind in kinds:
-        values = found.values[kind][name]
-        both = Piece({0: piece.values[0], 1: values}, piece.model, None, piece.reference)
-        shift = confirm(both, 0, [1], 0.0)[0]
-        difference = Estimate(shift.mean, shift.se, shift.interval, n=samples)
-        text = f"{kind} ablation of the root's unimportant parents, the rest untouched"
-        rows.append(
-            Control(
-                "ablation", text, mean_of(values), recovered(piece, values), difference, shift.p
-            )
-        )  # fmt: skip
-    return rows
 
 
 def mean_of(values: Floats) -> Estimate:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from causal_scrubbing._refute.judge import CUTTING, LEAST, Judge, Scored
+from causal_scrubbing._refute.parts import reachable
 from causal_scrubbing._refute.stem import Path, Stem
-from causal_scrubbing._refute.variants import reachable
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Feature, feature_name
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data.classes import Classes, Ints
 from causal_scrubbing._engine import Compiler, Executor, Space
-from causal_scrubbing._errors import HypothesisError, ScrubError
+from causal_scrubbing._errors import CausalScrubbingError, HypothesisError, ScrubError
 from causal_scrubbing._hypothesis import Claim, Hypothesis, TreeClaim
 from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._measure._plain import plain
+from causal_scrubbing._refute.arguments import check_run
+from causal_scrubbing._refute.program import Program
 from causal_scrubbing._report import align
 from causal_scrubbing._sampling import uniforms
 
@@ -28,10 +31,11 @@ class Exchanged:
 
     Attributes:
         path: the claim whose value was taken from another row.
-        accuracy: share of the interventions whose output is what the interpretation predicts.
+        accuracy: share of the interventions whose output is what the interpretation predicts; NaN
+            where it predicts none.
         se: its standard error.
         changed: share in which the prediction differs from the output without intervention.
-        accuracy_changed: accuracy among those.
+        accuracy_changed: accuracy among those; NaN where there is none.
         predicted: share of draws for which the interpretation makes a prediction; in the others a
             combination of features arises that no row of the dataset has.
         n: interventions scored.
@@ -63,22 +67,25 @@ class Interchange:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "rows": [asdict(row) for row in self.rows],
-            "shared": self.shared,
-            "output": self.output,
-            "notes": list(self.notes),
-        }
+        """Everything as plain data, for strict JSON: what is no number is the string "nan"."""
+        found: dict[str, Any] = plain(
+            {
+                "rows": self.rows,
+                "shared": self.shared,
+                "output": self.output,
+                "notes": self.notes,
+            }
+        )
+        return found
 
     def __str__(self) -> str:
         rows = [
             [
                 row.path,
-                f"{row.accuracy:.1%} ± {row.se:.1%}",
-                f"{row.changed:.1%}",
-                f"{row.accuracy_changed:.1%}",
-                f"{row.predicted:.1%}",
+                f"{_percent(row.accuracy)} ± {_percent(row.se)}" if row.n else "no prediction",
+                _percent(row.changed),
+                _percent(row.accuracy_changed),
+                _percent(row.predicted),
             ]
             for row in self.rows
         ]
@@ -86,6 +93,10 @@ class Interchange:
         how = "wherever the node is used" if self.shared else "at the claim's own copy"
         lines = [f"interchange {how}, predicting {self.output}", align(head, rows)]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.1%}"
 
 
 def interchange(
@@ -108,6 +119,12 @@ def interchange(
     disagrees on the feature, the program is run on with that value, and its answer is compared with
     what the graph computes (interchange interventions, Geiger et al. 2021).
 
+    Treeified, the value is taken at the claim's own copy, and all else is on the base row. Shared,
+    it is taken wherever the graph uses the node: then every claim on the node has it, and the
+    program is run on with all of them. Where the node is also upstream of a claim that is taken
+    whole, nothing is predicted, and the claim is left out with a note. Base rows are drawn from D,
+    and the other row from those that disagree with it on the claim's feature and agree on `within`.
+
     Example::
 
         print(cs.interchange(h, data, output="balanced", read=lambda logits: logits.argmax(-1)))
@@ -116,7 +133,8 @@ def interchange(
         h: the hypothesis; the claims on a path that is no program are left out, with a note.
         data: the dataset.
         output: the feature that the root's claims are said to determine, one number a row.
-        read: turns outputs into values of that feature, [n].
+        read: turns outputs into values of that feature, [n]. Numbers are compared by value; floats
+            of different precision in the coarser one.
         shared: take the node's value from the other row wherever the graph uses it, not only at
             the claim's copy.
         samples: interventions a claim.
@@ -126,8 +144,12 @@ def interchange(
 
     Raises:
         HypothesisError: the root has no claims, or no claim's effect is predicted.
-        ScrubError: `read` does not give one number a row.
+        ScrubError: `read` or the output feature does not give one number a row, or an argument is
+            wrong.
     """
+    check_run(h, data, samples, seed, batch_size, device)
+    if not callable(read):
+        raise ScrubError(f"read={read!r}: give a function of outputs, like lambda y: y.argmax(-1).")
     if h.root.children is None or not h.root.children:
         raise HypothesisError(
             ["its root has no claims, so that it predicts no change; claim what the output reads."],
@@ -135,20 +157,36 @@ def interchange(
         )
     # Each claim is intervened on by itself, so draws shared with others are taken apart.
     h = h.with_(root=_untied(h.root), unimportant="per-claim")
-    program = _Program(h, data, output)
+    program = Program(h, data, output)
     rows: list[Exchanged] = []
+    notes: dict[str, None] = {}
     for entry in h.tree.claims[1:]:
-        if program.fault(entry) is None and data.classes(entry.claim.feature).count > 1:
-            rows.append(
-                _exchange(h, data, program, entry, read, shared, samples, seed, batch_size, device)
-            )
-    notes = tuple(dict.fromkeys(n for e in h.tree.claims[1:] if (n := program.fault(e))))
+        fault = program.fault(entry, shared) or _unmoved(h, data, entry)
+        if fault is not None:
+            notes[fault] = None
+            continue
+        row = _exchange(h, data, program, entry, read, shared, samples, seed, batch_size, device)
+        rows.append(row)
+        if row.n == 0:
+            notes[
+                f"{row.path}: no prediction, since no row of the dataset has any of the "
+                "combinations of features that arise."
+            ] = None
     if not rows:
         raise HypothesisError(
             [f"no claim's effect on {feature_name(output)} is predicted: {'; '.join(notes)}"],
             name=h.name,
         )
-    return Interchange(tuple(rows), shared, feature_name(output), notes)
+    return Interchange(tuple(rows), shared, feature_name(output), tuple(notes))
+
+
+def _unmoved(h: Hypothesis, data: Dataset, entry: TreeClaim) -> str | None:
+    """Why no intervention at a claim can be made, if none can."""
+    joint = data.classes((entry.claim.feature, h.within))
+    if joint.count > data.classes(h.within).count:
+        return None
+    among = "" if data.classes(h.within).count == 1 else f" that agree on {feature_name(h.within)}"
+    return f"{entry.path}: no two rows{among} disagree on {feature_name(entry.claim.feature)}."
 
 
 def _untied(claim: Claim) -> Claim:
@@ -158,69 +196,10 @@ def _untied(claim: Claim) -> Claim:
     )
 
 
-class _Program:
-    """The interpretation as lookup tables read off the dataset."""
-
-    def __init__(self, h: Hypothesis, data: Dataset, output: Feature) -> None:
-        self.h, self.data = h, data
-        self.features = {e.index: e.claim.feature for e in h.tree.claims}
-        self.features[0] = output
-        self.tables: dict[int, dict[tuple[int, ...], int]] = {}
-        self.faults: dict[int, str] = {}
-        for entry in h.tree.claims:
-            if entry.children:
-                self._tabulate(entry)
-        first = data.classes(output)
-        values = torch.as_tensor(data.evaluate(output))
-        self.answers = values[torch.as_tensor(first.order[first.starts])].reshape(first.count, -1)
-
-    def ids(self, index: int) -> Ints:
-        """Class of each row under a claim's feature."""
-        return self.data.classes(self.features[index]).ids
-
-    def _tabulate(self, entry: TreeClaim) -> None:
-        inputs = np.stack([self.ids(child) for child in entry.children or ()], axis=1)
-        wanted = self.ids(entry.index)
-        table: dict[tuple[int, ...], int] = {}
-        for key, value in zip(map(tuple, inputs.tolist()), wanted.tolist(), strict=True):
-            if table.setdefault(key, value) != value:
-                what = feature_name(self.features[entry.index])
-                self.faults[entry.index] = (
-                    f"{entry.path} is no program: rows that agree on the features of its claims "
-                    f"differ in {what}."
-                )
-                return
-        self.tables[entry.index] = table
-
-    def fault(self, entry: TreeClaim) -> str | None:
-        """Why a claim's effect cannot be predicted; None where it can."""
-        above = entry.parent
-        while above is not None:
-            if above in self.faults:
-                return self.faults[above]
-            above = self.h.tree.claims[above].parent
-        return None
-
-    def predict(self, entry: TreeClaim, base: Ints, source: Ints) -> Ints:
-        """Class of the output for each intervention; -1 where D has no such combination."""
-        value = self.ids(entry.index)[source]
-        index, above = entry.index, entry.parent
-        while above is not None:
-            children = self.h.tree.claims[above].children or ()
-            columns = [value if c == index else self.ids(c)[base] for c in children]
-            table = self.tables[above]
-            value = np.array(
-                [table.get(key, -1) for key in zip(*(c.tolist() for c in columns), strict=True)],
-                dtype=np.int64,
-            )
-            index, above = above, self.h.tree.claims[above].parent
-        return value
-
-
 def _exchange(
     h: Hypothesis,
     data: Dataset,
-    program: _Program,
+    program: Program,
     entry: TreeClaim,
     read: Callable[[torch.Tensor], torch.Tensor],
     shared: bool,
@@ -230,9 +209,9 @@ def _exchange(
     device: torch.device | str | None,
 ) -> Exchanged:
     base, source = _draw(
-        data, program.ids(entry.index), f"~interchange/{entry.path}", samples, seed
+        data, h.within, entry.claim.feature, f"~interchange/{entry.path}", samples, seed
     )
-    predicted = program.predict(entry, base, source)
+    predicted = program.predict(entry, base, source, shared)
     known = predicted >= 0
     if not known.any():
         return Exchanged(entry.path, math.nan, math.nan, math.nan, math.nan, 0.0, 0)
@@ -254,8 +233,7 @@ def _exchange(
             for _, _, values in executor.run({REFERENCE: base, SOURCE: source})
         ]
     )
-    wanted = program.answers[torch.as_tensor(predicted)][:, 0]
-    right = (found.to(wanted.dtype) == wanted).numpy()
+    right = _equal(found, program.answers[torch.as_tensor(predicted)]).numpy()
     unmoved = program.ids(0)[base]
     moved = predicted != unmoved
     accuracy = float(right.mean())
@@ -282,25 +260,66 @@ def _inside(h: Hypothesis, key: str, entry: TreeClaim) -> bool:
     return key == entry.draw or key in below or key in loose
 
 
-def _draw(data: Dataset, ids: Ints, key: str, samples: int, seed: int) -> tuple[Ints, Ints]:
-    """Base rows from D, and rows from D given that they are of another class."""
-    everyone = data.classes(())
+def _draw(
+    data: Dataset, within: Feature, feature: Feature, key: str, samples: int, seed: int
+) -> tuple[Ints, Ints]:
+    """Base rows from D; for each a row from D given that it agrees on `within`, not on a feature.
+
+    Base rows that no row differs from in this way are left out.
+    """
+    outer, inner = data.classes(within), data.classes((within, feature))
+    # Rows in order of `within` and then of the feature, so that those that agree on both are a run.
+    order = np.lexsort((inner.ids, outer.ids))
+    running = np.concatenate([[0.0], np.cumsum(data.weights[order])])
+    outer_low, outer_high = _runs(outer, order)
+    inner_low, inner_high = _runs(inner, order)
     anyone = np.zeros(samples, dtype=np.int64)
-    base = everyone.pick(anyone, uniforms(seed, f"{key}/base", 0, samples))
-    source = base.copy()
-    # Redraw those that agree: the law of a row given that it disagrees.
-    for attempt in range(1000):
-        same = ids[source] == ids[base]
-        if not same.any():
-            break
-        fresh = everyone.pick(anyone, uniforms(seed, f"{key}/source/{attempt}", 0, samples))
-        source = np.where(same, fresh, source)
-    different = ids[source] != ids[base]
-    return base[different], source[different]
+    base = data.classes(()).pick(anyone, uniforms(seed, f"{key}/base", 0, samples))
+    o, i = outer.ids[base], inner.ids[base]
+    base = base[inner_high[i] - inner_low[i] < outer_high[o] - outer_low[o]]
+    chance = uniforms(seed, f"{key}/source", 0, samples)[: len(base)]
+    o, i = outer.ids[base], inner.ids[base]
+    start, skip = running[outer_low[o]], running[inner_low[i]]
+    gap = running[inner_high[i]] - skip
+    target = start + chance * (running[outer_high[o]] - start - gap)
+    target = np.where(target >= skip, target + gap, target)
+    place = np.searchsorted(running, target, side="right") - 1
+    # Rounding may put a target on the run's edge: the nearest row beside the run is meant.
+    place = np.clip(place, outer_low[o], outer_high[o] - 1)
+    inside = (place >= inner_low[i]) & (place < inner_high[i])
+    beside = np.where(inner_high[i] < outer_high[o], inner_high[i], inner_low[i] - 1)
+    return base, order[np.where(inside, beside, place)]
+
+
+def _runs(classes: Classes, order: Ints) -> tuple[Ints, Ints]:
+    """Where each class begins in an order that keeps classes together, and one past its end."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    low = np.full(classes.count, len(order), dtype=np.int64)
+    np.minimum.at(low, classes.ids, place)
+    return low, low + classes.sizes
+
+
+def _equal(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Whether numbers are equal by value, whatever they are stored as."""
+    if found.is_floating_point() and wanted.is_floating_point():
+        coarser = min(found.dtype, wanted.dtype, key=lambda kind: -torch.finfo(kind).eps)
+        return found.to(coarser) == wanted.to(coarser)
+    if found.is_floating_point() or wanted.is_floating_point():
+        return found.double() == wanted.double()
+    return found.long() == wanted.long()
 
 
 def _read(read: Callable[[torch.Tensor], torch.Tensor], output: torch.Tensor) -> torch.Tensor:
-    found = torch.as_tensor(read(output)).detach().cpu()
+    try:
+        found = torch.as_tensor(read(output)).detach().cpu()
+    except CausalScrubbingError:
+        raise
+    except Exception as error:
+        raise ScrubError(
+            f"read= failed on outputs of shape {list(output.shape)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if found.shape != (len(output),):
         raise ScrubError(
             f"read= gave shape {list(found.shape)} for {len(output)} outputs; it must give one "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._measure._values import check_finite
 from causal_scrubbing._sampling import Sampler, uniforms
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
 
@@ -93,14 +94,35 @@ class Trials:
             self._samplers[number] = Sampler(self.hypotheses[number], self.data, 0)
         return self._samplers[number]
 
-    def run(self, which: Sequence[int], seed: int, start: int, stop: int) -> Piece:
-        """The values of some of the hypotheses on samples start..stop - 1 of a seed."""
+    def run(
+        self,
+        which: Sequence[int],
+        seed: int,
+        start: int,
+        stop: int,
+        unchecked: Collection[int] = (),
+    ) -> Piece:
+        """The values of some of the hypotheses on samples start..stop - 1 of a seed.
+
+        Raises:
+            MetricError: values are not finite, other than those of the hypotheses `unchecked`.
+        """
         values: dict[int, Floats] = {}
         pieces = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
         for numbers in pieces:
             piece = self._pass(numbers, seed, start, stop)
+            self._check(piece, unchecked)
             values.update(piece.values)
         return Piece(values, piece.model, piece.randomized, piece.reference)
+
+    def _check(self, piece: Piece, unchecked: Collection[int]) -> None:
+        check_finite(self.metric_name, "model", piece.model)
+        if piece.randomized is not None:
+            check_finite(self.metric_name, "randomized", piece.randomized)
+        for i, values in piece.values.items():
+            if i not in unchecked:
+                name = self.hypotheses[i].name or "the hypothesis"
+                check_finite(self.metric_name, f"scrubbed ({name})", values)
 
     def _pass(self, numbers: Sequence[int], seed: int, start: int, stop: int) -> Piece:
         rows = self._draw(numbers, seed, start, stop)

@@ -2,162 +2,323 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
+import torch
 
 from causal_scrubbing._data import Dataset, Feature, anything, exact, feature_name
-from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._errors import HypothesisError
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import matches
-from causal_scrubbing._hypothesis import Claim, Hypothesis
+from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._graph.text import shorten
+from causal_scrubbing._hypothesis import Claim, Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis.blockform import BlockForm, block_form, normal, same_swaps
 from causal_scrubbing._hypothesis.hypothesis import POLICIES
+from causal_scrubbing._hypothesis.means import ablated_nodes
+from causal_scrubbing._hypothesis.tree import MEAN, ZERO, mean_ablation
 from causal_scrubbing._refute.additions import edit
+from causal_scrubbing._refute.parts import (
+    ablated,
+    bare,
+    restated,
+    route_edges,
+    without_claim,
+    without_edge,
+)
+from causal_scrubbing._refute.randoms import ATTEMPTS, can_permute, elsewhere, permutations
+
+ABLATIONS = {"zero": ZERO, "mean": MEAN, "resample": "resample"}
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One control: what was changed, and the hypothesis that gives."""
+    """One control: what was changed, and the hypothesis that gives.
+
+    Attributes:
+        kind: what sort of change it is.
+        text: what was changed.
+        hypothesis: the hypothesis with the change.
+        same: number of the first variant that permits the same swaps, counted from 1; 0 for the
+            hypothesis itself; None where there is none.
+    """
 
     kind: str
     text: str
     hypothesis: Hypothesis
+    same: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Permuted:
-    """A feature with its values dealt out anew: as many rows in each class, but other rows."""
-
-    feature: Feature
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """How it is told."""
-        return f"permuted {feature_name(self.feature)}"
-
-    def __call__(self, data: Dataset) -> Ints:
-        """The class of each row."""
-        order = np.random.default_rng([self.seed, 0xC0DE]).permutation(len(data))
-        return data.classes(self.feature).ids[order]
-
-
-def variants(h: Hypothesis, seed: int, random: int) -> list[Variant]:
+def variants(
+    h: Hypothesis, data: Dataset, seed: int, random: int, edges: int | None = None
+) -> tuple[list[Variant], list[str]]:
     """All controls of a hypothesis that can be stated on its graph.
 
     Args:
         h: the hypothesis.
+        data: the dataset, by which features are told apart.
         seed: of the random ones.
         random: how many random ones of each kind.
+        edges: how many edges at most are removed one by one; None for all.
+
+    Returns:
+        The controls, and what could not be made, in words.
     """
-    found: list[Variant] = []
-    for kind, text, make in _proposals(h, seed, random):
-        try:
-            found.append(Variant(kind, text, make().with_(name=text)))
-        except HypothesisError:
-            continue  # without this claim a sibling's route is ambiguous, or a group is empty
-    return found
-
-
-Proposal: TypeAlias = tuple[str, str, Callable[[], Hypothesis]]
-
-
-def _proposals(h: Hypothesis, seed: int, random: int) -> Iterator[Proposal]:
-    output = h.graph.output
-
-    def whole(feature: Feature) -> Hypothesis:
-        return h.with_(root=Claim(output, feature), unimportant="per-claim")
-
-    yield "bound", "trivial: the output carries anything", lambda: whole(anything)
-    yield "bound", "all exact: the model itself", lambda: whole(exact)
-    for policy in POLICIES:
-        if policy != h.unimportant:
-            yield (
-                "policy",
-                f"unimportant parents drawn {policy}",
-                partial(h.with_, unimportant=policy),
-            )
+    made = _Variants(h, data, seed, random)
+    made.bounds()
+    made.policies()
+    left = edges
     for entry in h.tree.claims:
+        made.features(entry)
+        made.shape(entry)
+        left = made.edges(entry, left)
+    made.within()
+    made.all_permuted()
+    made.other_nodes()
+    made.ablations()
+    return made.found, made.notes
+
+
+@dataclass(eq=False)
+class _Variants:
+    """Gathers variants; one that permits the swaps of an earlier one is marked so."""
+
+    h: Hypothesis
+    data: Dataset
+    seed: int
+    random: int
+    found: list[Variant] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._forms: dict[object, list[tuple[int, BlockForm]]] = {}
+        self._number(self.h, 0)
+        self._dtypes: dict[str, torch.dtype] = {}
+
+    def note(self, kind: str, what: str, why: str) -> None:
+        self.notes.append(f"not made, {kind}: {what}: {why.rstrip('.')}.")
+
+    def add(self, kind: str, text: str, make: Callable[[], Hypothesis]) -> None:
+        try:
+            one = make().with_(name=text)
+            self._check_means(one)
+        except HypothesisError as error:
+            self.note(kind, text, error.faults[0])
+            return
+        same = self._number(one, len(self.found) + 1)
+        self.found.append(Variant(kind, text, one, same))
+
+    def _check_means(self, one: Hypothesis) -> None:
+        """Nodes to be set to their means must hold numbers that have one; one row tells."""
+        names = [name for name in ablated_nodes(one) if name not in self._dtypes]
+        if names:
+            with torch.no_grad():
+                row = self.data.take(np.zeros(1, dtype=np.int64))
+                values = evaluate(one.graph, row, names, device=one.graph.device)
+            self._dtypes |= {name: value.dtype for name, value in values.items()}
+        for name in ablated_nodes(one):
+            kind = self._dtypes[name]
+            if not (kind.is_floating_point or kind.is_complex):
+                held = str(kind).removeprefix("torch.")
+                raise HypothesisError([f"{name} holds {held}, of which no mean is a value"])
+
+    def _number(self, one: Hypothesis, number: int) -> int | None:
+        """The number of the first hypothesis with the same swaps; this one's is kept if none."""
+        # Under mean ablation all swaps but those of unimportant parents count.
+        means = one.unimportant == mean_ablation
+        try:
+            form = block_form(one.with_(unimportant="per-claim") if means else one)
+        except HypothesisError:
+            return None  # means and zeros are no swaps
+        key = (means, _outline(form, self.data))
+        for known, other in self._forms.setdefault(key, []):
+            if same_swaps(form, other, self.data):
+                return known
+        self._forms[key].append((number, form))
+        return None
+
+    # --- kinds of change ----------------------------------------------------------------------
+
+    def bounds(self) -> None:
+        output = self.h.graph.output
+        for text, feature in (
+            ("trivial: the output carries anything", anything),
+            ("all exact: the model itself", exact),
+        ):
+            root = Claim(output, feature)
+            self.add("bound", text, partial(self.h.with_, root=root, unimportant="per-claim"))
+
+    def policies(self) -> None:
+        h = self.h
+        paths = [e.path for e in h.tree.claims if e.other_draws]
+        if not paths:
+            self.note("policy, ablation", "other draws", "no claim has an unimportant parent")
+            return
+        for policy in POLICIES:
+            if policy in (h.unimportant, mean_ablation):
+                continue
+            text = f"unimportant parents drawn {policy}"
+            self.add("policy", text, partial(h.with_, unimportant=policy))
+        for kind, how in ((MEAN, "set to their means"), (ZERO, "set to zero")):
+            if kind == MEAN and h.unimportant == mean_ablation:
+                continue
+            text = f"unimportant parents {how} (not causal scrubbing)"
+            change = partial(h.with_, root=bare(h.root), unimportant=dict.fromkeys(paths, kind))
+            self.add("policy", text, change)
+
+    def features(self, entry: TreeClaim) -> None:
         claim, path = entry.claim, entry.path
         parts = flatten_feature(claim.feature)
-        if parts and entry.parent is not None:
-            yield "coarsened", f"{path} carries anything", _set(h, path, feature=anything)
+        if parts:
+            self.add("coarsened", f"{path} carries anything", self._set(path, feature=anything))
+        else:
+            self.note("coarsened", path, "it carries anything")
         if len(parts) > 1:
             for part in parts:
                 rest = tuple(p for p in parts if p is not part)
                 text = f"{path} without {feature_name(part)}"
-                yield "coarsened", text, _set(h, path, feature=rest)
-        if parts != (exact,):
-            yield "refined", f"{path} carries exact", _set(h, path, feature=exact)
-        if claim.children is not None:
-            yield (
-                "unexpanded",
-                f"{path} taken whole",
-                _set(h, path, children=None, others=anything),
-            )
+                self.add("coarsened", text, self._set(path, feature=rest))
+        if flatten_feature(claim.others):
+            text = f"{path}'s unimportant parents agree on anything"
+            self.add("coarsened", text, self._set(path, others=anything))
+        if self.data.classes((claim.feature, self.h.within)).is_exact:
+            self.note("refined", path, "its feature tells every row from every other")
+        else:
+            self.add("refined", f"{path} carries exact", self._set(path, feature=exact))
+        if not self.random or not parts:
+            return
+        made = 0
+        if can_permute(claim.feature, self.h.within, self.data):
+            for one in self._permuted(claim.feature):
+                made += 1
+                text = f"{path} carries {one.name} ({made})"
+                self.add("random feature", text, self._set(path, feature=one))
+        if made < self.random:
+            why = f"{feature_name(claim.feature)} has {made} other ways to be dealt out"
+            self.note("random feature", f"{self.random - made} of {self.random} for {path}", why)
+
+    def _permuted(self, feature: Feature) -> list[Any]:
+        return list(permutations(feature, self.h.within, self.data, self.seed, self.random))
+
+    def shape(self, entry: TreeClaim) -> None:
+        path = entry.path
+        if entry.children is not None:
+            text = f"{path} taken whole"
+            self.add("unexpanded", text, self._set(path, children=None, others=anything))
         if entry.parent is not None:
-            yield "removed", f"{path} not claimed", partial(_without, h, path)
-            for pattern in claim.via:
-                left = tuple(p for p in claim.via if p != pattern)
-                yield "edge removed", f"{path} not via {pattern}", _set(h, path, via=left)
-        for i in range(random):
-            if parts and parts != (exact,):
-                permuted = Permuted(claim.feature, seed + i)
-                text = f"{path} carries {permuted.name} ({i + 1})"
-                yield "random feature", text, _set(h, path, feature=permuted)
-    rng = np.random.default_rng([seed, 0xD1CE])
-    for i in range(random if h.root.children else 0):
-        yield (
-            "random nodes",
-            f"same shape on other nodes ({i + 1})",
-            lambda: h.with_(root=_elsewhere(h.graph, h.root, h.root.node, rng)),
-        )
+            self.add("removed", f"{path} not claimed", partial(without_claim, self.h, path))
+
+    def edges(self, entry: TreeClaim, left: int | None) -> int | None:
+        found = route_edges(self.h, entry)
+        if left is not None and len(found) > left:
+            what = f"{len(found) - left} of the {len(found)} edges of routes into {entry.path}"
+            self.note("edge removed", what, "edges= is reached")
+            found = found[:left]
+        for edge in found:
+            one, cut_off = without_edge(self.h, entry.path, edge)
+            text = f"{entry.path}: no edge {edge[0]} -> {edge[1]}"
+            if cut_off:
+                text += f", which cuts off {', '.join(cut_off)}"
+            self.add("edge removed", text, partial(_itself, one))
+        return None if left is None else left - len(found)
+
+    def within(self) -> None:
+        if flatten_feature(self.h.within):
+            text = f"draws need not keep {feature_name(self.h.within)}"
+            self.add("coarsened", text, partial(self.h.with_, within=anything))
+
+    def all_permuted(self) -> None:
+        """Every feature that can be dealt out anew, at once, each by itself."""
+        h = self.h
+        able = {
+            e.path: e.claim.feature
+            for e in h.tree.claims
+            if flatten_feature(e.claim.feature)
+            and can_permute(e.claim.feature, h.within, self.data)
+        }
+        if len(able) < 2:
+            return  # the rows of the one feature are it
+        columns = []
+        for number, feature in enumerate(able.values()):
+            seed = self.seed + 1000 * (number + 1)
+            columns.append(list(permutations(feature, h.within, self.data, seed, self.random)))
+        for i, chosen in enumerate(zip(*columns, strict=False)):
+            new = dict(zip(able, chosen, strict=True))
+            self.add(
+                "random feature",
+                f"all {len(able)} features permuted ({i + 1})",
+                partial(self._with_features, new),
+            )
+
+    def _with_features(self, new: dict[str, Any]) -> Hypothesis:
+        def walk(claim: Claim, path: str) -> Claim:
+            children = claim.children
+            if children is not None:
+                children = tuple(walk(c, f"{path}/{c.label}") for c in children)
+            return replace(claim, feature=new.get(path, claim.feature), children=children)
+
+        return self.h.with_(root=walk(self.h.root, self.h.root.label))
+
+    def other_nodes(self) -> None:
+        h, rng = self.h, np.random.default_rng([self.seed, 0xD1CE])
+        if not self.random or not h.root.children:
+            return
+        made, attempts = 0, ATTEMPTS * self.random
+        for attempt in range(attempts):
+            if made == self.random:
+                return
+            try:
+                # Where no node may stay, there may be no room; then some may.
+                one = elsewhere(h, rng, other=attempt < attempts // 2)
+            except HypothesisError:
+                continue
+            text = f"same shape on other nodes ({made + 1})"
+            one = one.with_(name=text)
+            if self._number(one, len(self.found) + 1) is None:
+                made += 1
+                self.found.append(Variant("random nodes", text, one))
+        if made < self.random:
+            why = f"{attempts} draws gave no more that differ from the hypothesis and one another"
+            self.note("random nodes", f"{self.random - made} of {self.random}", why)
+
+    def ablations(self) -> None:
+        """Zero, mean and resample ablation of unimportant parents where they enter F(u)."""
+        able = {e.path: list(e.other_draws) for e in self.h.tree.claims if e.other_draws}
+        groups: dict[str, tuple[str, ...]] = {path: (path,) for path in able}
+        if len(able) > 1:
+            groups["every claim"] = tuple(able)
+        for where, paths in groups.items():
+            nodes = "" if len(paths) > 1 else f" ({shorten(able[paths[0]])})"
+            for kind, key in ABLATIONS.items():
+                text = f"{kind} ablation of {where}'s unimportant parents{nodes}, all else kept"
+                self.add("ablation", text, partial(ablated, self.h, paths, key))
+
+    def _set(self, path: str, **changes: Any) -> Callable[[], Hypothesis]:
+        def make() -> Hypothesis:
+            plain = self.h
+            if "children" in changes:  # groups may name claims that go with it
+                plain = plain.with_(unimportant="per-claim")
+            root = edit(plain, path, lambda claim: replace(claim, **changes)).root
+            return restated(self.h, root)
+
+        return make
 
 
-def _set(h: Hypothesis, path: str, **changes: Any) -> Callable[[], Hypothesis]:
-    return lambda: edit(h, path, lambda claim: replace(claim, **changes))
+def _itself(h: Hypothesis) -> Hypothesis:
+    return h
 
 
-def _without(h: Hypothesis, path: str) -> Hypothesis:
-    above, label = path.rsplit("/", 1)
-
-    def drop(claim: Claim) -> Claim:
-        children = tuple(c for c in claim.children or () if c.label != label)
-        return replace(claim, children=children)
-
-    return edit(h, above, drop)
-
-
-def _elsewhere(graph: Graph, claim: Claim, node: str, rng: np.random.Generator) -> Claim:
-    """The claim on another node, its children on random parents of that one."""
-    if claim.children is None:
-        return replace(claim, node=node, name=None)
-    taken: set[str] = set()
-    children: list[Claim] = []
-    for child in claim.children:
-        options = [p for p in reachable(graph, node, child.via) if p not in taken]
-        others = [p for p in options if p != child.node] or options
-        if not others:
-            continue
-        chosen = str(rng.choice(others))
-        taken.add(chosen)
-        children.append(_elsewhere(graph, child, chosen, rng))
-    return replace(claim, node=node, children=tuple(children), name=None)
-
-
-def reachable(graph: Graph, node: str, via: Sequence[str]) -> list[str]:
-    """Nodes from which a route by `via` leads to a node."""
-    found = dict.fromkeys(graph.parents(node))
-    todo = list(found)
+def _outline(form: BlockForm, data: Dataset) -> object:
+    """What two hypotheses that permit the same swaps have in common, cheaply told."""
+    found: list[tuple[str, bool, str]] = []
+    todo = [normal(form.root)]
     while todo:
         one = todo.pop()
-        if any(matches(pattern, one) for pattern in via):
-            fresh = [p for p in graph.parents(one) if p not in found]
-            found.update(dict.fromkeys(fresh))
-            todo += fresh
-    return list(found)
+        digest = data.classes((form.features[one.block], form.within)).digest
+        found.append((one.node, one.whole, digest))
+        if one.wiring is not None:
+            todo += one.wiring.members
+    return tuple(sorted(found))

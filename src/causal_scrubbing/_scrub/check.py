@@ -10,7 +10,7 @@ from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE, mean_ablation
+from causal_scrubbing._hypothesis.tree import REFERENCE
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference allowed between two ways to one output, relative to the output's scale."""
@@ -28,8 +28,8 @@ def self_check(hypothesis: Hypothesis, data: Dataset, device: torch.device | str
     Raises:
         ScrubError: it does not, with the size of the difference and the usual causes.
     """
-    if hypothesis.unimportant == mean_ablation:
-        # Means are no draws that could be set to the reference row; the rest is checked.
+    if hypothesis.tree.ablates:
+        # Constants are no draws that could be set to the reference row; the rest is checked.
         hypothesis = hypothesis.with_(unimportant="per-claim")
     graph = hypothesis.graph
     where = graph.device if device is None else torch.device(device)
