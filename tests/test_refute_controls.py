@@ -172,6 +172,28 @@ def test_controls_say_what_could_not_be_made() -> None:
     assert any("agree on anything" in row.text for row in table.of("coarsened"))
 
 
+def test_a_mean_ablation_keeps_what_has_no_mean() -> None:
+    data = cs.Dataset(a=torch.arange(12) % 3, b=torch.arange(12) % 4)
+    graph = cs.Graph.build(
+        inputs=["a", "b"],
+        nodes={
+            "mask": (lambda a: a > 1, ["a"]),
+            "m": (lambda b: 1.0 * b, ["b"]),
+            "u": (lambda a: 1.0 * a, ["a"]),
+            "y": (lambda mask, m, u: torch.where(mask, m, u), ["mask", "m", "u"]),
+        },
+        output="y",
+    )
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("u", "a")))
+    table = cs.controls(h, data, squared, samples=3000, random=0)
+    (row,) = [r for r in table.of("ablation") if r.text.startswith("mean")]
+    assert "(mask kept)" in row.text
+    # Where the mask holds, in a third of the rows, m is 1.5 and not b: b's variance is 5/4.
+    assert abs(row.scrubbed.mean - 1.25 / 3) < 4.5 * row.scrubbed.se
+    (policy,) = [r for r in table.of("policy") if "means" in r.text]
+    assert policy.difference.mean < 0
+
+
 def test_what_permits_the_same_swaps_is_tested_once() -> None:
     graph, data = carry()
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("abc", "many")))

@@ -193,7 +193,7 @@ def controls(
     if edges is not None:
         check_count("edges", edges, 0, "give how many edges to remove, or None for all")
     self_check(h, data, device)
-    made, notes = variants(h, data, seed, random, edges)
+    made, notes = variants(h, data, seed, random, edges, device)
     settings: dict[str, Any] = {
         "randomize": randomize,
         "batch_size": batch_size,

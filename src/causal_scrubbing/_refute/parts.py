@@ -12,7 +12,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.patterns import matches
 from causal_scrubbing._hypothesis import Claim, Hypothesis, TreeClaim
 from causal_scrubbing._hypothesis.routes import ChildSource, CopySource, OtherSource, find_routes
-from causal_scrubbing._hypothesis.tree import CONSTANTS
+from causal_scrubbing._hypothesis.tree import CONSTANTS, mean_ablation
 from causal_scrubbing._refute.additions import edit
 
 Edge: TypeAlias = tuple[str, str]
@@ -34,6 +34,8 @@ def restated(h: Hypothesis, root: Claim) -> Hypothesis:
     if isinstance(policy, Mapping):
         left = set(inner_paths(root))
         policy = {path: group for path, group in policy.items() if path in left} or "per-claim"
+    if policy == mean_ablation:
+        root = bare(root)  # what has unimportant parents now may ask nothing of them
     return h.with_(root=root, unimportant=policy)
 
 
@@ -135,6 +137,22 @@ def without_edge(h: Hypothesis, path: str, edge: Edge) -> tuple[Hypothesis, list
             return changed(h, path, children), cut_off
         cut_off += [c.label for i, c in enumerate(children) if i not in reached]
         children = [c for i, c in enumerate(children) if i in reached]
+
+
+def kept(claim: Claim, nodes: Mapping[str, Sequence[str]], path: str | None = None) -> Claim:
+    """The claim with some of the unimportant parents under it on the datum of the claim above them.
+
+    Args:
+        claim: the root claim.
+        nodes: claim path -> those unimportant parents; only direct ones can be kept.
+        path: of the claim.
+    """
+    here = claim.label if path is None else path
+    if claim.children is None:
+        return claim
+    children = [kept(c, nodes, f"{here}/{c.label}") for c in claim.children]
+    children += [Claim(node, exact) for node in nodes.get(here, ())]
+    return replace(claim, children=tuple(children))
 
 
 def ablated(h: Hypothesis, paths: Collection[str], kind: str) -> Hypothesis:

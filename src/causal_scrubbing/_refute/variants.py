@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from causal_scrubbing._refute.additions import edit
 from causal_scrubbing._refute.parts import (
     ablated,
     bare,
+    kept,
     restated,
     route_edges,
     without_claim,
@@ -53,7 +54,12 @@ class Variant:
 
 
 def variants(
-    h: Hypothesis, data: Dataset, seed: int, random: int, edges: int | None = None
+    h: Hypothesis,
+    data: Dataset,
+    seed: int,
+    random: int,
+    edges: int | None = None,
+    device: torch.device | str | None = None,
 ) -> tuple[list[Variant], list[str]]:
     """All controls of a hypothesis that can be stated on its graph.
 
@@ -63,11 +69,12 @@ def variants(
         seed: of the random ones.
         random: how many random ones of each kind.
         edges: how many edges at most are removed one by one; None for all.
+        device: where to compute; where the graph says if None.
 
     Returns:
         The controls, and what could not be made, in words.
     """
-    made = _Variants(h, data, seed, random)
+    made = _Variants(h, data, seed, random, device)
     made.bounds()
     made.policies()
     left = edges
@@ -90,6 +97,7 @@ class _Variants:
     data: Dataset
     seed: int
     random: int
+    device: torch.device | str | None
     found: list[Variant] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -112,18 +120,34 @@ class _Variants:
         self.found.append(Variant(kind, text, one, same))
 
     def _check_means(self, one: Hypothesis) -> None:
-        """Nodes to be set to their means must hold numbers that have one; one row tells."""
-        names = [name for name in ablated_nodes(one) if name not in self._dtypes]
-        if names:
+        """Nodes to be set to their means must hold numbers that have one."""
+        for name in ablated_nodes(one):
+            if not self._has_mean(name):
+                held = str(self._dtypes[name]).removeprefix("torch.")
+                raise HypothesisError([f"{name} holds {held}, of which no mean is a value"])
+
+    def _has_mean(self, name: str) -> bool:
+        if name not in self._dtypes:  # one row tells
+            graph = self.h.graph
+            names = list(graph.names)
             with torch.no_grad():
                 row = self.data.take(np.zeros(1, dtype=np.int64))
-                values = evaluate(one.graph, row, names, device=one.graph.device)
-            self._dtypes |= {name: value.dtype for name, value in values.items()}
-        for name in ablated_nodes(one):
-            kind = self._dtypes[name]
-            if not (kind.is_floating_point or kind.is_complex):
-                held = str(kind).removeprefix("torch.")
-                raise HypothesisError([f"{name} holds {held}, of which no mean is a value"])
+                values = evaluate(graph, row, names, device=self.device or graph.device)
+            self._dtypes = {name: value.dtype for name, value in values.items()}
+        kind = self._dtypes[name]
+        return kind.is_floating_point or kind.is_complex
+
+    def _meanless(self, paths: Sequence[str]) -> tuple[dict[str, list[str]], str]:
+        """The unimportant parents of some claims that have no mean, and that they are kept."""
+        moving = {
+            path: [n for n in self.h.tree[path].other_draws if not self.h.graph.is_constant[n]]
+            for path in paths
+        }
+        left = {path: [n for n in found if not self._has_mean(n)] for path, found in moving.items()}
+        if left == moving:
+            return {}, ""  # nothing would be ablated
+        names = list(dict.fromkeys(name for found in left.values() for name in found))
+        return left, f" ({shorten(names)} kept)" if names else ""
 
     def _number(self, one: Hypothesis, number: int) -> int | None:
         """The number of the first hypothesis with the same swaps; this one's is kept if none."""
@@ -162,12 +186,15 @@ class _Variants:
                 continue
             text = f"unimportant parents drawn {policy}"
             self.add("policy", text, partial(h.with_, unimportant=policy))
-        for kind, how in ((MEAN, "set to their means"), (ZERO, "set to zero")):
-            if kind == MEAN and h.unimportant == mean_ablation:
-                continue
-            text = f"unimportant parents {how} (not causal scrubbing)"
-            change = partial(h.with_, root=bare(h.root), unimportant=dict.fromkeys(paths, kind))
-            self.add("policy", text, change)
+        if h.unimportant != mean_ablation:
+            left, told = self._meanless(paths)
+            text = f"unimportant parents{told} set to their means (not causal scrubbing)"
+            root = kept(bare(h.root), left)
+            means = dict.fromkeys(paths, MEAN)
+            self.add("policy", text, partial(h.with_, root=root, unimportant=means))
+        text = "unimportant parents set to zero (not causal scrubbing)"
+        zeros = dict.fromkeys(paths, ZERO)
+        self.add("policy", text, partial(h.with_, root=bare(h.root), unimportant=zeros))
 
     def features(self, entry: TreeClaim) -> None:
         claim, path = entry.claim, entry.path
@@ -293,8 +320,14 @@ class _Variants:
         for where, paths in groups.items():
             nodes = "" if len(paths) > 1 else f" ({shorten(able[paths[0]])})"
             for kind, key in ABLATIONS.items():
-                text = f"{kind} ablation of {where}'s unimportant parents{nodes}, all else kept"
-                self.add("ablation", text, partial(ablated, self.h, paths, key))
+                left, told = self._meanless(paths) if kind == "mean" else ({}, "")
+                what = f"{kind} ablation of {where}'s unimportant parents"
+                text = f"{what}{nodes}{told}, all else kept"
+                self.add("ablation", text, partial(self._ablated, paths, key, left))
+
+    def _ablated(self, paths: Sequence[str], kind: str, left: dict[str, list[str]]) -> Hypothesis:
+        one = ablated(self.h, paths, kind)
+        return one.with_(root=kept(one.root, left)) if any(left.values()) else one
 
     def _set(self, path: str, **changes: Any) -> Callable[[], Hypothesis]:
         def make() -> Hypothesis:
