@@ -115,7 +115,13 @@ class _Join:
         self.forms = (one, two)
         self.shared = [_drawn_twice(form) for form in self.forms]
         self.above: dict[str, str] = {}
-        self.settled: set[str] = set()
+        # The datum that each must agree with, by key.
+        self.agrees = {
+            f"{side}:{member.block}": f"{side}:{inner.block}"
+            for side, form in enumerate(self.forms)
+            for inner in form.inner()
+            for member in (inner.wiring.members if inner.wiring is not None else ())
+        }
 
     def form(self) -> BlockForm:
         """The joined form."""
@@ -123,7 +129,7 @@ class _Join:
         features: dict[str, Parts] = {}
         for key in sorted(self.above, key=lambda k: k[0]):
             block, parts = self.find(key), self.forms[int(key[0])].features[key[2:]]
-            if key in self.settled:
+            if key in self.agrees and self.find(self.agrees[key]) == block:
                 parts = ()  # it is the datum that it would have to agree with
             features[block] = flatten_feature((*features.get(block, ()), *parts))
         within = flatten_feature((*self.forms[0].within, *self.forms[1].within))
@@ -175,11 +181,8 @@ class _Join:
             wiring = todo.pop().wiring
             for member in wiring.members if wiring is not None else ():
                 key = f"{side}:{member.block}"
-                if member.block.startswith(GROUP):
+                if member.block.startswith(GROUP) or member.block in self.shared[side]:
                     self.tie(block, key)
-                elif member.block in self.shared[side]:
-                    self.tie(block, key)
-                    self.settled.add(key)
                 todo.append(member)
 
     def wire(self, one: Position, two: Position) -> Wiring:

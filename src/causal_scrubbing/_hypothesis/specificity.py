@@ -10,6 +10,7 @@ from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis.blockform import BlockForm, CopyKey, Position, Wiring, normal
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.restate import OWN_DATUM, forms_on_one_graph
 from causal_scrubbing._hypothesis.tree import REFERENCE
 
@@ -64,6 +65,8 @@ def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
         HypothesisError: a feature cannot be used on this data.
     """
     names = (h1.name or "the first", h2.name or "the second")
+    for h in (h1, h2):
+        check_scrubs(h, "comparisons of swaps need")
     try:
         one, two = forms_on_one_graph(h1, h2, "they cannot be compared")
     except HypothesisError as error:
