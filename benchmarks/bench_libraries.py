@@ -209,7 +209,7 @@ def smollm2() -> Problem:
 
         return lambda rows, batch: bench_models.user_of_hooks(h, data, forward, stream, batch)(rows)
 
-    larger = {"TorchLens": (32, 64)}  # it takes its time a pass rather than a prompt
+    larger = {"TorchLens": (16, 32)}  # its cost is by the pass more than by the prompt
     return Problem(samples, seconds, values, case.rows, 8, (8, 16, 32), larger, make)
 
 

@@ -132,7 +132,10 @@ class TorchLens(Wrapped):
         options: dict[str, Any] = {"save": functools.reduce(operator.or_, kept_modules)}
         if "logits" not in wanted:
             options["halt"] = tl.in_module(self.sites[read[-1]].after)
-        rules = [tl.when(modules[name], tl.swap_with(value)) for name, value in swaps.items()]
+        rules = [  # several rules that name a `module` match nothing, those `in_module` do
+            tl.when(tl.in_module(self.sites[name].module), tl.swap_with(value))
+            for name, value in swaps.items()
+        ]
         if rules:
             options["intervene"] = rules[0].merge(*rules[1:])
         output, recording = tl.record(
@@ -279,7 +282,7 @@ def wrap_smollm2(library: str, model: nn.Module, tokenizer: Any) -> Wrapped:
         sites[f"a{i}"] = Site(
             f"{block}.self_attn.o_proj", f"{block}.mlp", f"blocks.{i}.hook_attn_out", i
         )
-        sites[f"m{i}"] = Site(f"{block}.mlp", after, f"blocks.{i}.hook_mlp_out", i)
+        sites[f"m{i}"] = Site(f"{block}.mlp.down_proj", after, f"blocks.{i}.hook_mlp_out", i)
     options = {"use_cache": False, "logits_to_keep": 1}
     if library in PLAIN:
         return PLAIN[library](model, sites, lambda x: x.logits[:, -1], **options)
