@@ -20,7 +20,7 @@ THINGS = ["drink", "book", "ball", "gift", "letter", "phone"]
 
 
 def tree_claims(output: str, feature, layers: tuple[int, int, int], name: str) -> cs.Claim:
-    """Thirteen claims, three levels below the output: late MLPs of middle ones of early ones."""
+    """Twenty claims, three levels below the output: late MLPs of middle ones of early ones."""
     late, middle, early = layers
     return cs.claim(
         output,
@@ -34,9 +34,9 @@ def tree_claims(output: str, feature, layers: tuple[int, int, int], name: str) -
                     for j in (middle, middle + 1)
                 ),
             )
-            for i in (late, late - 1)
+            for i in (late, late - 1, late - 2)
         ),
-        cs.claim(f"a{late}", feature, cs.claim(f"m{middle}", name)),
+        *(cs.claim(f"a{i}", feature, cs.claim(f"m{middle}", name)) for i in (late, late - 1)),
     )
 
 
@@ -82,15 +82,20 @@ def user_of_hooks(h: cs.Hypothesis, data: cs.Dataset, forward, stream, batch: in
 
 
 def synthetic(
-    layers: int = 24, heads: int = 4, width: int = 64, length: int = 16, rows: int = 2000
+    layers: int = 24,
+    heads: int = 4,
+    width: int = 64,
+    length: int = 16,
+    rows: int = 2000,
+    device: str = "cpu",
 ):
     """A transformer with random weights as a graph of heads and MLPs, and 50 claims about it."""
     generator = torch.Generator().manual_seed(0)
 
     def weight(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator) * shape[-2] ** -0.5
+        return (torch.randn(*shape, generator=generator) * shape[-2] ** -0.5).to(device)
 
-    embed, unembed = torch.randn(50, width, generator=generator), weight(width, 50)
+    embed, unembed = weight(width, 50).T.contiguous() * width**0.5, weight(width, 50)
 
     def head():
         q, k, v = (weight(width, width // heads) for _ in range(3))
@@ -124,7 +129,7 @@ def synthetic(
     built.append(part_of("~final", list(stream), cs.add))
     final = torch.nn.functional.layer_norm
     built.append(part_of("logits", ["~final"], lambda x: final(x[:, -1], (width,)) @ unembed))
-    graph = cs.Graph([Node(name="tokens", field="tokens"), *built], "logits")
+    graph = cs.Graph([Node(name="tokens", field="tokens"), *built], "logits", device=device)
     tokens = torch.randint(0, 50, (rows, length), generator=generator)
     data = cs.Dataset(tokens=tokens, **{f"f{i}": tokens[:, i] < 25 for i in range(length)})
     roots = []
@@ -237,8 +242,11 @@ def hooked(model, data: cs.Dataset, layers: int):
 
 
 def run_synthetic() -> list[Line]:
-    h, data = synthetic()
-    what = f"24 layers, 4 heads, width 64 ({len(h.tree.claims)} claims), 2,000 rows"
+    """Of a size for a GPU where there is one, else of one for a processor."""
+    heads, width = (16, 1024) if torch.cuda.is_available() else (4, 64)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    h, data = synthetic(heads=heads, width=width, device=device)
+    what = f"24 layers, {heads} heads, width {width} ({len(h.tree.claims)} claims), 2,000 rows"
     return [compare(what, Case(h, data, 4000), naive_samples=64)]
 
 
