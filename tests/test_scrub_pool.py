@@ -78,6 +78,156 @@ def test_the_bias_is_what_the_formula_says_for_one_leaf_claim() -> None:
     assert "400 pools of 100 rows" in str(result)
 
 
+def test_the_bias_told_holds_where_classes_differ_in_size_and_in_gap() -> None:
+    rng = np.random.default_rng(1)
+    n = 20_000
+    # Half the data in one class that moves little; the rest in small classes that move much.
+    kind = np.where(np.arange(n) < n // 2, 0, 1 + np.arange(n) % 20)
+    y = torch.as_tensor(rng.normal(size=n) * np.where(kind == 0, 0.1, 3))
+    h, _ = problem(n)
+    data = cs.Dataset(y=y, kind=kind)
+    metric = {"moved": lambda output, rows: (output - rows["y"]) ** 2}
+    size, pools = 60, 400
+    result = cs.scrub(h, data, metric, samples=40 * pools, pool=size, pools=pools, force=True)
+    classes = data.classes("kind")
+    inside = [y.numpy()[classes.ids == c].var() for c in range(classes.count)]
+    whole = 2 * np.dot(inside, classes.mass)
+    shift = result.scrubbed.mean - whole
+    told = result.settings["pool"]["bias"]
+    assert told == pytest.approx(shift, abs=4 * result.scrubbed.se)
+    occupied = (1 - (1 - classes.mass) ** size).sum()
+    alike = -whole * occupied / size  # as if all classes had one gap
+    assert abs(alike - shift) > 8 * result.scrubbed.se, "the classes must matter"
+
+
+@pytest.mark.parametrize("by", ["output", "baseline"])
+def test_the_bias_of_the_randomized_mean_is_told(by) -> None:
+    h, data = problem(20_000)
+    size, pools = 50, 400
+    metric = {"moved": lambda output, rows: (output - rows["y"]) ** 2}
+    options = {}
+    if by == "baseline":
+        options["baseline"] = cs.Hypothesis(h.graph, cs.claim("out", cs.anything))
+    result = cs.scrub(
+        h, data, metric, samples=40 * pools, pool=size, pools=pools, force=True, **options
+    )
+    whole = 2 * data["y"].var(correction=0).item()
+    wanted = -whole / size
+    told = result.settings["pool"]["bias_randomized"]
+    assert told == pytest.approx(wanted, rel=0.05)
+    assert result.randomized.mean - whole == pytest.approx(wanted, abs=4 * result.randomized.se)
+    assert f"E_randomized by {told:+.3g}" in str(result)
+
+
+def several(n: int) -> tuple[cs.Hypothesis, cs.Dataset]:
+    """A claim that matters, and one on a node that does not, of a much finer feature."""
+    _, data = problem(n)
+    graph = cs.Graph.build(
+        inputs=["y"],
+        nodes={
+            "dead": (lambda y: y * 0, ["y"]),
+            "carrier": (torch.clone, ["y"]),
+            "out": (cs.add, ["carrier", "dead"]),
+        },
+        output="out",
+    )
+    data = data.with_fields(fine=torch.arange(n) // 40)
+    root = cs.claim("out", cs.exact, cs.claim("dead", "fine"), cs.claim("carrier", "kind"))
+    return cs.Hypothesis(graph, root, name="several"), data
+
+
+def test_with_several_free_draws_the_bias_is_said_not_to_be_known(tmp_path) -> None:
+    h, data = several(4000)
+    metric = {"moved": lambda output, rows: (output - rows["y"]) ** 2}
+    options = {"samples": 160, "pool": 100, "force": True}
+    result = cs.scrub(h, data, metric, **options, out=tmp_path)
+    told = result.settings["pool"]
+    assert told["bias"] is None
+    assert told["bias_randomized"] < 0
+    assert "by how much for E_scrubbed is not known" in str(result)
+    assert set(told["self_draw"]) == {"out", "out/dead", "out/carrier"}
+    assert told["self_draw"]["out/dead"]["pool"] > 0.5
+    assert told["self_draw"]["out/dead"]["data"] == pytest.approx(1 / 40)
+    assert cs.load(tmp_path).settings["pool"] == told
+    # One of the draws made exact, the other is free alone.
+    one = h.with_(root=cs.claim("out", cs.exact, cs.claim("dead", cs.exact),
+                                cs.claim("carrier", "kind")))  # fmt: skip
+    assert cs.scrub(one, data, metric, **options).settings["pool"]["bias"] < 0
+    exact = h.with_(root=cs.claim("out", cs.exact))
+    assert cs.scrub(exact, data, metric, **options).settings["pool"]["bias"] == 0
+    means = one.with_(
+        root=cs.claim("out", cs.exact, cs.claim("carrier", "kind")),
+        unimportant=cs.mean_ablation,
+    )
+    assert cs.scrub(means, data, metric, **options).settings["pool"]["bias"] is None
+    vector = {"both": lambda output, rows: torch.stack([output, -output], 1)}
+    assert cs.scrub(one, data, vector, **options).settings["pool"]["bias"] is None
+
+
+def test_tied_claims_each_have_their_share() -> None:
+    h, data = several(2000)
+    tied = h.with_(
+        root=cs.claim("out", cs.exact, cs.claim("dead", "kind", tie="both"),
+                      cs.claim("carrier", "kind", tie="both"))
+    )  # fmt: skip
+    told = cs.scrub(tied, data, samples=80, pool=400).settings["pool"]
+    assert told["self_draw"]["out/dead"] == told["self_draw"]["out/carrier"]
+    assert told["bias"] is not None
+
+
+def test_agreement_is_told_on_the_data_and_in_the_pools(tmp_path) -> None:
+    h, data = problem(2000)
+    result = cs.scrub(h, data, {"m": lambda o, r: o}, samples=80, pool=40, force=True)
+    inside = result.settings["pool"]["agreement"]["out/carrier"]
+    whole = next(row for row in result.agreement["table"] if row["draw"] == "out/carrier")
+    assert inside["self_draw"] > 10 * whole["self_draw"]
+    assert inside["classes"] <= whole["classes"] == CLASSES
+    assert 0 <= inside["smallest"] <= 4 < whole["smallest"]
+    page = result.report()
+    assert "self-draw, in a pool" in page
+    assert f"{inside['self_draw']:.2%}" in page
+    assert f"{whole['self_draw']:.2%}" in page
+
+
+def test_rows_alone_in_their_pool_are_stuck_though_not_alone_in_the_data() -> None:
+    h, data = several(4000)
+    alone = h.with_(root=cs.claim("out", cs.exact, cs.claim("dead", "fine")))
+    result = cs.scrub(alone, data, samples=400, pool=40, force=True)
+    drawn = result.draws
+    fine = data["fine"].numpy()
+    pools = Pools.choose(data, 40, 8, 400, 0)
+    stuck = np.mean([
+        (fine[pools.rows[pool]] == fine[row]).sum() == 1
+        for row, pool in zip(drawn["reference"], drawn["pool"], strict=True)
+    ])  # fmt: skip
+    assert result.stuck == pytest.approx(stuck)
+    assert 0.2 < stuck < 1
+    assert cs.scrub(alone, data, samples=400).stuck == 0
+
+
+@pytest.mark.parametrize(("samples", "count"), [(9, 8), (8, 8), (17, 4), (1000, 7)])
+def test_all_pools_are_drawn_from_and_alike(samples, count) -> None:
+    h, data = problem(100)
+    pools = Pools.choose(data, 50, count, samples, seed=2)
+    drawn = PoolSampler(h, data, 2, pools).draw(0, samples).rows["~pool"]
+    shares = np.bincount(drawn, minlength=count)
+    assert len(shares) == count
+    assert shares.sum() == samples
+    assert shares.max() - shares.min() <= 1
+    result = cs.scrub(
+        h, data, {"m": lambda o, r: o}, samples=samples, pool=50, pools=count, force=True
+    )
+    assert result.draws["pool"].nunique() == count == result.settings["pool"]["pools"]
+
+
+def test_a_baseline_that_a_pool_biases_is_refused_too() -> None:
+    h, data = several(2000)
+    fine = h.with_(root=cs.claim("out", cs.exact, cs.claim("carrier", "fine")))
+    coarse = h.with_(root=cs.claim("out", cs.exact, cs.claim("carrier", "kind")))
+    with pytest.raises(cs.ScrubError, match=r"out/carrier: .* in the pool, 2\.5% in all"):
+        cs.scrub(coarse, data, {"m": lambda o, r: o}, samples=80, pool=400, baseline=fine)
+
+
 def test_the_interval_over_pools_covers_the_mean_over_pools() -> None:
     h, data = problem(3000)
     size, share, rounds = 40, 10, 200

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 from resumable import METRIC, problem
+from test_engine_memory import wide_problem
 
 import causal_scrubbing as cs
+from causal_scrubbing._scrub.spans import auto_spans
 
 HERE = Path(__file__).parent
 PATH = os.pathsep.join(map(str, (HERE.parent / "src", HERE)))
@@ -248,3 +250,188 @@ def test_clean_rows_are_run_once_however_many_blocks_there_are(how, tmp_path) ->
     assert many.settings["actual"]["blocks"] > 1
     assert many.settings["actual"]["rows"] <= 1.5 * plain.settings["actual"]["rows"]
     assert plain.settings["actual"]["rows"] <= 300
+
+
+def test_a_tighter_tolerance_goes_on_from_the_blocks_of_a_looser_one(tmp_path) -> None:
+    h, data = problem()
+    loose = cs.scrub(h, data, METRIC, samples="auto", tolerance=6.0, out=tmp_path / "run")
+    kept = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "run/blocks").glob("*.parquet")}
+    tight = cs.scrub(h, data, METRIC, samples="auto", tolerance=2.0, out=tmp_path / "run")
+    after = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "run/blocks").glob("*.parquet")}
+    assert len(tight) > len(loose)
+    assert {name: after[name] for name in kept} == kept, "finished blocks were made again"
+    alone = cs.scrub(h, data, METRIC, samples="auto", tolerance=2.0, out=tmp_path / "alone")
+    assert tight.draws.equals(alone.draws)
+    # Clean rows are run in other batches where looks end elsewhere.
+    np.testing.assert_allclose(tight.samples, alone.samples, rtol=1e-5, atol=1e-6)
+    again = cs.scrub(h, data, METRIC, samples="auto", tolerance=2.0, out=tmp_path / "run")
+    assert_equal(again, tight)
+
+
+def test_blocks_of_auto_grow_and_end_where_any_tolerance_needs_them() -> None:
+    whole = list(auto_spans(0, 1_000_000))
+    assert len(whole) < 60
+    assert [low for low, _ in whole[1:]] == [high for _, high in whole[:-1]]
+    assert (whole[0], whole[-1][1]) == ((0, 1024), 1_000_000)
+    assert max(high - low for low, high in whole) == 65536
+    for low, _ in whole:
+        assert list(auto_spans(low, 1_000_000)) == [s for s in whole if s[0] >= low]
+
+
+def scaled(factor: float):
+    """A problem whose graph looks the same, by all but its weights."""
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={"a": (lambda x: factor * x, ["x"]), "out": (lambda a: a.sum(1), ["a"])},
+        output="out",
+    )
+    x = torch.arange(400.0).reshape(100, 4) / 100
+    data = cs.Dataset(x=x, k=torch.arange(100) % 3)
+    return cs.Hypothesis(graph, cs.claim("out", cs.exact, cs.claim("a", "k"))), data
+
+
+def test_blocks_of_another_model_are_refused(tmp_path) -> None:
+    own = {"m": lambda output, rows: output}
+    h, data = scaled(1.0)
+    cs.scrub(h, data, own, samples=100, out=tmp_path)
+    other, _ = scaled(1.01)
+    with pytest.raises(cs.ScrubError, match=r"of another model: .* node 'out' gave other"):
+        cs.scrub(other, data, own, samples=100, out=tmp_path)
+    same, _ = scaled(1.0)
+    cs.scrub(same, data, own, samples=100, out=tmp_path)
+    with pytest.warns(cs.Notice, match="differ .* by rounding"):
+        cs.scrub(scaled(1.0 + 2e-7)[0], data, own, samples=100, out=tmp_path)
+
+
+def test_blocks_of_another_captured_model_are_refused(tmp_path) -> None:
+    def captured(seed: int) -> cs.Hypothesis:
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+        graph = cs.capture(
+            model.eval(), data[:2], fields=["x"], output="logits", sites={"first": "0"}
+        )
+        return cs.Hypothesis(graph, cs.claim("logits", cs.exact, cs.claim("first", "k")))
+
+    _, data = scaled(1.0)
+    metric = {"m": lambda output, rows: output[:, 0]}
+    cs.scrub(captured(0), data, metric, samples=50, out=tmp_path)
+    cs.scrub(captured(0), data, metric, samples=50, out=tmp_path)
+    with pytest.raises(cs.ScrubError, match="blocks of another model"):
+        cs.scrub(captured(1), data, metric, samples=50, out=tmp_path)
+
+
+def test_blocks_of_another_metric_of_the_same_name_are_refused(tmp_path) -> None:
+    h, data = scaled(1.0)
+
+    def squared(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        return (output - rows.model_output) ** 2
+
+    def absolute(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        return (output - rows.model_output).abs()
+
+    cs.scrub(h, data, {"m": squared}, samples=100, out=tmp_path)
+    # Both are 0 on a row's own output.
+    with pytest.raises(cs.ScrubError, match=r"blocks of another metric: .* metric 'm' gave other"):
+        cs.scrub(h, data, {"m": absolute}, samples=100, out=tmp_path)
+
+
+def test_blocks_of_another_version_are_refused(tmp_path, monkeypatch) -> None:
+    h, data = scaled(1.0)
+    own = {"m": lambda output, rows: output}
+    cs.scrub(h, data, own, samples=100, out=tmp_path)
+    monkeypatch.setattr(torch, "__version__", "1.0")
+    with pytest.raises(cs.ScrubError, match="it differs in versions"):
+        cs.scrub(h, data, own, samples=100, out=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "bits", "tensors", "no tensors"])
+def test_a_damaged_block_is_computed_again(tmp_path, damage) -> None:
+    h, data = problem()
+    options = {"samples": 300, "out": tmp_path, "keep_outputs": True}
+    whole = cs.scrub(h, data, METRIC, **options)
+    (tmp_path / "run.json").unlink()
+    block = sorted((tmp_path / "blocks").glob("*.parquet"))[1]
+    content = block.read_bytes()
+    if damage == "cut":
+        block.write_bytes(content[:100])
+    elif damage == "bits":
+        middle = len(content) // 8
+        flipped = bytes([content[middle] ^ 1])
+        block.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+    elif damage == "tensors":
+        beside = block.with_suffix(".safetensors")
+        beside.write_bytes(beside.read_bytes()[:50])
+    else:
+        block.with_suffix(".safetensors").unlink()
+    with pytest.warns(cs.Notice, match=f"{block.name} cannot be read .* computed again"):
+        again = cs.scrub(h, data, METRIC, **options)
+    assert_equal(again, whole)
+    assert_equal(cs.scrub(h, data, METRIC, **options), whole)
+
+
+def test_a_damaged_identity_is_named(tmp_path) -> None:
+    h, data = problem()
+    cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+    (tmp_path / "blocks" / "run.json").write_text("{")
+    with pytest.raises(cs.ScrubError, match=r"run\.json cannot be read.*another one as out="):
+        cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path) -> None:
+    h, data = problem()
+    cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+    left = [tmp_path / "run.json.1.part", tmp_path / "blocks" / "0-64.parquet.1.part"]
+    for file in left:
+        file.write_bytes(b"half")
+    cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypatch) -> None:
+    h, data = wide_problem(dtype=torch.float32)
+    metric = {"m": lambda output, rows: output}
+
+    def stop(done: int, of: int) -> None:
+        if done >= 200:
+            raise KeyboardInterrupt
+
+    def free(size: int) -> None:
+        monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
+
+    options = {"samples": 2000, "store": "memory"}
+    free(8 << 30)
+    whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        cs.scrub(h, data, metric, out=tmp_path / "run", progress=stop, **options)
+    free(300_000)
+    alone = cs.scrub(h, data, metric, out=tmp_path / "alone", **options)
+    assert alone.explain().batch_size < whole.explain().batch_size
+    assert any("recomputed from the fields" in note for note in alone.explain().notes)
+    resumed = cs.scrub(h, data, metric, out=tmp_path / "run", **options)
+    assert_equal(resumed, whole)
+    plans = [one.explain() for one in (resumed, whole)]
+    assert plans[0].batch_size == plans[1].batch_size == resumed.settings["batch_size"]
+    assert plans[0].operations == plans[1].operations
+    assert plans[0].budget == plans[1].budget == 4 << 30
+
+
+def test_a_run_begun_with_little_memory_goes_on_so_though_more_is_free(
+    tmp_path, monkeypatch
+) -> None:
+    h, data = wide_problem(dtype=torch.float32)
+    metric = {"m": lambda output, rows: output}
+
+    def stop(done: int, of: int) -> None:
+        if done >= 200:
+            raise KeyboardInterrupt
+
+    def free(size: int) -> None:
+        monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
+
+    options = {"samples": 2000, "store": "memory"}
+    free(300_000)
+    whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        cs.scrub(h, data, metric, out=tmp_path / "run", progress=stop, **options)
+    free(8 << 30)
+    assert_equal(cs.scrub(h, data, metric, out=tmp_path / "run", **options), whole)

@@ -88,6 +88,13 @@ class Classes:
         return float(self.mass[self.sizes == 1].sum())
 
     @property
+    def self_draw_chances(self) -> Floats:
+        """Chance that the row drawn for each row is that row: w_i / (weight of i's class), [n]."""
+        if self.weights is None:
+            return np.asarray(1 / self.sizes[self.ids], dtype=np.float64)
+        return np.asarray(self.weights / self.mass[self.ids], dtype=np.float64)
+
+    @property
     def self_draw_share(self) -> float:
         """Chance that a draw is the row itself: the sum of w_i^2 / (weight of i's class)."""
         if self.weights is None:

@@ -10,6 +10,8 @@ from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
+from causal_scrubbing._engine.noted import note_layout as note_layout
+from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor
 from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._errors import Notice, ScrubError
 
 if sys.platform == "win32":
     import msvcrt
@@ -64,6 +65,7 @@ class Checkpoint:
                 "folder as out=."
             ) from error
         try:
+            self._tidy()
             self._recognise()
         except BaseException:
             self._lock.close()
@@ -79,12 +81,17 @@ class Checkpoint:
         if self._lock is not None:
             self._lock.close()  # closing lets go of the lock, as does the end of the process
 
+    def _tidy(self) -> None:
+        """Remove what processes that were killed while writing left behind."""
+        for folder in (self.folder, self.folder.parent):
+            remove_parts(folder)
+
     def _recognise(self) -> None:
         file = self.folder / _IDENTITY
         if not file.exists():
             write_whole(file, json.dumps(self.identity, indent=2).encode())
             return
-        found = json.loads(file.read_text())
+        found = _read_json(file)
         differing = sorted(
             key for key in {*found, *self.identity} if found.get(key) != self.identity.get(key)
         )
@@ -99,24 +106,38 @@ class Checkpoint:
         file = self.folder / f"{name}.json"
         if not file.exists():
             write_whole(file, json.dumps(value).encode())
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
+        return _read_json(file)
 
     def _file(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:012d}-{stop:012d}.parquet"
 
     def get(
-        self, start: int, stop: int
+        self, start: int, stop: int, *, tensors: bool = False
     ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, torch.Tensor]] | None:
-        """The values and tensors of samples start..stop - 1, or None if they are not finished."""
+        """The values and tensors of samples start..stop - 1, or None if they are not finished.
+
+        A block that cannot be read is deleted with a notice, so that it is computed again.
+
+        Args:
+            start: number of the first sample.
+            stop: one past the last.
+            tensors: whether the block has tensors beside its values.
+        """
         file = self._file(start, stop)
         if not file.exists():
             return None
-        table = pq.read_table(file)
-        arrays = {name: from_column(table.column(name)) for name in table.column_names}
-        beside = file.with_suffix(".safetensors")
-        tensors = safetensors.torch.load_file(beside) if beside.exists() else {}
-        return arrays, tensors
+        try:
+            return _read_block(file, stop - start, tensors)
+        except (pa.ArrowException, safetensors.SafetensorError, OSError, ValueError) as error:
+            warnings.warn(
+                f"{file} cannot be read ({str(error).splitlines()[0]}); it is deleted, and its "
+                "samples are computed again.",
+                Notice,
+                stacklevel=2,
+            )
+            with _told(file):
+                file.unlink()
+            return None
 
     def put(
         self, start: int, stop: int, arrays: Arrays, tensors: Mapping[str, torch.Tensor]
@@ -132,6 +153,38 @@ class Checkpoint:
             whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
             write_whole(file.with_suffix(".safetensors"), safetensors.torch.save(whole))
         write_table(pa.table({name: to_column(v) for name, v in arrays.items()}), file)
+
+
+def _read_block(
+    file: Path, count: int, tensors: bool
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, torch.Tensor]]:
+    # Read as bytes: a file that is mapped into memory cannot be deleted everywhere.
+    table = pq.read_table(pa.BufferReader(file.read_bytes()), page_checksum_verification=True)
+    arrays = {name: from_column(table.column(name)) for name in table.column_names}
+    beside = file.with_suffix(".safetensors")
+    found = safetensors.torch.load(beside.read_bytes()) if tensors else {}
+    lengths = [len(one) for one in arrays.values()] + [len(one) for one in found.values()]
+    if any(length != count for length in lengths):
+        raise ValueError(f"it does not hold {count} samples")
+    return arrays, found
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise ScrubError(
+            f"{file} cannot be read, so that what the folder holds cannot be told: delete the "
+            "folder, or give another one as out=."
+        ) from error
+    return found
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove files that a process killed while writing left behind."""
+    for part in folder.glob("*.part"):
+        with suppress(OSError):
+            part.unlink()
 
 
 def to_column(values: npt.NDArray[np.float64]) -> pa.Array:
@@ -153,7 +206,7 @@ def from_column(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 def write_table(table: pa.Table, file: Path) -> None:
     """Write a table as Parquet, whole or not at all."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     write_whole(file, sink.getvalue().to_pybytes())
 
 

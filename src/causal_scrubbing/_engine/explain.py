@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._engine.cost import Closures
 from causal_scrubbing._engine.memory import show_bytes, show_flops
 from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
+from causal_scrubbing._engine.said import Said
 from causal_scrubbing._hypothesis import Tree
 
 _SHOWN = 24
@@ -100,6 +101,7 @@ class Explanation:
         budget: bytes allowed.
         notes: choices made, in words.
         expected_seconds: from timing a small piece, or None if it was not timed.
+        expected_measuring: seconds of these for metrics and comparisons of outputs.
         actual: what the run took, once it has run.
     """
 
@@ -118,6 +120,7 @@ class Explanation:
     budget: int
     notes: tuple[str, ...] = ()
     expected_seconds: float | None = None
+    expected_measuring: float | None = None
     actual: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,8 +129,26 @@ class Explanation:
         body["flops"]["total"] = self.flops.total
         return body
 
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Explanation:
+        """The plan that `to_dict` wrote, also after a way through JSON."""
+        flops = {k: v for k, v in body["flops"].items() if k != "total"}
+        return cls(
+            **{
+                **body,
+                "operations": tuple(Operation(**_tuples(one)) for one in body["operations"]),
+                "stored": tuple(Stored(**_tuples(one)) for one in body["stored"]),
+                "flops": Flops(**flops),
+                "notes": tuple(body["notes"]),
+            }
+        )
+
     def __str__(self) -> str:
         return _text(self)
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
 
 
 def actual_dict(actual: Actual) -> dict[str, Any]:
@@ -176,9 +197,10 @@ def explain_run(
         floor=_floor(rehearsal, closures) + samples * per_sample,
         naive=samples * naive,
     )
+    said = Said(executor)
     stored = tuple(
         Stored(
-            column.nodes,
+            tuple(map(said, column.nodes)),
             tuple(sorted(map(_key, column.variables))),
             int(flags.sum()),
             column.bytes * int(flags.sum()),
@@ -215,7 +237,8 @@ def _operations(executor: Executor) -> tuple[Operation, ...]:
     program, costs = executor.program, executor.costs
     readers = Counter(place for step in program.steps for place in step.reads)
     readers.update(program.roots.values())
-    node_at = {step.out: step.node for step in program.steps}
+    said = Said(executor)
+    node_at = {step.out: said(step.node) for step in program.steps}
     found = []
     for step in program.steps:
         cost = costs[step.node]
@@ -225,7 +248,9 @@ def _operations(executor: Executor) -> tuple[Operation, ...]:
             else tuple(node_at[place] for place in step.reads)
         )
         flops = program.step_flops(step, costs)
-        found.append(Operation(step.kind, step.node, reads, readers[step.out], flops, cost.bytes))
+        found.append(
+            Operation(step.kind, said(step.node), reads, readers[step.out], flops, cost.bytes)
+        )
     return tuple(found)
 
 
@@ -326,7 +351,7 @@ def _text(plan: Explanation) -> str:
     )
     if flops.total:
         lines.append(
-            f"  {_ratio(flops.total, flops.floor)} of the floor ({show_flops(flops.floor)}); "
+            f"  {_to_floor(flops)} ({show_flops(flops.floor)}); "
             f"the naive method would take {show_flops(flops.naive)}, "
             f"{_ratio(flops.naive, flops.total)} as much"
         )
@@ -335,15 +360,36 @@ def _text(plan: Explanation) -> str:
         f"of {show_bytes(plan.budget)}; {plan.blocks} block{'s' * (plan.blocks != 1)} of samples"
     )
     if plan.expected_seconds is not None:
-        lines.append(f"expected time: {plan.expected_seconds:.3g} s")
+        of = plan.expected_measuring
+        part = "" if of is None else f", {of:.3g} s of it for metrics and comparing outputs"
+        lines.append(f"expected time: {plan.expected_seconds:.3g} s{part}")
     if plan.actual is not None:
         lines.append(
-            f"actual time: {plan.actual['seconds']:.3g} s = {plan.actual['table_seconds']:.3g} s "
-            f"on {plan.actual['rows']:,} clean rows + {plan.actual['sample_seconds']:.3g} s on "
-            f"{plan.actual['samples']:,} samples"
+            f"actual time: {plan.actual['seconds']:.3g} s = "
+            + " + ".join(f"{seconds:.3g} s {words}" for words, seconds in _parts(plan.actual))
         )
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
+
+
+def _parts(actual: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """What a run spent its time on, in words; what took none is left out."""
+    words = {
+        "drawing_seconds": "on draws",
+        "table_seconds": f"on {actual['rows']:,} clean rows",
+        "sample_seconds": f"on {actual['samples']:,} samples",
+        "metrics_seconds": "on metrics",
+        "comparing_seconds": "comparing outputs",
+    }
+    for key, word in words.items():
+        if actual.get(key, 0.0) > 0:
+            yield word, actual[key]
+
+
+def _to_floor(flops: Flops) -> str:
+    if not flops.floor or flops.total / flops.floor < 1.005:
+        return "at the floor"
+    return f"{_ratio(flops.total, flops.floor)} the floor"
 
 
 def _ratio(one: float, other: float) -> str:

@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine.cost import NodeCost, total_flops
 from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
-from causal_scrubbing._engine.memory import Budget
+from causal_scrubbing._engine.memory import Budget, show_bytes
 from causal_scrubbing._engine.program import Program, assemble
 from causal_scrubbing._engine.table import Column, Storage
 from causal_scrubbing._errors import ScrubError
@@ -119,13 +119,33 @@ def lay_out(
     rows = batch_size or _batch(per_row, budget.device, device)
     if per_sample > budget.device:
         raise ScrubError(
-            f"memory: one sample needs {per_sample / 2**20:.0f} MiB of activations and the budget "
-            f"is {budget.device / 2**20:.0f} MiB. Raise memory=, or split the output off."
+            f"memory: one sample needs {show_bytes(per_sample)} of activations and the budget is "
+            f"{show_bytes(budget.device)}. Raise memory=, or split the output off."
         )
     if budget.given and batch_size is not None:
         chosen = max(1, min(chosen, int(budget.device * _WORKING_SHARE / per_sample)))
         rows = max(1, min(rows, int(budget.device * _WORKING_SHARE / per_row)))
     return Layout(program, columns, storage, most, chosen, rows, inlined, tuple(notes))
+
+
+def relaid(
+    layout: Layout,
+    graph: Graph,
+    space: Space,
+    roots: list[int],
+    data: Dataset,
+    costs: Mapping[str, NodeCost],
+    device: torch.device,
+    *,
+    inlined: tuple[str, ...],
+) -> Layout:
+    """A layout that recomputes the named nodes and no others; see `lay_out` for the rest."""
+    program = assemble(space, roots)
+    if inlined:
+        made, mapped = _inline(graph, space, roots, frozenset(inlined))
+        program = assemble(made, roots, mapped)
+    columns = _sized(graph, program, data, costs, device, layout.storage.dtype)
+    return replace(layout, program=program, columns=columns, inlined=inlined)
 
 
 def _table_share(bytes_: int) -> float:

@@ -16,6 +16,9 @@ Size: TypeAlias = int | str
 MemoryLimit: TypeAlias = Size | Mapping[str, Size] | None
 """Bytes, a size in words ("4GiB"), or one of these for each kind of device."""
 
+KINDS: Final = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of devices that a budget may name, whether the run is on one or not."""
+
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*$", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _SHARE: Final = 0.5
@@ -66,11 +69,13 @@ def read_budget(memory: MemoryLimit, device: torch.device) -> Budget:
     """
     if isinstance(memory, Mapping):
         for key in memory:
-            if key not in ("cpu", device.type):
+            if key not in (*KINDS, device.type):
                 raise ScrubError(
-                    f"memory={dict(memory)!r} names {key!r}, but the run is on {device.type!r}; "
-                    "give a size for 'cpu', for the device's kind, or for both."
+                    f"memory={dict(memory)!r} names {key!r}, which is no kind of device; give a "
+                    f"size for any of {', '.join(map(repr, KINDS))}. Those a run is not on are not "
+                    "used."
                 )
+            parse_bytes(memory[key])
         own = memory.get(device.type)
         host = memory.get("cpu")
     else:

@@ -7,36 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._measure._estimate import Estimate
 from causal_scrubbing._measure._plain import plain
 from causal_scrubbing._measure._resample import Group
 from causal_scrubbing._measure._scores import Table, check_settings, dense
-from causal_scrubbing._measure._to_model import ToModelKind, compare_outputs
 from causal_scrubbing._measure._values import FloatArray, IntArray, as_values, check_finite
-
-_NUMBERS: tuple[ToModelKind, ...] = ("distance", "squared_error")
-_LOGITS: tuple[ToModelKind, ...] = ("kl", "agreement", "total_variation")
-
-
-def output_measures(output: Tensor, own: Tensor, *, logits: bool) -> dict[str, FloatArray]:
-    """Compare a batch of outputs with the model's own on the same rows.
-
-    Call it batch by batch, so that outputs need not be kept; concatenate what it gives.
-
-    Args:
-        output: Scrubbed outputs, ``[B, ...]``.
-        own: The model's, same shape.
-        logits: Whether outputs are logits; then KL(model || scrubbed), agreement and total
-            variation are compared too, and come first.
-
-    Returns:
-        Per kind of :func:`causal_scrubbing.metrics.to_model`, one number a row, ``[B]``.
-    """
-    kinds = _LOGITS + _NUMBERS if logits else _NUMBERS
-    return {kind: as_values(kind, compare_outputs(kind, output, own)) for kind in kinds}
 
 
 @dataclass(frozen=True)
@@ -140,7 +117,7 @@ def compare_functions(
 
     Args:
         measures: Comparisons of the scrubbed output with the model's own, ``[N]`` each, from
-            :func:`output_measures`. The first one ranks the worst inputs.
+            :func:`causal_scrubbing._measure.output_measures`. The first one ranks the worst inputs.
         model: The behaviour of the model on each sample, ``[N]``.
         scrubbed: The behaviour of the scrubbed model, ``[N]``.
         rows: The reference row of each sample, ``[N]``.

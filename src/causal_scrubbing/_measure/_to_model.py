@@ -59,13 +59,22 @@ class ToModel:
 def compare_outputs(kind: ToModelKind, output: Tensor, own: Tensor) -> Tensor:
     """Compare outputs ``[B, ...]`` with the model's own on the same rows, one number a row."""
     name = f"to_model({kind!r})"
+    same_shape(name, output, own)
+    return _KINDS[kind](name, output, own.to(output.device))
+
+
+def same_shape(name: str, output: Tensor, own: Tensor) -> None:
+    """Refuse outputs that cannot be compared with the model's own.
+
+    Raises:
+        MetricError: Their shapes differ.
+    """
     if output.shape != own.shape:
         raise MetricError(
             f"metric {name}: the output has shape {list(output.shape)} and the model's own "
             f"{list(own.shape)}; a comparison needs equal shapes. If the length differs between "
             "rows, pick the position to compare in the graph"
         )
-    return _KINDS[kind](name, output, own.to(output.device))
 
 
 def _log_probabilities(name: str, output: Tensor) -> Tensor:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from causal_scrubbing._data import Classes, Dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import RANDOMIZED
 from causal_scrubbing._sampling.sampler import Draw, Sampler
 from causal_scrubbing._sampling.streams import uniforms
+
+Bools = npt.NDArray[np.bool_]
 
 POOL = "~pool"
 """Key of the pool of each sample, beside the rows drawn."""
@@ -25,11 +30,12 @@ class Pools:
 
     Attributes:
         rows: the rows of each pool, sorted, int64 [m] each.
-        share: how many samples each pool is for.
+        starts: number of each pool's first sample, and one past the last pool's last; pools get
+            equal numbers of samples, or the first ones get one more.
     """
 
     rows: tuple[Ints, ...]
-    share: int
+    starts: tuple[int, ...]
 
     @classmethod
     def choose(cls, data: Dataset, size: int, count: int, samples: int, seed: int) -> Pools:
@@ -55,7 +61,14 @@ class Pools:
             # The rows with the smallest of n random numbers: a simple random sample of m.
             keys = uniforms(seed, f"{POOL}/{number}/rows", 0, len(data))
             rows.append(np.sort(np.argpartition(keys, size - 1)[:size]).astype(np.int64))
-        return cls(tuple(rows), -(-samples // count))
+        share, over = divmod(samples, count)
+        starts = tuple(number * share + min(number, over) for number in range(count + 1))
+        return cls(tuple(rows), starts)
+
+    @property
+    def size(self) -> int:
+        """Rows of each pool."""
+        return len(self.rows[0])
 
 
 def restrict(classes: Classes, rows: Ints) -> Classes:
@@ -70,8 +83,8 @@ def restrict(classes: Classes, rows: Ints) -> Classes:
 class PoolSampler(Sampler):
     """Draws all data of a sample, its reference row too, from one pool.
 
-    Features are those of the whole dataset, evaluated there; only rows are fewer. Samples
-    0 .. share - 1 are the first pool's, and so on.
+    Features are those of the whole dataset, evaluated there; only rows are fewer. The first samples
+    are the first pool's, and so on (`Pools.starts`).
 
     Args:
         hypothesis: see `Sampler`.
@@ -93,9 +106,10 @@ class PoolSampler(Sampler):
     def draw(self, start: int, stop: int) -> Draw:
         """The rows of samples start..stop - 1, as rows of the whole dataset."""
         parts: list[dict[str, Ints]] = []
-        share = self.pools.share
-        for number in range(start // share, -(-stop // share)):
-            low, high = max(start, number * share), min(stop, (number + 1) * share)
+        for number, (first, last) in enumerate(pairwise(self.pools.starts)):
+            low, high = max(start, first), min(stop, last)
+            if low >= high:
+                continue
             part = self._members[number].rows(low, high)
             part[POOL] = np.full(high - low, number, dtype=np.int64)
             parts.append(part)
@@ -103,14 +117,43 @@ class PoolSampler(Sampler):
 
     @cached_property
     def self_draw(self) -> Mapping[str, tuple[float, float]]:
-        """Block key -> its self-draw share in the pools (their mean) and in the whole dataset."""
+        """Block key -> its self-draw share in the pools (their mean) and in the whole dataset.
+
+        The draw of E_randomized is among them.
+        """
         return {
             key: (
-                float(np.mean([m.classes[key].self_draw_share for m in self._members])),
-                whole.self_draw_share,
+                float(np.mean([m.classes_of(key).self_draw_share for m in self._members])),
+                self.classes_of(key).self_draw_share,
             )
-            for key, whole in self.classes.items()
+            for key in (*self.classes, RANDOMIZED)
         }
+
+    def inside(self, key: str) -> list[Classes]:
+        """The classes of a draw in each pool."""
+        return [member.classes_of(key) for member in self._members]
+
+    def chances(self, key: str, rows: Ints, pools: Ints) -> tuple[Floats, Floats]:
+        """Chance that the draw for each row is the row itself: in its pool, and in the dataset.
+
+        Args:
+            key: of the draw.
+            rows: the rows to agree with, int64 [N].
+            pools: the pool of each, int64 [N].
+        """
+        within = np.empty(len(rows))
+        for number, member in enumerate(self._members):
+            here = pools == number
+            within[here] = member.chances_of(key, rows[here])
+        return within, self.classes_of(key).self_draw_chances[rows]
+
+    def alone(self, key: str, rows: Ints, pools: Ints) -> Bools:
+        """Whether a draw can only keep the row it must agree with, in that row's pool, [N]."""
+        flags = np.empty(len(rows), dtype=bool)
+        for number, member in enumerate(self._members):
+            here = pools == number
+            flags[here] = member.alone(key, rows[here])
+        return flags
 
 
 class _Member(Sampler):
@@ -131,6 +174,18 @@ class _Member(Sampler):
     def rows(self, start: int, stop: int) -> dict[str, Ints]:
         drawn = self.draw(start, stop).rows
         return {key: self._pool[places] for key, places in drawn.items()}
+
+    def chances_of(self, key: str, rows: Ints) -> Floats:
+        """Chance that the draw for each row of the whole dataset is the row itself."""
+        return self.classes_of(key).self_draw_chances[self._places(rows)]
+
+    def alone(self, key: str, rows: Ints) -> Bools:
+        """Whether each row of the whole dataset is alone in its class."""
+        classes = self.classes_of(key)
+        return np.asarray(classes.sizes[classes.ids[self._places(rows)]] == 1)
+
+    def _places(self, rows: Ints) -> Ints:
+        return np.asarray(np.searchsorted(self._pool, rows), dtype=np.int64)
 
     def _pick(self, classes: Classes, key: str, agree: Ints, start: int, stop: int) -> Ints:
         stream = f"{POOL}/{self._number}/{key}"

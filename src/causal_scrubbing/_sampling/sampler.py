@@ -55,6 +55,10 @@ class Sampler:
         self._all = data.classes(())
         self._within = data.classes(hypothesis.within)
 
+    def classes_of(self, key: str) -> Classes:
+        """The classes that a draw stays within, by its key; that of E_randomized too."""
+        return self._within if key == RANDOMIZED else self.classes[key]
+
     def draw(self, start: int, stop: int) -> Draw:
         """The rows of samples start..stop - 1; any cut into pieces gives the same rows."""
         anyone = np.zeros(stop - start, dtype=np.int64)

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import Checkpoint
+from causal_scrubbing._engine import Checkpoint, note_layout, take_layout
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, Triples
+from causal_scrubbing._scrub.probe import check_probe, probe
 from causal_scrubbing._scrub.progress import Progress
-from causal_scrubbing._scrub.work import Work, joined
+from causal_scrubbing._scrub.spans import FIRST, auto_spans, block_size, spans
+from causal_scrubbing._scrub.work import Work
 
-BLOCK: Final = 1 << 16
-"""Samples drawn at once; results do not depend on it."""
-
-FIRST: Final = 1024
-"""Samples of the first look with ``samples="auto"``."""
-
-_PIECES: Final = 32
-_SMALLEST: Final = 64
+_NEAR: Final = 1.5
+"""How near to the tolerance, as a factor, a half-width must be for a look to bootstrap."""
 
 
-def block_size(samples: int, *, kept: bool) -> int:
-    """Samples in a block; a function of nothing but the number of samples asked for.
-
-    A run that is kept on disk is cut into about 32 blocks, so that little is lost with the last.
-    """
-    if not kept:
-        return BLOCK
-    return min(BLOCK, max(_SMALLEST, -(-samples // (_PIECES * _SMALLEST)) * _SMALLEST))
-
-
-def drive(
-    work: Work, samples: int, block: int, bar: Progress, checkpoint: Checkpoint | None
-) -> None:
+def drive(work: Work, samples: int, bar: Progress, checkpoint: Checkpoint | None) -> None:
     """Run a fixed number of samples."""
-    _blocks(work, 0, samples, block, bar, checkpoint)
+    block = block_size(samples, kept=checkpoint is not None)
+    _blocks(work, spans(samples, block), bar, checkpoint)
 
 
 def drive_until(
@@ -74,10 +60,13 @@ def drive_until(
     """
     done, target = 0, min(FIRST, most)
     while True:
-        _blocks(work, done, target, FIRST, bar, checkpoint)
+        _blocks(work, auto_spans(done, target), bar, checkpoint)
         done = target
-        widths = [_half_width(recovered) for recovered in _recovered(work, seed)]
-        widest = max(widths)
+        runs = _triples(work)
+        widest = max(map(_rough_half_width, runs))
+        if widest <= _NEAR * tolerance or done >= most:
+            # The interval that a result would have decides; far from it a look need not bootstrap.
+            widest = max(_half_width(one.estimate(seed=seed).recovered) for one in runs)
         if widest <= tolerance:
             return done, f"stopped at {done:,} samples: recovered is known to ±{widest:.2g}"
         if done >= most:
@@ -88,41 +77,47 @@ def drive_until(
             )
         # Widths fall as one over the root of the number of samples.
         wanted = done * min(4.0, max(1.25, 1.1 * (widest / tolerance) ** 2))
-        target = min(most, -(-int(wanted) // FIRST) * FIRST)
+        target = next(high for _, high in auto_spans(done, most) if high >= min(wanted, most))
 
 
 def _blocks(
-    work: Work,
-    start: int,
-    stop: int,
-    block: int,
-    bar: Progress,
-    checkpoint: Checkpoint | None,
+    work: Work, cuts: Iterable[tuple[int, int]], bar: Progress, checkpoint: Checkpoint | None
 ) -> None:
-    for samples in work.look(start, stop, block, checkpoint):
+    for samples in work.look(list(cuts), checkpoint):
         bar.advance(samples)
 
 
-def _recovered(work: Work, seed: int) -> list[Estimate]:
-    """Recovered by the first metric, a hypothesis each."""
+def _triples(work: Work) -> list[Triples]:
+    """What has been measured by the first metric, a hypothesis each."""
     found = []
     for values in work.values:
-        scrubbed, model = joined(values.scrubbed), joined(values.model)
-        randomized = joined(values.randomized)
-        name = next(iter(scrubbed))
-        if name not in randomized:
+        name = next(iter(values.scrubbed))
+        if name not in values.randomized:
             raise ScrubError(
                 'samples="auto" stops when the interval of recovered is narrow, but recovered is '
                 "undefined here: pass randomize='NODE' or baseline=, or a number of samples."
             )
-        if scrubbed[name].ndim > 1:
+        three = (values.scrubbed, values.model, values.randomized)
+        scrubbed, model, randomized = (np.concatenate(one[name]) for one in three)
+        if scrubbed.ndim > 1:
             raise ScrubError(
                 f'samples="auto" needs recovered, which a vector behaviour ({name!r}) has not; '
                 "pass a number of samples, or put a metric of one number first."
             )
-        triples = Triples(name, scrubbed[name], model[name], randomized[name])
-        found.append(triples.estimate(seed=seed).recovered)
+        found.append(Triples(name, scrubbed, model, randomized))
     return found
+
+
+def _rough_half_width(run: Triples) -> float:
+    """The half-width of recovered's 95% interval to first order (delta method)."""
+    if run.randomized is None:
+        return float("inf")
+    above, base = run.scrubbed - run.randomized, run.model - run.randomized
+    if not base.mean():
+        return float("inf")
+    ratio = above.mean() / base.mean()
+    spread = (above - ratio * base).std() / abs(base.mean())
+    return float(100 * 1.96 * spread / len(base) ** 0.5)
 
 
 def _half_width(recovered: Estimate) -> float:
@@ -141,10 +136,12 @@ def identity(
     data: Dataset,
     *,
     samples: int | str,
-    block: int,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What must be equal for finished blocks to be taken up again."""
+    """What must be equal for finished blocks to be taken up again.
+
+    Models and metrics are code, which has no hash: see `probe`.
+    """
     return {
         "hypotheses": [one.to_dict() for one in hypotheses],
         "data": data.fingerprint,
@@ -153,7 +150,7 @@ def identity(
         "features": [sorted(sampler.variables.values()) for sampler in work.samplers],
         "metric": list(work.metrics),
         "samples": samples,
-        "block": block,
+        "device": str(work.executor.device or "cpu"),
         **settings,
     }
 
@@ -176,25 +173,17 @@ def open_checkpoint(
     return Checkpoint(folder, what)
 
 
-def keep_sizes(work: Work, checkpoint: Checkpoint | None) -> None:
-    """Take the sizes that the run began with: what is free may have changed since."""
+def take_up(work: Work, checkpoint: Checkpoint | None) -> None:
+    """Go on as the run began: what memory is free may have changed, the model must not have.
+
+    Raises:
+        ScrubError: the folder was begun with another model or metric.
+    """
     if checkpoint is None:
         return
-    executor = work.executor
-    noted = checkpoint.note(
-        "sizes",
-        {
-            "batch_size": executor.batch_size,
-            "row_batch": executor.layout.row_batch,
-            "table_bytes": executor.layout.table_bytes,
-        },
-    )
-    executor.batch_size = min(noted["batch_size"], executor.batch_size)
-    executor.layout = replace(
-        executor.layout,
-        row_batch=min(noted["row_batch"], executor.layout.row_batch),
-        table_bytes=min(noted["table_bytes"], executor.layout.table_bytes),
-    )
+    take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
+    found = probe(work)
+    check_probe(checkpoint.note("model", found), found, checkpoint.folder.parent)
 
 
 def folder_name(hypothesis: Hypothesis, number: int) -> str:

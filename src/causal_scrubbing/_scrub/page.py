@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from causal_scrubbing._report import Page, plot_laws, scores_table
@@ -24,11 +25,14 @@ def page(result: Result) -> Page:
             "off the line are inputs whose behaviour moved, even where the mean did not)."
         )
         figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
-        functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
-        if result.data is not None:
+        if result.moved:
+            functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
+        if functions is not None and result.data is not None:
             worst = [result.data.show(bad.row) for bad in functions.worst]
     _, notes = scores_table(result.scores)
     settings = {k: v for k, v in result.settings.items() if k not in HIDDEN}
+    if "pool" in settings:
+        settings["pool"] = f"{settings['pool']['pools']} of {settings['pool']['size']} rows"
     settings |= result.settings["versions"]
     settings |= {f"{what} hash": value for what, value in result.fingerprints.items()}
     return Page(
@@ -37,7 +41,7 @@ def page(result: Result) -> Page:
         scores=result.scores,
         stuck=result.stuck,
         claims=result.readable,
-        agreement=result.agreement["table"],
+        agreement=_agreement(result),
         notes=[*notes, *result.notes],
         figures=figures,
         functions=functions,
@@ -47,8 +51,17 @@ def page(result: Result) -> Page:
     )
 
 
+def _agreement(result: Result) -> list[Mapping[str, Any]]:
+    """The agreement figures on the data, with those in the pools beside them."""
+    pools = result.settings.get("pool", {}).get("agreement", {})
+    return [
+        {**row, "pool": pools[row["draw"]]} if row["draw"] in pools else row
+        for row in result.agreement["table"]
+    ]
+
+
 def _plan(result: Result) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
-    if result.asked is None or result.hypothesis is None or result.data is None:
+    if result.plan is None and (result.asked is None or result.data is None):
         return {}
     return {"What was gathered, computed and shared": str(result.explain())}

@@ -1,15 +1,41 @@
-"""Pools in a run: refused where they would bias it, their bias told where they do not."""
+"""Pools in a run: refused where they would bias it, their bias told where it is known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
+from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._sampling import Pools, PoolSampler
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import MEAN, RANDOMIZED, REFERENCE
+from causal_scrubbing._measure._values import BoolArray, FloatArray
+from causal_scrubbing._sampling import POOL, PoolSampler
+from causal_scrubbing._scrub.untested import tested_blocks
 
 MOST_RISE: Final = 0.05
 """How much a claim's self-draw share may rise before a pool is refused."""
+
+
+def risen(sampler: PoolSampler) -> str | None:
+    """The claims whose draws are the row itself much more often in the pools, in words, if any."""
+    shares = self_draw_shares(sampler)
+    found = {
+        path: share for path, share in shares.items() if share["pool"] - share["data"] > MOST_RISE
+    }
+    if not found:
+        return None
+    listed = "; ".join(
+        f"{path}: {share['pool']:.1%} in the pool, {share['data']:.1%} in all"
+        for path, share in found.items()
+    )
+    return (
+        f"hypothesis {sampler.hypothesis.name or 'unnamed'!r}: in pools of {sampler.pools.size} "
+        "rows too many draws would be the row itself, which makes the hypothesis look better than "
+        f"it is ({listed})."
+    )
 
 
 def check_rise(sampler: PoolSampler, *, force: bool) -> None:
@@ -18,54 +44,152 @@ def check_rise(sampler: PoolSampler, *, force: bool) -> None:
     Raises:
         ScrubError: a claim's self-draw share rises by more than 0.05 and `force` is False.
     """
-    risen = {
-        key: (inside, whole)
-        for key, (inside, whole) in sampler.self_draw.items()
-        if inside - whole > MOST_RISE
-    }
-    if not risen or force:
-        return
-    listed = "; ".join(f"{k}: {i:.1%} in the pool, {w:.1%} in all" for k, (i, w) in risen.items())
-    raise ScrubError(
-        f"hypothesis {sampler.hypothesis.name or 'unnamed'!r}: in pools of "
-        f"{len(sampler.pools.rows[0])} rows too many draws would be the row itself, which makes "
-        f"the hypothesis look better than it is ({listed}). Take larger pools, coarser features, "
-        "or force=True."
-    )
+    said = None if force else risen(sampler)
+    if said is not None:
+        raise ScrubError(f"{said} Take larger pools, coarser features, or force=True.")
 
 
-def pool_settings(sampler: PoolSampler, model: float, scrubbed: float) -> dict[str, Any]:
+def self_draw_shares(sampler: PoolSampler) -> dict[str, dict[str, float]]:
+    """Claim path, or key of a draw of unimportant parents -> its share in the pools and in D.
+
+    Tied claims are drawn as one datum and each have its share.
+    """
+    shares = sampler.self_draw
+    keys = {entry.path: entry.draw for entry in sampler.hypothesis.tree.claims}
+    keys |= {block.key: block.key for block in sampler.hypothesis.tree.blocks}
+    return {path: {"pool": shares[key][0], "data": shares[key][1]} for path, key in keys.items()}
+
+
+def pool_settings(
+    sampler: PoolSampler,
+    draws: Mapping[str, Ints],
+    *,
+    scrubbed: FloatArray,
+    model: FloatArray,
+    randomized: FloatArray | None,
+    baseline: PoolSampler | None,
+) -> dict[str, Any]:
     """What a result says of its pools.
-
-    For one leaf claim E_scrubbed in a pool of m rows lies nearer to the model by
-    (E_model - E_scrubbed) times the expected number of occupied classes over m, which is the mean
-    self-draw share in the pool; in a large dataset the share is near 0. With E_P the mean in the
-    pool, (E_model - E_scrubbed) = (E_model - E_P) / (1 - share), so that the shift can be told from
-    what was measured. With several claims the largest rise is taken, since the claims' effects on
-    the gap add up to it.
 
     Args:
         sampler: draws from the pools.
-        model: E_model as estimated.
-        scrubbed: E_scrubbed as estimated, in the pools.
+        draws: draw key -> row of each sample, and the pool of each.
+        scrubbed: the metric's value of each sample, [N]; vectors [N, k] have no bias told.
+        model: the model's own, same shape.
+        randomized: those of E_randomized, or None.
+        baseline: draws of the hypothesis that stands in for E_randomized, or None.
+
+    Returns:
+        Size and number of pools; each claim's self-draw share in the pools and in the dataset;
+        the agreement figures in the pools, means over them; by how much E_scrubbed and
+        E_randomized in such pools differ from those in the dataset, None where not known.
     """
-    shares: Mapping[str, tuple[float, float]] = sampler.self_draw
-    rise, inside = max(((i - w, i) for i, w in shares.values()), default=(0.0, 0.0))
-    bias = rise * (model - scrubbed) / (1 - inside) if inside < 1 else float("nan")
     return {
-        "size": len(sampler.pools.rows[0]),
+        "size": sampler.pools.size,
         "pools": len(sampler.pools.rows),
-        "self_draw": {key: {"pool": i, "data": w} for key, (i, w) in shares.items()},
-        "bias": bias,
+        "self_draw": self_draw_shares(sampler),
+        "agreement": {block.key: _figures(sampler, block.key)
+                      for block in sampler.hypothesis.tree.blocks},
+        "bias": _bias(sampler, free_draw(sampler), draws, scrubbed, model),
+        "bias_randomized": None
+        if randomized is None
+        else _bias(
+            baseline or sampler,
+            RANDOMIZED if baseline is None else free_draw(baseline),
+            draws,
+            randomized,
+            model,
+        ),
+    }  # fmt: skip
+
+
+def _figures(sampler: PoolSampler, key: str) -> dict[str, float]:
+    inside = sampler.inside(key)
+    return {
+        "classes": float(np.mean([one.count for one in inside])),
+        "smallest": min(int(one.sizes.min()) for one in inside),
+        "one_row": float(np.mean([one.one_row_share for one in inside])),
+        "self_draw": sampler.self_draw[key][0],
     }
 
 
-def pool_note(settings: Mapping[str, Any], pools: Pools) -> str:
+def free_draw(sampler: PoolSampler) -> str | None:
+    """The key of the one draw that can swap rows; None if several can, or means stand for some.
+
+    Where none can, any key is as good: its share is 1 and nothing is shifted.
+    """
+    tree = sampler.hypothesis.tree
+    if any(key == MEAN for entry in tree.claims for key in entry.other_draws.values()):
+        return None
+    free = [block.key for block in tree.blocks if not sampler.classes[block.key].is_exact]
+    return None if len(free) > 1 else (free or [tree.blocks[0].key])[0]
+
+
+def _bias(
+    sampler: PoolSampler,
+    key: str | None,
+    draws: Mapping[str, Ints],
+    values: FloatArray,
+    model: FloatArray,
+) -> float | None:
+    """By how much a mean in the pools differs from that in the dataset, where one draw is free.
+
+    A draw that is the row itself scores what the model scores, another one, on average, the same
+    in a pool as in the dataset. So the mean over samples whose reference row is in class c moves
+    by (share of c in the dataset - share of c in the pool) times G_c, the mean gap to the model of
+    a draw that is another row; G_c is told from the gaps seen, of which a share of 1 - (share in
+    the pool) are such draws. Where G_c is alike in all classes and draws are seldom the row itself
+    in the dataset, that is (E_model - E_scrubbed) times the expected number of occupied classes
+    over the size of a pool. On weighted data this is right to first order: what a draw that is
+    another row scores in a pool depends a little on how the pool's weights come out.
+    """
+    if key is None or values.ndim != 1:
+        return None
+    rows = draws[REFERENCE].astype(np.int64)
+    inside, whole = sampler.chances(key, rows, draws[POOL].astype(np.int64))
+    ids = sampler.classes_of(key).ids[rows]
+    swaps = np.bincount(ids, weights=1 - inside)
+    gaps = np.bincount(ids, weights=values - model)
+    if np.array_equal(inside, whole):
+        return 0.0
+    if not swaps.any():
+        return None
+    # A class alone in every pool it was seen in shows no swap: the others speak for it.
+    mean = gaps.sum() / swaps.sum()
+    per_swap = np.divide(gaps, swaps, out=np.full(len(swaps), mean), where=swaps > 0)
+    return float(((whole - inside) * per_swap[ids]).mean())
+
+
+def stuck_in_pools(
+    hypothesis: Hypothesis, sampler: PoolSampler, draws: Mapping[str, Ints]
+) -> float:
+    """`stuck_share` with the classes of the pools, which are smaller than the dataset's."""
+    pools = draws[POOL].astype(np.int64)
+    alone: BoolArray = np.ones(len(pools), dtype=bool)
+    for block in tested_blocks(hypothesis, sampler.classes):
+        alone &= sampler.alone(block.key, draws[block.of].astype(np.int64), pools)
+    return float(alone.mean())
+
+
+def pool_note(settings: Mapping[str, Any]) -> str:
     """The settings of `pool_settings` in words."""
-    rises = [s["pool"] - s["data"] for s in settings["self_draw"].values()]
-    return (
-        f"drawn from {len(pools.rows)} pools of {settings['size']} rows: intervals are Student's "
-        f"over pools; draws are the row itself up to {max(rises, default=0.0):.2%} more often than "
-        f"in the whole dataset, which suggests that E_scrubbed is {settings['bias']:+.3g} nearer "
-        "to the model"
+    rises = {path: s["pool"] - s["data"] for path, s in settings["self_draw"].items()}
+    most = max(rises, key=lambda path: rises[path])
+    known = {
+        "E_scrubbed": settings["bias"],
+        "E_randomized": settings["bias_randomized"],
+    }
+    told = [f"{name} by {shift:+.3g}" for name, shift in known.items() if shift is not None]
+    words = (
+        f"drawn from {settings['pools']} pools of {settings['size']} rows: intervals are Student's "
+        f"over pools. Draws are the row itself up to {rises[most]:.2%} more often than in the "
+        f"whole dataset ({most}), which moves means towards the model's"
     )
+    if told:
+        words += f"; as estimated, {' and '.join(told)}"
+    if settings["bias"] is None:
+        words += (
+            "; by how much for E_scrubbed is not known: a formula holds where one draw is free and "
+            "the behaviour is one number"
+        )
+    return words

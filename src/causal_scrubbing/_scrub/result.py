@@ -64,6 +64,7 @@ class Result:
         moved_randomized: the same for the outputs of random rows.
         outputs: scrubbed and own output of each sample, where kept.
         asked: how the run was asked for, to explain it (not after loading).
+        plan: the plan that was saved with the result, as plain data (after loading only).
     """
 
     scrubbed_values: Mapping[str, FloatArray]
@@ -82,6 +83,7 @@ class Result:
     moved_randomized: Mapping[str, FloatArray] = field(default_factory=dict)
     outputs: tuple[torch.Tensor, torch.Tensor] | None = None
     asked: Asked | None = None
+    plan: Mapping[str, Any] | None = None
 
     @classmethod
     def from_values(
@@ -97,8 +99,12 @@ class Result:
         moved_randomized: Mapping[str, FloatArray],
         outputs: tuple[torch.Tensor, torch.Tensor] | None,
         settings: Mapping[str, Any],
+        stuck: float | None = None,
     ) -> Result:
-        """The result of values that were computed for a hypothesis."""
+        """The result of values that were computed for a hypothesis.
+
+        `stuck` is told where draws were made from other rows than all of the data.
+        """
         figures = hypothesis.agreement(data)
         notes = list(figures.notes)
         if settings["metric_in_graph"] and figures.unreached_inputs:
@@ -116,7 +122,7 @@ class Result:
             agreement=figures.to_dict(),
             settings=dict(settings),
             fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
-            stuck=stuck_share(hypothesis, data, draws),
+            stuck=stuck_share(hypothesis, data, draws) if stuck is None else stuck,
             notes=tuple(notes),
             data=data,
             hypothesis=hypothesis,
@@ -284,15 +290,20 @@ class Result:
     def explain(self) -> Explanation:
         """The plan the run followed, beside what it took; see `cs.explain`.
 
+        A loaded result has the plan that was saved with it. Else the expected time is told by
+        running up to 256 samples, as `cs.explain` does.
+
         Raises:
-            ScrubError: the result was loaded, or is on a subset.
+            ScrubError: the result was loaded, and saved by a version that kept no plan.
         """
-        if self.asked is None or self.hypothesis is None or self.data is None:
-            raise ScrubError(
-                "a loaded result has no plan any more: ask for it before saving, or "
-                "cs.explain(hypothesis, data, samples=...)."
-            )
-        return self.asked.explain(self.data, self.settings)
+        if self.asked is not None and self.data is not None:
+            return self.asked.explain(self.data, self.settings, timed=True)
+        if self.plan is not None:
+            return Explanation.from_dict(self.plan)
+        raise ScrubError(
+            "this result was loaded from a folder that holds no plan: "
+            "cs.explain(hypothesis, data, samples=...) makes one."
+        )
 
     @property
     def summary(self) -> str:
@@ -308,16 +319,8 @@ class Result:
 
     def __str__(self) -> str:
         table, notes = scores_table(self.scores)
-        policy = self.readable["unimportant"]
-        unimportant = policy if isinstance(policy, str) else f"groups {policy}"
-        subset = f"; on {self.settings['subset']}" if "subset" in self.settings else ""
-        head = (
-            f"{self.name}: {len(self)} samples of {self.settings.get('rows', '?')} rows, "
-            f"seed {self.settings['seed']}; unimportant: {unimportant}"
-            f"{_within(self.readable)}{subset}"
-        )
         lines = [
-            head,
+            f"{self.name}: {self.summary}",
             table,
             f"samples in which claims could only keep their own row: {self.stuck:.1%}",
         ]
@@ -381,13 +384,18 @@ class Result:
             worst: how many of the worst inputs to list.
 
         Raises:
-            ScrubError: the behaviour is a vector.
+            ScrubError: the behaviour is a vector, or outputs were not compared.
         """
         trio = self.triples(metric)
         if trio.scrubbed.ndim != 1:
             raise ScrubError(
                 f"metric {trio.name!r} gives a vector a row; compare_functions tells better from "
                 "worse by one number a row. Name a scalar metric."
+            )
+        if not self.moved:
+            raise ScrubError(
+                "outputs were not compared with the model's own: the run was made with "
+                "compare=False. Run it with compare=True."
             )
         dropped = () if logits else ("kl", "agreement", "total_variation")
         return compare_functions(

@@ -15,29 +15,40 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit, actual_dict
+from causal_scrubbing._engine import MemoryLimit, note_layout
 from causal_scrubbing._engine import Settings as EngineSettings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._sampling import Pools, PoolSampler
+from causal_scrubbing._scrub.arguments import (
+    check_auto,
+    check_batch_size,
+    check_device,
+    check_most,
+    check_pool,
+    check_pools,
+    check_samples_or_auto,
+    check_seed,
+    check_store_dtype,
+    check_tolerance,
+)
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.drive import (
-    FIRST,
-    block_size,
     drive,
     drive_until,
     folder_name,
     identity,
-    keep_sizes,
     open_checkpoint,
+    take_up,
 )
 from causal_scrubbing._scrub.explain import Asked
-from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings
+from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings, stuck_in_pools
 from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
 from causal_scrubbing._scrub.save import save
+from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
 from causal_scrubbing._scrub.work import Work, joined
 
 KEPT_OUTPUTS = 1 << 28
@@ -57,13 +68,14 @@ class Options(TypedDict, total=False):
     device: torch.device | str | None
     memory: MemoryLimit
     store: str
-    store_dtype: torch.dtype | None
+    store_dtype: torch.dtype | str | None
     compile: bool | str
     pool: int | None
     pools: int
     force: bool
     out: str | Path | None
     keep_outputs: bool | None
+    compare: bool
     check: bool
     progress: bool | Callable[[int, int], None] | None
 
@@ -101,13 +113,14 @@ def scrub(
     device: torch.device | str | None = None,
     memory: MemoryLimit = None,
     store: str = "auto",
-    store_dtype: torch.dtype | None = None,
+    store_dtype: torch.dtype | str | None = None,
     compile: bool | str = False,
     pool: int | None = None,
     pools: int = 8,
     force: bool = False,
     out: str | Path | None = None,
     keep_outputs: bool | None = None,
+    compare: bool = True,
     check: bool = True,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Result | list[Result]:
@@ -141,7 +154,8 @@ def scrub(
             of what is free if None, at most 4 GiB on a CPU. Results do not depend on it.
         store: "memory" or "disk", where clean activations are kept; "auto" takes a temporary file
             where the budget would mean running clean rows more than twice.
-        store_dtype: a lower precision to keep clean activations in, which changes results.
+        store_dtype: a lower precision to keep clean activations in ("bfloat16"), which changes
+            results; the result says so.
         compile: run batches through `torch.compile` (a string names its backend); pays for long
             runs of many small operations.
         pool: draw all data, reference rows too, from random sub-datasets of this many rows, so that
@@ -151,10 +165,13 @@ def scrub(
         force: take a pool although a claim's self-draw share rises by more than 0.05.
         out: a folder. Finished blocks are kept there, an interrupted run goes on where it stopped,
             with equal results, and the finished result is saved there (one folder each where
-            several hypotheses are given). Metrics and models are code, which cannot be compared:
-            give another folder where they change.
+            several hypotheses are given). With "auto" a smaller tolerance goes on from the blocks
+            of a larger one. Metrics and models are code: that they are the same is told from what
+            they give on a few rows, and other ones are refused.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
+        compare: compare each scrubbed output with the model's own, for `compare_functions`; False
+            saves that work where outputs are wide.
         check: make the self-checks first, and check rewrites made without data.
         progress: show progress; None shows it on a terminal. Or a function (done, of).
 
@@ -169,9 +186,14 @@ def scrub(
     many = _as_list(hypothesis)
     metrics = named_metrics(metric)
     check_arguments(many, data, samples, randomize, baseline)
-    _check_device(device)
-    most = max_samples if samples == "auto" else samples
-    _check_auto(many, samples, tolerance, max_samples, pool)
+    samples, seed = check_samples_or_auto(samples), check_seed(seed)
+    pool, pools = check_pool(pool, len(data)), check_pools(pools)
+    batch_size, store_dtype = check_batch_size(batch_size), check_store_dtype(store_dtype)
+    check_device(device)
+    most = samples if samples != "auto" else check_most(max_samples)
+    if samples == "auto":
+        tolerance = check_tolerance(tolerance)
+        check_auto(many, pool)
     checked = [*many, *([] if baseline is None else [baseline])]
     for one in checked:
         one.classes(data)
@@ -187,7 +209,6 @@ def scrub(
     engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
     chosen = None if pool is None else Pools.choose(data, pool, pools, most, seed)
     folder = None if out is None else Path(out)
-    block = FIRST if samples == "auto" else block_size(samples, kept=folder is not None)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
         groups.setdefault(id(one.graph), []).append(i)
@@ -196,6 +217,13 @@ def scrub(
         "baseline": None if baseline is None else baseline.to_dict(),
         "metric_in_graph": metric is None,
         "reads_logits": any(getattr(one, "reads_logits", False) for one in metrics.values()),
+    }
+    how = {
+        "batch_size": batch_size,
+        "memory": dict(memory) if isinstance(memory, Mapping) else memory,
+        "store": store,
+        "store_dtype": None if store_dtype is None else str(store_dtype).removeprefix("torch."),
+        "compile": compile,
     }
     results: dict[int, Result] = {}
     with Progress(progress, most * len(groups)) as bar:
@@ -216,9 +244,10 @@ def scrub(
                 engine=engine,
                 samples=most,
                 keep_outputs=keep_outputs,
+                compare=compare,
                 pools=chosen,
             )
-            for sampler in work.samplers:
+            for sampler in (*work.samplers, *work.extra):
                 if isinstance(sampler, PoolSampler):
                     check_rise(sampler, force=force)
             what = identity(
@@ -226,36 +255,45 @@ def scrub(
                 hypotheses,
                 data,
                 samples=samples,
-                block=block,
                 settings={
                     **common,
                     "pool": [pool, pools] if pool else None,
-                    "tolerance": tolerance if samples == "auto" else None,
-                    "max_samples": max_samples if samples == "auto" else None,
-                    "keep_outputs": keep_outputs,
-                    "engine": [str(memory), str(batch_size), store, str(store_dtype), compile],
+                    "outputs": [keep_outputs, compare],
+                    "engine": how,
+                    "versions": {k: v for k, v in _versions().items() if k != "platform"},
                 },
             )
             blocks = None if folder is None else folder / f"blocks{number or ''}"
             with open_checkpoint(blocks, what) as checkpoint:
-                keep_sizes(work, checkpoint)
+                take_up(work, checkpoint)
                 stopped = None
                 if samples == "auto":
-                    done, stopped = drive_until(work, tolerance, max_samples, seed, bar, checkpoint)
+                    done, stopped = drive_until(work, tolerance, most, seed, bar, checkpoint)
                 else:
                     done = samples
-                    drive(work, samples, block, bar, checkpoint)
+                    drive(work, done, bar, checkpoint)
                 settings = {
                     "samples": done,
                     "rows": len(data),
                     **common,
+                    **how,
                     "batch_size": work.executor.batch_size,
                     "device": str(device or hypotheses[0].graph.device or "cpu"),
                     "seconds": time.perf_counter() - started,
-                    "actual": actual_dict(work.executor.actual),
+                    "actual": work.actual(),
                     "versions": _versions(),
                 }
-                asked = Asked(tuple(hypotheses), engine, stand_in, chosen)
+                cuts = tuple(auto_spans(0, done)) if samples == "auto" else None
+                asked = Asked(
+                    tuple(hypotheses),
+                    engine,
+                    stand_in,
+                    chosen,
+                    metrics=metrics,
+                    compare=compare,
+                    cuts=cuts or tuple(spans(done, block_size(done, kept=folder is not None))),
+                    layout=note_layout(work.executor),
+                )
                 for place, i in enumerate(members):
                     result = _result(many[i], data, work, place, settings, stopped, asked)
                     results[i] = result
@@ -284,57 +322,44 @@ def _result(
             torch.cat([pair[1] for pair in values.outputs]),
         )
     scrubbed, model = joined(values.scrubbed), joined(values.model)
+    randomized = joined(values.randomized)
     notes = [] if stopped is None else [stopped]
     settings = dict(settings)
-    if isinstance(sampler, PoolSampler):
-        first = next(iter(scrubbed))
-        settings["pool"] = pool_settings(
-            sampler, float(model[first].mean()), float(scrubbed[first].mean())
+    if settings["store_dtype"] is not None:
+        notes.append(
+            f"activations were stored as {settings['store_dtype']}, which changes results by "
+            "rounding"
         )
-        notes.append(pool_note(settings["pool"], sampler.pools))
     draws = {key: np.concatenate(found) for key, found in values.draws.items()}
     values.draws.clear()
+    stuck: float | None = None
+    if isinstance(sampler, PoolSampler):
+        first = next(iter(scrubbed))
+        stand_in = work.extra[0] if work.extra else None
+        settings["pool"] = pool_settings(
+            sampler,
+            draws,
+            scrubbed=scrubbed[first],
+            model=model[first],
+            randomized=randomized.get(first),
+            baseline=stand_in if isinstance(stand_in, PoolSampler) else None,
+        )
+        notes.append(pool_note(settings["pool"]))
+        stuck = stuck_in_pools(hypothesis, sampler, draws)
     result = Result.from_values(
         hypothesis,
         data,
         scrubbed=scrubbed,
         model=model,
-        randomized=joined(values.randomized),
+        randomized=randomized,
         draws=draws,
         moved=joined(values.moved),
         moved_randomized=joined(values.moved_randomized),
         outputs=outputs,
         settings=settings,
+        stuck=stuck,
     )
     return replace(result, notes=(*result.notes, *notes), asked=asked)
-
-
-def _check_auto(
-    many: Sequence[Hypothesis],
-    samples: int | str,
-    tolerance: float,
-    max_samples: int,
-    pool: int | None,
-) -> None:
-    if samples != "auto":
-        return
-    if not (isinstance(tolerance, int | float) and tolerance > 0):
-        raise ScrubError(
-            f"tolerance={tolerance!r}: give the half-width of recovered's interval to reach, in "
-            "percent points, above 0."
-        )
-    if not isinstance(max_samples, int) or max_samples < 1:
-        raise ScrubError(f"max_samples={max_samples!r}: give the most samples to run, at least 1.")
-    if pool is not None:
-        raise ScrubError(
-            'samples="auto" cannot be joined with pool=: samples are shared out among the pools '
-            "beforehand. Give a number of samples."
-        )
-    if any(one.graph is not many[0].graph for one in many):
-        raise ScrubError(
-            'samples="auto" stops all hypotheses at one number of samples, so they must be about '
-            "one graph object. Give a number of samples, or scrub them one by one."
-        )
 
 
 def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
@@ -343,14 +368,6 @@ def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
     if not isinstance(given, Sequence):
         raise ScrubError(f"{given!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
     return list(given)
-
-
-def _check_device(device: torch.device | str | None) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ScrubError(f"device={str(device)!r} cannot be used here: {reason}") from error
 
 
 def check_arguments(
@@ -371,8 +388,7 @@ def check_arguments(
         raise ScrubError(
             f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
         )
-    if samples != "auto" and (not isinstance(samples, int) or samples < 1):
-        raise ScrubError(f'samples={samples!r}: give the number of samples, at least 1, or "auto".')
+    check_samples_or_auto(samples)
     if baseline is not None and randomize is not None:
         raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
     if baseline is not None and any(one.graph is not baseline.graph for one in many):

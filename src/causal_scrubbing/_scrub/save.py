@@ -20,6 +20,7 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._engine.checkpoint import (
     from_column,
+    remove_parts,
     to_column,
     write_table,
     write_whole,
@@ -45,6 +46,7 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
     path.mkdir(parents=True, exist_ok=True)
+    remove_parts(path)
     (path / _RUN).unlink(missing_ok=True)
     columns: dict[str, pa.Array] = {}
     for name in result.metrics:
@@ -61,6 +63,10 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
         write_whole(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
     write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
     body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
+    if result.asked is not None and result.data is not None:
+        body["plan"] = result.asked.explain(result.data, result.settings).to_dict()
+    elif result.plan is not None:
+        body["plan"] = dict(result.plan)
     write_whole(path / _RUN, json.dumps(body, indent=2).encode())
     return path
 
@@ -118,6 +124,7 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         moved=_moved(table, _MOVED[0]),
         moved_randomized=_moved(table, _MOVED[1]),
         outputs=_outputs(folder / _OUTPUTS),
+        plan=body.get("plan"),
     )
     # What was published stands, whatever a later version's bootstrap would give.
     result.__dict__["scores"] = {

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.tree import Block
 from causal_scrubbing._measure import own_row_share
 
 
-def stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
-    """Share of samples in which every claim's class had one row: nothing claimed was tested.
+def tested_blocks(hypothesis: Hypothesis, classes: Mapping[str, Classes]) -> list[Block]:
+    """The draws that test what is claimed: those of claims.
 
     A hypothesis that claims nothing below an exact root speaks through its unimportant parents:
-    theirs are the classes then.
+    theirs are the draws then.
     """
-    classes = hypothesis.classes(data)
     blocks = [block for block in hypothesis.tree.blocks if not block.is_unimportant]
     if len(hypothesis.tree.claims) == 1 and classes[blocks[0].key].is_exact:
-        blocks = list(hypothesis.tree.blocks)
+        return list(hypothesis.tree.blocks)
+    return blocks
+
+
+def stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
+    """Share of samples in which every claim's class had one row: nothing claimed was tested."""
+    classes = hypothesis.classes(data)
+    blocks = tested_blocks(hypothesis, classes)
     return own_row_share([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])
 
 

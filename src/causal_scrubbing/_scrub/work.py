@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._engine import Checkpoint, Compiler, Executor, Look, Settings, Space
+from causal_scrubbing._engine import (
+    Checkpoint,
+    Compiler,
+    Executor,
+    Look,
+    Settings,
+    Space,
+    actual_dict,
+)
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
-from causal_scrubbing._measure import output_measures
+from causal_scrubbing._measure import compare_all
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import POOL, Pools, PoolSampler, Sampler
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
@@ -59,6 +68,25 @@ class _Look:
     filled: bool = False
 
 
+@dataclass
+class Spent:
+    """Seconds a run took beside the engine's own.
+
+    Attributes:
+        drawing: drawing rows.
+        metrics: evaluating metrics.
+        comparing: comparing outputs with the model's own.
+    """
+
+    drawing: float = 0.0
+    metrics: float = 0.0
+    comparing: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """As entries of what a run took."""
+        return {f"{name}_seconds": seconds for name, seconds in asdict(self).items()}
+
+
 class Work:
     """The compiled work of several hypotheses about one graph, on common random numbers.
 
@@ -72,6 +100,7 @@ class Work:
         engine: how to use the machine.
         samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
+        compare: whether outputs are compared with the model's own.
         pools: sub-datasets to draw from, or None for the whole.
     """
 
@@ -87,11 +116,14 @@ class Work:
         engine: Settings,
         samples: int,
         keep_outputs: bool,
+        compare: bool = True,
         pools: Pools | None = None,
     ) -> None:
         self.data = data
         self.metrics = metrics
         self.keep_outputs = keep_outputs
+        self.compare = compare
+        self.spent = Spent()
         graph = hypotheses[0].graph
         space = Space()
         compiler = Compiler(graph, space)
@@ -123,8 +155,15 @@ class Work:
         self.values = [Values() for _ in hypotheses]
         self._looks: list[_Look] = []
 
+    def actual(self) -> dict[str, Any]:
+        """What the run took, as plain data; blocks found on disk took nothing."""
+        found = actual_dict(self.executor.actual)
+        others = self.spent.to_dict()
+        return {**found, **others, "seconds": found["seconds"] + sum(others.values())}
+
     def draw(self, start: int, stop: int) -> tuple[dict[str, Ints], list[Mapping[str, Ints]]]:
         """Rows by draw variable for all hypotheses together, and by key for each."""
+        began = time.perf_counter()
         rows: dict[str, Ints] = {}
         by_key: list[Mapping[str, Ints]] = []
         for sampler in [*self.samplers, *self.extra]:
@@ -133,30 +172,31 @@ class Work:
             for key, found in drawn.items():
                 if key != POOL:
                     rows[sampler.variables[key]] = found
+        self.spent.drawing += time.perf_counter() - began
         return rows, by_key[: len(self.values)]
 
     def look(
-        self, start: int, stop: int, block: int, checkpoint: Checkpoint | None = None
+        self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint | None = None
     ) -> Iterator[int]:
-        """Draw samples start..stop - 1 and add their values, computed or found finished on disk.
+        """Draw samples and add their values, computed or found finished on disk.
 
         Args:
-            start: first sample.
-            stop: one past the last.
-            block: samples at once.
+            blocks: first sample of each block, and one past its last; they follow each other.
             checkpoint: where finished blocks are kept.
 
         Yields:
             How many samples each block had.
         """
-        self._looks.append(_Look([(i, min(i + block, stop)) for i in range(start, stop, block)]))
-        for low, high in self._looks[-1].blocks:
+        self._looks.append(_Look(list(blocks)))
+        for low, high in blocks:
             self._block(low, high, checkpoint)
             yield high - low
 
     def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)
-        found = None if checkpoint is None else checkpoint.get(start, stop)
+        found = (
+            None if checkpoint is None else checkpoint.get(start, stop, tensors=self.keep_outputs)
+        )
         if found is None:
             self._fill()
             found = self._compute(rows)
@@ -179,12 +219,15 @@ class Work:
     def _fill(self) -> None:
         """Bring the table to where an uninterrupted run would have it before this block."""
         waiting = [look for look in self._looks if not look.filled]
+        began, drawing = time.perf_counter(), self.spent.drawing
         # A single block with nothing before it fills the table as it runs.
         if len(self._looks) > 1 or len(self._looks[0].blocks) > 1:
             self.executor.fill(
                 Look(partial(self._drawn, look.blocks), len(look.blocks), look.finished)
                 for look in waiting
             )
+        passed = time.perf_counter() - began
+        self.executor.actual.table_seconds += passed - (self.spent.drawing - drawing)
         for look in waiting:
             look.filled = True
 
@@ -196,9 +239,9 @@ class Work:
         arrays: dict[str, list[FloatArray]] = {}
         tensors: dict[str, list[torch.Tensor]] = {}
         for low, high, found in self.executor.run(rows):
-            reference = rows[REFERENCE][low:high]
+            began = time.perf_counter()
             own = found[self.model]
-            batch = self.data.take(reference).with_model_output(own)
+            batch = self.metric_rows(rows[REFERENCE][low:high], own)
             for name, metric in self.metrics.items():
                 known: dict[int, FloatArray] = {}
                 for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
@@ -212,12 +255,20 @@ class Work:
                         if number not in known:
                             known[number] = evaluate_metric(name, metric, found[number], batch)
                         arrays.setdefault(f"{i}|{kind}|{name}", []).append(known[number])
-            self._compare_outputs(found, own, arrays)
+            measured = time.perf_counter()
+            self.spent.metrics += measured - began
+            if self.compare:
+                self._compare_outputs(found, own, arrays)
+                self.spent.comparing += time.perf_counter() - measured
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(own.cpu())
                 for i, root in enumerate(self.roots):
                     tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
         return joined(arrays), {name: torch.cat(parts) for name, parts in tensors.items()}
+
+    def metric_rows(self, rows: Ints, own: torch.Tensor) -> Dataset:
+        """What a metric is given of some rows: their fields, and the model's own output."""
+        return self.data.take(rows).with_model_output(own)
 
     def _compare_outputs(
         self,
@@ -227,13 +278,12 @@ class Work:
     ) -> None:
         """Compare outputs with the model's own while they are at hand."""
         logits = own.ndim == 2 and own.shape[1] > 1 and own.is_floating_point()
-        known: dict[int, dict[str, FloatArray]] = {}
+        wanted = {n for n in (*self.roots, *self.randomized) if n is not None}
+        known = compare_all({n: found[n] for n in wanted}, own, logits=logits)
         for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
             for kind, number in (("moved", root), ("moved_randomized", other)):
                 if number is None:
                     continue
-                if number not in known:
-                    known[number] = output_measures(found[number], own, logits=logits)
                 for measure, values in known[number].items():
                     arrays.setdefault(f"{i}|{kind}|{measure}", []).append(values)
 

@@ -1,0 +1,64 @@
+"""How a run used the machine, as plain data, and the same way taken again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from causal_scrubbing._engine.layout import Layout, relaid
+from causal_scrubbing._engine.run import Executor
+from causal_scrubbing._engine.table import Storage
+
+
+def note_layout(executor: Executor) -> dict[str, Any]:
+    """The sizes and places of a run, as plain data."""
+    layout = executor.layout
+    most = layout.table_bytes
+    return {
+        "batch_size": executor.batch_size,
+        "row_batch": layout.row_batch,
+        "table_bytes": most if math.isfinite(most) else None,
+        "storage": [str(layout.storage.device), layout.storage.on_disk],
+        "inlined": list(layout.inlined),
+        "budget": executor.budget.device,
+        "notes": list(layout.notes),
+    }
+
+
+def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
+    """Run as `note_layout` says, whatever memory is free now, before anything is run.
+
+    Values then come out equal to the last bit, as batches and the order of the table's rows are
+    the same.
+    """
+    if noted == note_layout(executor):
+        return
+    layout: Layout = executor.layout
+    inlined = tuple(noted["inlined"])
+    if inlined != layout.inlined:
+        layout = relaid(
+            layout,
+            executor.graph,
+            executor.space,
+            executor.roots,
+            executor.data,
+            executor.costs,
+            executor.device or torch.device("cpu"),
+            inlined=inlined,
+        )
+    device, on_disk = noted["storage"]
+    most = noted["table_bytes"]
+    executor.layout = replace(
+        layout,
+        storage=Storage(torch.device(device), on_disk, layout.storage.dtype),
+        table_bytes=math.inf if most is None else most,
+        batch_size=noted["batch_size"],
+        row_batch=noted["row_batch"],
+        notes=tuple(noted["notes"]),
+    )
+    executor.batch_size = noted["batch_size"]
+    executor.budget = replace(executor.budget, device=noted["budget"])
