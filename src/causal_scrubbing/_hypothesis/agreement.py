@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class AgreementRow:
         self_draw: chance that the datum drawn is the one it must agree with: the sum over rows of
             w_i^2 / (weight of its class).
         important: whether a claim is drawn by the block.
+        claims: paths of the claims drawn by the block: several where they are tied.
+        tie: their tie.
     """
 
     draw: str
@@ -38,6 +40,20 @@ class AgreementRow:
     one_row: float
     self_draw: float
     important: bool
+    claims: tuple[str, ...] = ()
+    tie: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What is drawn, for a table: the key, and of tied claims all paths."""
+        return draw_label(self.draw, self.claims, self.tie)
+
+
+def draw_label(draw: str, claims: Sequence[str], tie: str | None) -> str:
+    """A block of draws in words."""
+    if len(claims) < 2:
+        return draw
+    return f"{', '.join(claims)} ({'one draw' if tie is None else f'tie {tie}'})"
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,7 @@ class Agreement:
 
     def __str__(self) -> str:
         frame = self.to_frame()[["draw", "feature", "classes", "smallest", "one_row", "self_draw"]]
+        frame["draw"] = [row.label for row in self.table]
         shown = frame.to_string(
             index=False,
             formatters={"one_row": "{:.1%}".format, "self_draw": "{:.2%}".format},
@@ -78,7 +95,7 @@ class Agreement:
 
 def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]) -> Agreement:
     """The figures of every block; see `Agreement`."""
-    table = tuple(_row(block, classes[block.key]) for block in tree.blocks)
+    table = tuple(_row(tree, block, classes[block.key]) for block in tree.blocks)
     unclaimed = _unclaimed(graph, tree, data, classes)
     reached = _reached(graph, tree)
     unreached = tuple(name for name in graph.inputs if name not in reached)
@@ -95,23 +112,51 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
             "will recover 100% and that means nothing. Claim coarser features."
         )
     notes += [
-        f"{row.draw}: {row.one_row:.0%} of the data is alone in its class of {row.feature} and can "
-        "only keep its own row; bin the feature or use more data to test this claim."
+        f"{row.label}: {row.one_row:.0%} of the data is alone in its class of {row.feature} and "
+        "can only keep its own row; bin the feature or use more data to test this claim."
         for row in table
         if row.important and not void and row.feature != "exact" and row.one_row > 0.1
     ]
-    if unclaimed:
-        listed = ", ".join(f"{node!r} at {path}" for path, node in unclaimed[:6])
-        more = f" and {len(unclaimed) - 6} more" if len(unclaimed) > 6 else ""
-        notes.append(
-            f"claimed nodes read inputs directly that no claim names and nothing holds alike, so "
-            f"they are drawn from other rows: {listed}{more}. Where such an input is a mask or a "
-            "position index this scrambles layout: claim it, or hold it with others= or within=."
-        )
+    notes += _idle(tree)
+    notes += layout_note(unclaimed)
     return Agreement(table, void, unclaimed, unreached, tuple(notes))
 
 
-def _row(block: Block, classes: Classes) -> AgreementRow:
+def layout_note(unclaimed: Sequence[tuple[str, str]]) -> list[str]:
+    """The note on inputs that claimed nodes read and nothing holds; none where there are none."""
+    if not unclaimed:
+        return []
+    listed = ", ".join(f"{node!r} at {path}" for path, node in unclaimed[:6])
+    more = f" and {len(unclaimed) - 6} more" if len(unclaimed) > 6 else ""
+    return [
+        "claimed nodes read inputs directly that no claim names and nothing holds alike, so "
+        f"they are drawn from other rows: {listed}{more}. Where such an input is a mask or a "
+        "position index this scrambles layout: claim it, or hold it with others= or within=."
+    ]
+
+
+def _idle(tree: Tree) -> list[str]:
+    """What was said in the claims and changes nothing."""
+    notes = [
+        f"{entry.path}: others={feature_name(entry.claim.others)} has no effect, since a leaf has "
+        "no unimportant parents; they are part of what its own datum gives. Give the claim "
+        "children, or cs.nothing, to draw its parents apart."
+        for entry in tree.claims
+        if entry.is_leaf and flatten_feature(entry.claim.others)
+    ]
+    for entry in tree.claims:
+        ties = [tree.claims[child].claim.tie for child in entry.children or ()]
+        notes += [
+            f"{tree.claims[child].path}: tie={tie!r} ties it to nothing, since no other claim "
+            f"under {entry.path} has that tie."
+            for child, tie in zip(entry.children or (), ties, strict=True)
+            if tie is not None and ties.count(tie) == 1
+        ]
+    return notes
+
+
+def _row(tree: Tree, block: Block, classes: Classes) -> AgreementRow:
+    members = [tree.claims[i] for i in block.claims]
     names = [feature_name(part) for part in flatten_feature(block.feature)]
     return AgreementRow(
         draw=block.key,
@@ -122,6 +167,8 @@ def _row(block: Block, classes: Classes) -> AgreementRow:
         one_row=classes.one_row_share,
         self_draw=classes.self_draw_share,
         important=not block.is_unimportant,
+        claims=tuple(entry.path for entry in members),
+        tie=members[0].claim.tie if members else None,
     )
 
 

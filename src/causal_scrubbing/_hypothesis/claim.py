@@ -35,7 +35,7 @@ class Claim:
         children: the claims it is said to be computed from; None for a leaf, which stands for its
             node and everything upstream of it; empty where nothing upstream matters.
         via: names or patterns of the nodes that routes to the parent claim may pass.
-        others: feature on which this claim's unimportant parents must agree.
+        others: feature on which this claim's unimportant parents must agree; a leaf has none.
         tie: claims of one parent with equal tie are drawn together, agreeing in all their features.
         name: path part used in place of the node's name.
         draw: key of its draw in place of its path, for rewritten hypotheses that stay on the
@@ -84,7 +84,8 @@ def claim(
             `nothing`: no parent matters.
         via: nodes that routes from this node to the parent claim's may pass (names or patterns,
             "*" any); without it only the direct edge counts.
-        others: feature that the unimportant parents' datum must share; `anything` by default.
+        others: feature that the unimportant parents' datum must share; `anything` by default. A
+            leaf has no unimportant parents, so there it has no effect.
         tie: draw this claim together with its siblings of the same tie.
         name: path part, to tell apart two claims about one node.
 

@@ -23,7 +23,8 @@ def describe(root: Claim, name: str | None, policy: str, within: Feature) -> str
         if claim.via:
             extras.append(f"via {', '.join(claim.via)}")
         if flatten_feature(claim.others):
-            extras.append(f"others {feature_name(claim.others)}")
+            idle = ", without effect on a leaf" if claim.children is None else ""
+            extras.append(f"others {feature_name(claim.others)}{idle}")
         if claim.tie is not None:
             extras.append(f"tie {claim.tie}")
         if claim.draw not in (None, path):

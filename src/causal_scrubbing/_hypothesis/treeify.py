@@ -55,11 +55,6 @@ def _grow(
     entry = TreeClaim(index, path, claim, parent, None, claim.draw or path, None, {})
     claims.append(entry)
     if claim.children is None:
-        if flatten_feature(claim.others):
-            faults.append(
-                f"claim {path} is a leaf and has others=, but a leaf has no unimportant parents; "
-                "give it child claims (or cs.nothing), or drop others=."
-            )
         return index
     known = [child for child in claim.children if child.node in graph.names]
     faults += [
