@@ -66,8 +66,8 @@ def test_fields_that_are_not_there_or_not_told() -> None:
 
 def test_training_mode_with_dropout_or_batch_statistics() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1))
-    refused(model, r"training mode, where 1 would.*model\.eval\(\)")
-    refused(zoo.Convolutions(), "training mode, where norm", cs.Dataset(x=torch.ones(2, 1, 6, 6)))
+    refused(model, r"training mode, where '1' would.*model\.eval\(\)")
+    refused(zoo.Convolutions(), "training mode, where 'norm", cs.Dataset(x=torch.ones(2, 1, 6, 6)))
     # Training mode alone changes nothing where no module behaves differently in it.
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0)).train()
     assert_close(cs.capture(model, DATA)(DATA), model(X), "output")
@@ -82,6 +82,31 @@ def test_a_branch_on_a_value_names_module_line_and_ways_out() -> None:
         r"module 'inner' \(_Branch\), at `return x \* 2 if x\.sum\(\) > 0.*Ways out.*torch\.where"
     )
     refused(zoo.Branching().eval(), match)
+
+
+def test_a_failed_export_prints_nothing_beside_its_error(capfd) -> None:
+    class Branch(nn.Module):
+        def __init__(this) -> None:
+            super().__init__()
+            this.line = nn.Linear(4, 4)
+
+        def forward(this, x: torch.Tensor) -> torch.Tensor:
+            y = this.line(x)
+            return y * 2 if y.sum() > 0 else y
+
+    match = r"the model itself \(Branch\), at `return y \* 2 if.*after the site 'line': a value com"
+    refused(Branch().eval(), match, sites=["line"])
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert said.out == ""
+
+
+def test_an_output_that_mixes_rows_is_called_the_output() -> None:
+    class Centred(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x - x.mean(0)
+
+    refused(Centred().eval(), "the output 'o' is another value on a row alone", output="o")
 
 
 def test_a_fixed_number_of_rows_names_the_module() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import causal_scrubbing as cs
+from causal_scrubbing._data import feature_name
 
 
 @pytest.fixture
@@ -99,6 +100,26 @@ def test_self_draw_share_is_the_sum_over_rows(case: tuple[list[int], list[int]])
     assert data.classes("v").self_draw_share == pytest.approx(expected)
 
 
+def test_a_row_is_shown_with_few_digits_and_whole_members() -> None:
+    data = cs.Dataset(
+        share=torch.tensor([1 / 3, 2.0]),
+        mask=torch.zeros(2, 20, dtype=torch.bool),
+        pairs=torch.arange(8).reshape(2, 2, 2),
+        word=["a", "b"],
+    )
+    masked = ", ".join(["False"] * 8)
+    assert data.show(0) == f"share=0.3333, mask=[{masked}, ...], pairs=[[0, 1], [2, 3]], word=a"
+    assert data.show(-1).startswith("share=2, mask")
+
+
+def test_lambdas_whose_source_is_not_at_hand_are_told_apart_by_their_place() -> None:
+    one, two = eval("[lambda rows: rows['x'], lambda rows: rows['y']]")
+    assert feature_name(one) == "lambda at 1:14"
+    assert feature_name(two) == "lambda at 1:38"
+    written = lambda rows: rows["x"]  # noqa: E731
+    assert feature_name(written) == 'rows["x"]'
+
+
 def test_equal_data_has_an_equal_fingerprint(data: cs.Dataset) -> None:
     same = cs.Dataset(m=data["m"].clone(), x=torch.arange(6.0), y=list(data["y"]))
     assert same.fingerprint == data.fingerprint
@@ -129,6 +150,8 @@ FAULTS: dict[str, tuple[Callable[[cs.Dataset], object], str]] = {
     "near field": (lambda d: d.with_fields(count=d["x"])["cuont"], "Did you mean 'count'"),
     "no such column": (lambda d: d["m[5]"], r"has shape \[6, 2\], so it has no column 5"),
     "one row": (lambda d: d[3], r"write data\[3:4\] for a Dataset"),
+    "the last row": (lambda d: d[-1], r"write data\[-1:\] for a Dataset"),
+    "no row to show": (lambda d: d.show(6), r"show\(6\): there is no such row; rows are 0 to 5"),
     "row outside": (lambda d: d[[0, 9]], r"a row number is outside 0\.\.5"),
     "no row left": (lambda d: d[10:], "no row is left"),
     "mask": (lambda d: d[np.array([True])], "a mask of 1 entries cannot choose from 6 rows"),

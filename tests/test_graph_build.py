@@ -106,6 +106,20 @@ FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
     ),
     "pattern": (lambda g: g.find("q*"), r"no node matches 'q\*'"),
     "node": (lambda g: g.parents("h.2"), "no node 'h.2'. Did you mean"),
+    "given no tensor": (
+        lambda g: g.values(cs.Dataset(x=[1.0, 2.0]), given={"h.0": 1}),  # type: ignore[dict-item]
+        r"given\['h.0'\] is 1; give a tensor with one entry for each of the 2 rows",
+    ),
+    "inputs as text": (
+        lambda g: cs.Graph.build(inputs="xy", nodes={"a": (torch.relu, ["x"])}, output="a"),
+        r"inputs='xy' is one string; write a list, inputs=\['xy'\]",
+    ),
+    "one number for all rows": (
+        lambda g: cs.Graph.build(inputs=["x"], nodes={"a": (torch.sum, ["x"])}, output="a")(
+            cs.Dataset(x=[1.0, 2.0])
+        ),
+        r"node 'a' returned shape \[\], one number, for a batch of 2 rows; .* one entry a row",
+    ),
     "append": (lambda g: g.append("h.0", torch.relu, parents=["c"]), "the name 'h.0' is taken"),
     "given": (
         lambda g: g.values(cs.Dataset(x=[1.0, 2.0]), given={"h.0": torch.zeros(3)}),

@@ -381,6 +381,24 @@ def test_copies_make_nodes_of_routes(data) -> None:
     cs.check_equal(graph, gone, data)
 
 
+def test_graphs_that_differ_are_told_apart_in_words() -> None:
+    rows = cs.Dataset(x=[1.0, 2.0])
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={"a": (lambda x: x * 1, ["x"]), "y": (lambda a: a * 2, ["a"])},
+        output="y",
+        example=rows,
+    )
+    with pytest.raises(cs.GraphError, match="where 'y' was 4 and is 6;"):
+        graph.replace("a", nodes={"b": (lambda x: x * 1.5, ["x"])}, output="b")
+    other = cs.Graph.build(inputs=["x"], nodes={"y": (lambda x: x * 3, ["x"])}, output="y")
+    with pytest.raises(cs.GraphError, match="where 'y' is 4 in one and 6 in the other;"):
+        cs.check_equal(graph, other, rows)
+    named = other.rename({"y": "z"})
+    with pytest.raises(cs.GraphError, match="where 'y' is 4 and 'z' is 6;"):
+        cs.check_equal(graph, named, rows)
+
+
 def test_equal_sums_are_one_node(data) -> None:
     graph = layers(data).split("a0", axis=-1, into={"h{}": 2}).coarsen(["x", "a0.*", "z1"])
     hidden = [node for name, node in graph.nodes.items() if name.startswith("~")]

@@ -50,7 +50,7 @@ CLAIM_FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
     ),
     "unknown node": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact, C("aa", "x"))),
-        "claim c/aa: there is no node 'aa'. Did you mean a",
+        "claim c/aa: there is no node 'aa'. Did you mean 'a'",
     ),
     "itself": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact, C("c", "x"))),
@@ -68,7 +68,8 @@ CLAIM_FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
     ),
     "policy": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact), unimportant="seperate"),
-        "'seperate' is no policy. Did you mean separate",
+        "'seperate' is no policy; there is 'per-claim', 'together', 'separate', a mapping "
+        r"\{claim path: group\}, and cs.mean_ablation for comparison. Did you mean 'separate'",
     ),
     "group": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact, C("a", "x")), unimportant={"c/q": "g"}),

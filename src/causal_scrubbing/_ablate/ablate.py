@@ -14,7 +14,7 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import dataset_means, evaluate
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._graph.patterns import hint
 from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import uniforms
@@ -69,7 +69,10 @@ def ablate(
     kinds = (kind,) if isinstance(kind, str) else tuple(dict.fromkeys(kind))
     for one in kinds:
         if one not in KINDS:
-            raise ScrubError(f"kind={one!r} is no ablation. {nearest(str(one), KINDS)}")
+            raise ScrubError(
+                f"kind={one!r} is no ablation; there is {', '.join(map(repr, KINDS))}."
+                f"{hint(str(one), KINDS)}"
+            )
     if not kinds or samples < 1:
         raise ScrubError("ablate needs at least one kind and one sample.")
     names = graph.find(nodes)

@@ -113,7 +113,7 @@ def _check_model(model: object) -> None:
     ]
     if random:
         raise GraphError(
-            f"the model is in training mode, where {', '.join(random[:4])}"
+            f"the model is in training mode, where {', '.join(map(repr, random[:4]))}"
             f"{' and others' if len(random) > 4 else ''} would draw random numbers or mix rows: a "
             "node must be a function of its own row. Call model.eval() first."
         )

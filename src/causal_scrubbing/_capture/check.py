@@ -105,7 +105,7 @@ def _compare(
 def _check_rows(graph: Graph, what: str, values: Mapping[str, torch.Tensor], count: int) -> None:
     """Every value has one entry a row."""
     faults = [
-        f"{_shown(name)} has shape {list(value.shape)}"
+        f"{_shown(graph, name)} has shape {list(value.shape)}"
         for name, value in values.items()
         if not graph.is_constant[name] and (not value.ndim or len(value) != count)
     ]
@@ -134,14 +134,16 @@ def _check_alone(
         scale = max(1.0, value[finite].abs().max().item() if len(gap) else 1.0)
         if len(gap) and gap.max().item() > allowed * scale:
             raise GraphError(
-                f"{_shown(name)} is another value on a row alone than on the row among others (by "
-                f"{gap.max().item():.2g}): one row reads another there, which no node may. Batch "
-                "statistics do that, and axes in another order than rows first."
+                f"{_shown(graph, name)} is another value on a row alone than on the row among "
+                f"others (by {gap.max().item():.2g}): one row reads another there, which no node "
+                "may. Batch statistics do that, and axes in another order than rows first."
             )
 
 
-def _shown(name: str) -> str:
-    return f"a value between sites ({name[1:]})" if is_hidden(name) else f"the site {name!r}"
+def _shown(graph: Graph, name: str) -> str:
+    if is_hidden(name):
+        return f"a value between sites ({name[1:]})"
+    return f"the {'output' if name == graph.output else 'site'} {name!r}"
 
 
 def _batches(

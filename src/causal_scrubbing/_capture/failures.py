@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final
 
@@ -21,10 +22,27 @@ WAYS_OUT: Final = """Ways out:
   - or write this part by hand with cs.Graph.build, using the model's own modules as functions."""
 
 
-def export_failed(model: torch.nn.Module, error: Exception, where: str | None = None) -> GraphError:
-    """The error of a failed export: where in the model, what, and the ways out."""
-    where = locate(model, error) if where is None else where
+def export_failed(
+    model: torch.nn.Module,
+    error: Exception,
+    where: str | None = None,
+    met: Sequence[str] = (),
+) -> GraphError:
+    """The error of a failed export: where in the model, what, and the ways out.
+
+    Args:
+        model: the model.
+        error: what the exporter raised.
+        where: the place in words, where it is known; read off the traceback if None.
+        met: the sites met before, in order.
+    """
+    if where is None:
+        where = locate(model, error, met) or _after(met)
     return GraphError(f"torch.export cannot export this model. {where}{_gist(error)}\n{WAYS_OUT}")
+
+
+def _after(met: Sequence[str]) -> str:
+    return f"It fails after the site {met[-1]!r}: " if met else ""
 
 
 def run_failed(model: torch.nn.Module, error: Exception, shapes: str) -> GraphError:
@@ -36,7 +54,7 @@ def run_failed(model: torch.nn.Module, error: Exception, shapes: str) -> GraphEr
     )
 
 
-def locate(model: torch.nn.Module, error: BaseException) -> str:
+def locate(model: torch.nn.Module, error: BaseException, met: Sequence[str] = ()) -> str:
     """The innermost module of the model that the error passed, and its line of code there."""
     paths = {id(module): path for path, module in model.named_modules()}
     best: tuple[str, torch.nn.Module, TracebackType] | None = None
@@ -44,9 +62,11 @@ def locate(model: torch.nn.Module, error: BaseException) -> str:
     while one is not None and best is None:
         trace = one.__traceback__
         while trace is not None:
-            owner = trace.tb_frame.f_locals.get("self")
+            code = trace.tb_frame.f_code
+            # A method's first argument is the module, whatever it is called there.
+            owner = trace.tb_frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
             if id(owner) in paths and isinstance(owner, torch.nn.Module):
-                outside = trace.tb_frame.f_code.co_filename.endswith("nn/modules/module.py")
+                outside = code.co_filename.endswith("nn/modules/module.py")
                 if not outside:
                     best = (paths[id(owner)], owner, trace)
             trace = trace.tb_next
@@ -55,16 +75,20 @@ def locate(model: torch.nn.Module, error: BaseException) -> str:
         return ""
     path, owner, trace = best
     file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-    code = linecache.getline(file, line).strip()
-    shown = f", at `{code}`" if code else ""
-    return (
-        f"It fails in the module {path or '(the model itself)'!r} ({type(owner).__name__}){shown}: "
-    )
+    text = linecache.getline(file, line).strip()
+    shown = f", at `{text}`" if text else ""
+    after = f", after the site {met[-1]!r}" if met else ""
+    which = f"the module {path!r}" if path else "the model itself"
+    return f"It fails in {which} ({type(owner).__name__}){shown}{after}: "
 
 
 def _gist(error: BaseException) -> str:
     """The first lines of an error that say something."""
     text = traceback.format_exception_only(error)[-1] if not str(error) else str(error)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    if type(error).__name__ == "GuardOnDataDependentSymNode":
+        return (
+            f"a value computed from the data decides what is run there ({lines[0].split(' (')[0]})"
+        )
     shown = " ".join(lines[:4])
     return f"{type(error).__name__}: {shown[:600]}"

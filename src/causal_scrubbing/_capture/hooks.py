@@ -24,18 +24,21 @@ class Seen:
         calls: place -> how often it was passed.
         marks: name given by hand -> how often.
         tensors: the marked tensors of an exporting run.
+        names: their sites.
     """
 
     def __init__(self) -> None:
         self.calls: Counter[Place] = Counter()
         self.marks: Counter[str] = Counter()
         self.tensors: list[torch.Tensor] = []
+        self.names: list[str] = []
 
     def forget(self) -> None:
         """Begin a new run."""
         self.calls.clear()
         self.marks.clear()
         self.tensors.clear()
+        self.names.clear()
 
 
 class _Marker:
@@ -84,6 +87,7 @@ class _Marker:
             return tensor
         marked: torch.Tensor = MARK(tensor, name)
         self.seen.tensors.append(marked)
+        self.seen.names.append(name)
         return marked
 
 

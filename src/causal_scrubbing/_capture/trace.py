@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,6 +80,22 @@ def plain_execution() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what a failing export prints beside its error, a listing of all operations before it."""
+    said = io.StringIO()
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    finally:
+        log.setLevel(level)
+    # Not reached by a failure: what the model itself said is passed on.
+    sys.stderr.write(said.getvalue())
+
+
 def export(
     model: torch.nn.Module,
     run: Run,
@@ -105,7 +124,7 @@ def export(
     )
     runner = _Runner(model, run, list(example))
     try:
-        with plain_execution(), marked(model, places, seen) as marking:
+        with plain_execution(), quiet(), marked(model, places, seen) as marking:
             runner.seen = marking
             program = torch.export.export(
                 runner,
@@ -118,8 +137,9 @@ def export(
     except GraphError:
         raise
     except Exception as error:
+        met = tuple(runner.seen.names)
         where = _where_fixed(model, runner, example, dims) if _is_about_rows(error) else None
-        raise export_failed(model, error, where) from error
+        raise export_failed(model, error, where, met) from error
     mutated = [*program.graph_signature.buffers_to_mutate.values()]
     if mutated:
         names = ", ".join(sorted(name.removeprefix("model.") for name in mutated))
@@ -159,7 +179,7 @@ def _where_fixed(
         if path
     ]
     try:
-        with plain_execution(), contextlib.suppress(Exception):
+        with plain_execution(), contextlib.suppress(Exception), quiet():
             torch.export.export(
                 runner, (tuple(example.values()),), dynamic_shapes=(dims,), strict=False
             )

@@ -169,7 +169,8 @@ class Dataset:
         if isinstance(key, str):
             return self._field(key)
         if isinstance(key, int):
-            raise DataError(f"data[{key}] is one row; write data[{key}:{key + 1}] for a Dataset.")
+            end = "" if key == -1 else key + 1
+            raise DataError(f"data[{key}] is one row; write data[{key}:{end}] for a Dataset.")
         rows = self._row_numbers(key)
         if len(rows) == 0:
             raise DataError("no row is left: the rows chosen are empty.")
@@ -250,7 +251,13 @@ class Dataset:
         return copy
 
     def show(self, row: int) -> Any:
-        """One row as a person should see it: what `show=` makes of it, else its fields as text."""
+        """One row as a person should see it: what `show=` makes of it, else its fields as text.
+
+        Raises:
+            DataError: there is no such row.
+        """
+        if not -self._n <= row < self._n:
+            raise DataError(f"show({row}): there is no such row; rows are 0 to {self._n - 1}.")
         entry = {name: value[row] for name, value in self._fields.items()}
         if self._show is not None:
             return self._show(entry)
@@ -406,6 +413,22 @@ def _bytes_view(value: Field) -> npt.NDArray[Any]:
     return flat.view(torch.uint8).numpy() if flat.ndim and flat.numel() else np.zeros(0)
 
 
+_BRIEF = 60
+
+
 def _brief(value: Any) -> str:
-    text = str(value.tolist() if isinstance(value, torch.Tensor) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """An entry in one line: numbers to four digits, a long list cut between two of its members."""
+    if isinstance(value, torch.Tensor) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, torch.Tensor):
+        shown: list[str] = []
+        for part in value[:_BRIEF]:
+            text = _brief(part)
+            if shown and sum(map(len, shown)) + 2 * len(shown) + len(text) > _BRIEF:
+                break
+            shown.append(text)
+        return "[" + ", ".join([*shown, *(["..."] if len(shown) < len(value) else [])]) + "]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 3] + "..."

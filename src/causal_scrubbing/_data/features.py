@@ -47,7 +47,7 @@ def feature_name(feature: Feature) -> str:
         return "(" + ", ".join(feature_name(part) for part in feature) + ")"
     name = getattr(feature, "__name__", None) or getattr(feature, "name", None)
     if name == "<lambda>":
-        return _lambda_source(feature) or "lambda"
+        return _lambda_source(feature) or _lambda_place(feature)
     return str(name) if name else type(feature).__name__
 
 
@@ -62,6 +62,17 @@ def _lambda_source(feature: object) -> str | None:
     line = linecache.getline(code.co_filename, spans[0][0]).encode()
     text = line[min(s[2] for s in spans) : max(s[3] for s in spans)].decode(errors="replace")
     return text if 0 < len(text) <= 60 else None
+
+
+def _lambda_place(feature: object) -> str:
+    """Line and column of a lambda whose source is not at hand, which tell it from others."""
+    code = getattr(feature, "__code__", None)
+    if code is None:
+        return "lambda"
+    spans = [p for p in code.co_positions() if None not in p and (p[0], p[2]) != (p[1], p[3])]
+    places = [(first, column) for first, _, column, _ in spans]
+    line, column = min(places, default=(code.co_firstlineno, 0))
+    return f"lambda at {line}:{column}"
 
 
 def flatten_feature(feature: Feature) -> tuple[str | FeatureFunction | _Special, ...]:

@@ -165,7 +165,7 @@ class Evaluator:
         """Tell the meter where the work is, and what would make it less."""
         blocks = [b for b in self.hypothesis.tree.blocks if b.of == entry.draw]
         drawn = ", ".join(
-            f"{b.key} ({self.classes[b.key].count:,} classes)" for b in blocks[:6]
+            f"{b.key} ({_counted(self.classes[b.key].count)})" for b in blocks[:6]
         ) + (", ..." if len(blocks) > 6 else "")
         self.meter.where = f"claim {entry.path}" + (f", which combines {drawn}," if drawn else "")
         separate = self.hypothesis.unimportant == "separate" and len(entry.other_draws) > 1
@@ -201,3 +201,7 @@ def _known_as(law: Law, draw: str) -> Law:
         labels={draw if k == OWN else k: v for k, v in law.labels.items()},
         given={draw if k == OWN else k: v for k, v in law.given.items()},
     )
+
+
+def _counted(classes: int) -> str:
+    return "1 class" if classes == 1 else f"{classes:,} classes"

@@ -11,12 +11,15 @@ import pandas as pd
 
 from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._data.classes import Floats, Ints
-from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._errors import ExactError, HypothesisError
 from causal_scrubbing._exact.budget import BUDGET, Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis import Hypothesis, TreeClaim
 from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
+
+_SHOWN, _WRITTEN = 10, 100_000
+"""Rows of a joint law that printing shows, and combinations it may make for that."""
 
 
 def bits(prob: Floats) -> float:
@@ -77,6 +80,21 @@ class Joint:
     data: Dataset
     draws: tuple[str, ...]
     budget: int = BUDGET
+
+    def __repr__(self) -> str:
+        return f"Joint(data of {len(self.draws)} draws; print it to see their law)"
+
+    def __str__(self) -> str:
+        count = len(set(self.variables.values()))
+        head = f"joint law of the data of {len(self.draws)} draws, as {count} variables"
+        try:
+            table = replace(self, budget=min(self.budget, _WRITTEN)).table()
+        except ExactError:
+            return f"{head}; too large to write out here, see .table() and .entropy"
+        shown = table.head(_SHOWN).to_string(formatters={"probability": "{:.4g}".format})
+        more = len(table) - _SHOWN
+        lines = [f"{head}; entropy {self.entropy:.4g} bits", shown]
+        return "\n".join([*lines, *([f"... {more:,} more rows: .table()"] if more > 0 else [])])
 
     @cached_property
     def variables(self) -> Mapping[str, str]:

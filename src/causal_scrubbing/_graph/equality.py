@@ -66,6 +66,28 @@ def check_equal(
     Raises:
         GraphError: they differ; says where and by how much.
     """
+    return compare_outputs(graph, other, data, rows=rows, tolerance=tolerance)
+
+
+def compare_outputs(
+    graph: Graph,
+    other: Graph,
+    data: Dataset,
+    *,
+    rows: int = 64,
+    tolerance: float | None = None,
+    rewritten: bool = False,
+) -> Equality:
+    """See `check_equal`.
+
+    Args:
+        graph: one graph.
+        other: another.
+        data: the dataset.
+        rows: how many rows.
+        tolerance: see `check_equal`.
+        rewritten: whether the other graph was made from the first, for the words of the error.
+    """
     chosen = spread(len(data), rows)
     part = data.take(chosen)
     one, two = graph(part), other(part)
@@ -89,10 +111,21 @@ def check_equal(
         inside = f" at {list(at[1:])}" if len(at) > 1 else ""
         raise GraphError(
             f"the graphs differ on {count} of {len(chosen)} rows: most on row {chosen[at[0]]}"
-            f"{inside}, where {graph.output!r} is {one[at].item():.6g} and {other.output!r} is "
-            f"{two[at].item():.6g}; {bound:.1e} would be allowed."
+            f"{inside}, where {_two_values(graph, other, one[at], two[at], rewritten)}; "
+            f"{bound:.1e} would be allowed."
         )
     return Equality(len(chosen), float(gap.max()) if gap.numel() else 0.0, bound)
+
+
+def _two_values(
+    graph: Graph, other: Graph, one: torch.Tensor, two: torch.Tensor, rewritten: bool
+) -> str:
+    before, after = f"{one.item():.6g}", f"{two.item():.6g}"
+    if graph.output != other.output:
+        return f"{graph.output!r} is {before} and {other.output!r} is {after}"
+    if rewritten:
+        return f"{graph.output!r} was {before} and is {after}"
+    return f"{graph.output!r} is {before} in one and {after} in the other"
 
 
 def _tolerance(*dtypes: torch.dtype) -> float:

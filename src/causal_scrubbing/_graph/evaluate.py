@@ -156,6 +156,22 @@ def dataset_means(
     return {name: sums[name].to(kinds[name]) if name in sums else kinds[name] for name in wanted}
 
 
+def check_batch(graph: Graph, name: str, value: torch.Tensor, rows: int) -> None:
+    """A node's value has one entry a row, unless it is a constant.
+
+    Raises:
+        GraphError: it has not.
+    """
+    if graph.is_constant[name] or (value.ndim and len(value) == rows):
+        return
+    gave = "" if value.ndim else ", one number,"
+    raise GraphError(
+        f"node {name!r} returned shape {list(value.shape)}{gave} for a batch of {rows} rows; a "
+        "node's value is batch first, one entry a row. Sum or average over the other axes only, "
+        "x.flatten(1).sum(1)."
+    )
+
+
 def evaluate_dataset(
     graph: Graph,
     data: Dataset,
@@ -170,12 +186,8 @@ def evaluate_dataset(
             rows = np.arange(start, min(start + batch_size, len(data)))
             batch = evaluate(graph, data.take(rows), wanted, device=device or graph.device)
             for name, value in batch.items():
-                if len(value) != len(rows):
-                    if not graph.is_constant[name]:
-                        raise GraphError(
-                            f"node {name!r} returned {len(value)} rows for a batch of {len(rows)}; "
-                            "nodes are batch first and keep the rows."
-                        )
+                check_batch(graph, name, value, len(rows))
+                if value.ndim == 0 or len(value) != len(rows):
                     value = value.expand(len(rows), *value.shape[1:])
                 parts[name].append(value)
     return {name: torch.cat(found) for name, found in parts.items()}

@@ -99,8 +99,10 @@ class Graph(Rewrites):
             example: rows on which rewrites look up shapes and test edges; a few of them are kept.
 
         Raises:
-            GraphError: a repeated or unknown name, a cycle, a parent list that is not a list.
+            GraphError: a repeated or unknown name, a cycle, inputs or parents that are no list.
         """
+        if isinstance(inputs, str):
+            raise GraphError(f"inputs={inputs!r} is one string; write a list, inputs=[{inputs!r}].")
         fields = dict(inputs) if isinstance(inputs, Mapping) else {name: name for name in inputs}
         made = [Node(name=name, field=field) for name, field in fields.items()]
         made += make_nodes(nodes)
@@ -290,6 +292,11 @@ class Graph(Rewrites):
         }
         put: dict[str, torch.Tensor] = {}
         for name, tensor in (given or {}).items():
+            if not isinstance(tensor, torch.Tensor) or tensor.ndim == 0:
+                raise GraphError(
+                    f"given[{name!r}] is {tensor!r}; give a tensor with one entry for each of the "
+                    f"{len(data)} rows."
+                )
             if len(tensor) != len(data):
                 raise GraphError(
                     f"given[{name!r}] has {len(tensor)} rows for {len(data)} rows of data."

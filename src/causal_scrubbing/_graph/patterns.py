@@ -72,11 +72,18 @@ def substitute(pattern: str, name: str, template: str) -> str | None:
     )
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """A question to end an error with, the known names nearest to a wrong one; empty if none is."""
+    bare = name.replace("*", "").replace("{}", "")
+    near = get_close_matches(bare, list(known), n=4, cutoff=0.4)
+    return f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an error: the known names nearest to a wrong one, or the first few."""
     known = list(known)
-    near = get_close_matches(name.replace("*", "").replace("{}", ""), known, n=4, cutoff=0.4)
+    near = hint(name, known)
     if near:
-        return "Did you mean " + ", ".join(near) + "?"
+        return near.lstrip()
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"There is {shown}."

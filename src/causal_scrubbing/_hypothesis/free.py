@@ -50,7 +50,7 @@ class Free:
         return Hypothesis(self.graph, claims[self.graph.output], name=name)
 
     def __repr__(self) -> str:
-        return f"free({self.graph!r})"
+        return f"free(graph of {len(self.graph)} nodes, output {self.graph.output!r})"
 
 
 def free(graph: Graph) -> Free:

@@ -11,7 +11,7 @@ from causal_scrubbing._data import Classes, Dataset, Feature, anything, feature_
 from causal_scrubbing._data.features import flatten_feature, is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._graph.patterns import hint, nearest
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.text import describe, readable
@@ -65,8 +65,13 @@ class Hypothesis:
         if not is_feature(self.within):
             faults.append(f"within={self.within!r} is no feature.")
         if not isinstance(self.unimportant, Mapping) and self.unimportant not in POLICIES:
-            near = nearest(str(self.unimportant), POLICIES)
-            return [*faults, f"unimportant={self.unimportant!r} is no policy. {near}"]
+            plain = [policy for policy in POLICIES if policy != mean_ablation]
+            return [
+                *faults,
+                f"unimportant={self.unimportant!r} is no policy; there is "
+                f"{', '.join(map(repr, plain))}, a mapping {{claim path: group}}, and "
+                f"cs.mean_ablation for comparison.{hint(str(self.unimportant), plain)}",
+            ]
         if self.root.node != self.graph.output:
             faults.append(
                 f"the root claim is about {self.root.node!r}, but the graph's output is "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.build import make_nodes
-from causal_scrubbing._graph.equality import check_equal
+from causal_scrubbing._graph.equality import compare_outputs
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._graph.rewrite.draft import Draft
 
@@ -63,7 +63,7 @@ def replace(
     if source is None:
         return new
     try:
-        found = check_equal(graph, new, source)
+        found = compare_outputs(graph, new, source, rewritten=True)
     except GraphError as error:
         raise GraphError(
             f"replace {name!r}: the new subgraph is not equal to it: {error}"
@@ -92,7 +92,7 @@ def verify(graph: Graph, data: Dataset) -> Graph:
     """See `Graph.verify`."""
     if not graph.unverified:
         return graph
-    found = [check_equal(earlier, graph, data) for earlier in graph.unverified]
+    found = [compare_outputs(earlier, graph, data, rewritten=True) for earlier in graph.unverified]
     checked = graph.remake(graph.nodes.values(), f"checked: {found[-1]}", verified=True)
     checked.rewrite = graph.rewrite
     return checked
