@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causal_scrubbing._measure import Estimate, Scores
+from causal_scrubbing._measure._digits import alike
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -24,6 +25,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
         (Estimate(-0.01, 1.0, (-0.04, 2.0), n=9, unit="%"), "0.0% [0.0, 2.0]"),
         (Estimate(99.9812, 0.012, (99.951, 99.998), n=9, unit="%"), "99.98% [99.95, 100.00]"),
         (Estimate(100, 0.0, (100, 100), n=9, unit="%"), "100.0% [100.0, 100.0]"),
+        (Estimate(99.9999996, 2e-6, (99.9999, 100.0), n=9, unit="%"), "100.0% [100.0, 100.0]"),
         (Estimate(12345.6, 120.0, (0, 0), n=9), "12346 ± 120"),
         (Estimate(3e-12, 2e-14, (0, 0), n=9), "3e-12 ± 2e-14"),
         (Estimate(0.25, n=1), "0.25"),
@@ -32,6 +34,35 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 )
 def test_prints_two_digits_of_its_uncertainty(estimate: Estimate, text: str) -> None:
     assert str(estimate) == text
+
+
+def test_interval_and_number_have_the_digits_of_the_uncertainty() -> None:
+    estimate = Estimate(-0.02, 0.0099, (-0.04198, -0.0003193), n=9)
+    assert estimate.bounds() == ("-0.0420", "-0.0003")
+    assert estimate.ranged(signed=True) == "-0.0200 [-0.0420, -0.0003]"
+    assert (estimate.number(), estimate.spread) == ("-0.0200", "± 0.0099")
+    # A percentile has an interval alone, whose width says as much.
+    assert Estimate(1.23456, interval=(1.1, 1.5), n=9).ranged() == "1.23 [1.10, 1.50]"
+    assert Estimate(0.25, n=1).bounds() is None
+    assert Estimate(0.25, n=1).ranged() == "0.25"
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.223, 1.106, 0.0], ["0.223", "1.106", "0.000"]),
+        ([10.0, 0.0, 185.0], ["10", "0", "185"]),
+        ([123456.7, 0.25], ["123457", "0"]),
+        ([2.5e-7, 1e-7], ["2.5e-07", "1e-07"]),
+        ([1.5, math.inf, math.nan], ["1.500", "inf", "nan"]),
+        ([math.inf], ["inf"]),
+        ([], []),
+    ],
+)
+def test_numbers_of_a_column_have_as_many_decimals_each(
+    values: list[float], shown: list[str]
+) -> None:
+    assert alike(values) == shown
 
 
 @settings(max_examples=60, deadline=None)

@@ -160,9 +160,9 @@ def test_recovered_is_undefined_where_the_denominator_may_be_zero() -> None:
     assert "cannot be told apart" in str(scores.recovered)
     assert "Draw more samples" in str(scores.recovered)
     constant = Triples("loss", model, model, model).estimate()
-    assert "[0, 0] and contains 0" in str(constant.recovered)
+    assert "[0.000, 0.000] and contains 0" in str(constant.recovered)
     moved = Triples("loss", model + 1, model, model).estimate()
-    assert "[0, 0] and contains 0" in str(moved.recovered)
+    assert "[0.000, 0.000] and contains 0" in str(moved.recovered)
 
 
 def test_without_a_baseline_recovered_says_what_to_do() -> None:

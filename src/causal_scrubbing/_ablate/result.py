@@ -147,9 +147,10 @@ class Ablation:
         rows = []
         for name in self.metrics:
             for kind, one in self.scores(name).items():
-                low, high = one.gap.interval
+                bounds = one.gap.bounds()
+                interval = "" if bounds is None else f"[{', '.join(bounds)}]"
                 shown = [str(e) if e.defined else "vector" for e in (one.model, one.scrubbed)]
-                rows.append([name, kind, *shown, str(one.gap), f"[{low:.4g}, {high:.4g}]"])
+                rows.append([name, kind, *shown, str(one.gap), interval])
         table = align(("metric", "ablation", "model", "ablated", "effect", "95% interval"), rows)
         lines = [f"ablation of {shorten(self.nodes)}; {len(self)} samples, seed {self.seed}", table]
         for name in self.metrics:

@@ -44,9 +44,9 @@ class RunComparison:
         return values
 
     def __str__(self) -> str:
-        low, high = self.difference.interval
+        low, high = self.difference.bounds() or ("", "")
         return (
-            f"difference  {self.difference} [{low:.4g}, {high:.4g}]\n"
+            f"difference  {self.difference} [{low}, {high}]\n"
             f"recovered   {self.recovered}\n"
             f"p           {self.p_value:.3g} ({self.permutations} swaps; {self.assumption})"
         )
@@ -60,11 +60,22 @@ def compare_runs(
     level: float = 0.95,
     resamples: int = 1000,
     permutations: int = 9999,
+    apart: str | None = None,
 ) -> RunComparison:
     """Compare the scrubbed values of two runs on the same reference rows.
 
     Differences are taken sample by sample, so what both runs share (the reference row, and the
     draws of claims they have in common) cancels. Intervals bootstrap whole samples of both runs.
+
+    Args:
+        first: The run that others are compared with.
+        second: Another.
+        seed: Of bootstrap and swaps.
+        level: Coverage of the intervals.
+        resamples: How many bootstrap resamples.
+        permutations: How many swap patterns at most.
+        apart: Why percentages of the two runs are not on one scale, such as other zeros; their
+            difference is then undefined, with this reason.
 
     Raises:
         MetricError: If the runs are not paired: other numbers of samples, a behaviour that is a
@@ -91,7 +102,11 @@ def compare_runs(
     p_value, patterns = swap_test_of_mean(
         columns[0], seed=seed, permutations=permutations, pools=pools
     )
-    recovered = _recovered_difference(table, both, level, n)
+    recovered = (
+        _recovered_difference(table, both, level, n)
+        if apart is None
+        else Estimate.undefined(apart, n=n, level=level, unit="%")
+    )
     difference = replace(table.estimate(0, level), n=n)
     return RunComparison(difference, recovered, p_value, patterns)
 
@@ -110,9 +125,13 @@ def _recovered_difference(table: Table, both: bool, level: float, n: int) -> Est
 
 def _check_paired(first: Triples, second: Triples) -> None:
     problem = None
-    if first.scrubbed.ndim != 1 or second.scrubbed.ndim != 1:
-        problem = "a behaviour is a vector; compare its components"
-    elif len(first) != len(second):
+    for run in (first, second):
+        if run.scrubbed.ndim != 1:
+            raise MetricError(
+                f"the behaviour {run.name!r} is a vector of {run.scrubbed.shape[1]} numbers, and "
+                f"runs are compared by one number a row: compare a component, {run.name}[0]"
+            )
+    if len(first) != len(second):
         problem = f"one has {len(first)} samples and the other {len(second)}"
     elif not np.allclose(first.model, second.model, rtol=1e-4, atol=1e-6):
         problem = "the model's own values differ, so the reference rows or the metric do"

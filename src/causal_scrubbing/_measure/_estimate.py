@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from causal_scrubbing._measure._digits import decimals, fixed, percent_decimals
 from causal_scrubbing._measure._plain import plain
 
 _NAN_PAIR = (math.nan, math.nan)
@@ -81,38 +82,46 @@ class Estimate:
     def __hash__(self) -> int:
         return hash((repr(self.mean), repr(self.se), self.n, self.unit, self.reason))
 
+    @property
+    def _places(self) -> int | None:
+        """Decimals to show: by the standard error, whatever the number is."""
+        if self.unit == "%":
+            return percent_decimals(self.se)
+        # Percentiles have an interval and no standard error; four of them are about its width.
+        low, high = self.interval
+        spread = (high - low) / 4 if math.isnan(self.se) else self.se
+        if not math.isfinite(spread):
+            return None
+        return decimals(spread if spread > 0 else abs(self.mean) / 100)
+
+    def number(self, *, signed: bool = False) -> str:
+        """Return the mean alone, with the digits its uncertainty leaves."""
+        return fixed(self.mean, self._places, signed=signed) + self.unit
+
+    def bounds(self, *, signed: bool = False) -> tuple[str, str] | None:
+        """Return both ends of the interval with the digits of the mean; None without interval."""
+        if any(map(math.isnan, self.interval)):
+            return None
+        low, high = (fixed(end, self._places, signed=signed) for end in self.interval)
+        return low, high
+
+    def ranged(self, *, signed: bool = False) -> str:
+        """Return the mean and its interval, like ``0.40 [0.36, 0.45]``."""
+        bounds = self.bounds(signed=signed)
+        return self.number(signed=signed) + ("" if bounds is None else f" [{', '.join(bounds)}]")
+
+    @property
+    def spread(self) -> str:
+        """The standard error as ``± 0.022``; empty where there is none, and for percentages."""
+        if self.unit == "%" or math.isnan(self.se):
+            return ""
+        places = self._places
+        if self.se == 0:
+            return "± 0"
+        return f"± {self.se:.2g}" if places is None else f"± {fixed(self.se, places)}"
+
     def __str__(self) -> str:
         if self.reason is not None:
             return f"undefined: {self.reason}"
-        if self.unit == "%":
-            # One decimal, and more where the uncertainty is below that.
-            digits = 1 if not self.se > 0 else -math.floor(math.log10(self.se))
-            digits = min(max(digits, 1), 6)
-            return f"{_fixed(self.mean, digits)}%{self._bracket(digits)}"
-        if math.isnan(self.se):
-            return f"{self.mean:.4g}{self._bracket(None)}"
-        decimals = _decimals(self.se if self.se > 0 else abs(self.mean) / 100)
-        if decimals is None:
-            return f"{self.mean:.4g} ± {self.se:.2g}"
-        spread = "0" if self.se == 0 else _fixed(self.se, decimals)
-        return f"{_fixed(self.mean, decimals)} ± {spread}"
-
-    def _bracket(self, decimals: int | None) -> str:
-        low, high = self.interval
-        if math.isnan(low) or math.isnan(high):
-            return ""
-        if decimals is None:
-            return f" [{low:.4g}, {high:.4g}]"
-        return f" [{_fixed(low, decimals)}, {_fixed(high, decimals)}]"
-
-
-def _decimals(spread: float) -> int | None:
-    """Decimals that show two digits of ``spread``; None where that needs an exponent."""
-    if spread == 0:
-        return 3
-    decimals = 1 - math.floor(math.log10(spread))
-    return None if decimals > 8 or decimals < -6 else max(decimals, 0)
-
-
-def _fixed(value: float, decimals: int) -> str:
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+        spread = self.spread
+        return f"{self.number()} {spread}" if spread else self.ranged()

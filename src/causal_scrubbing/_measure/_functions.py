@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from causal_scrubbing._errors import MetricError
+from causal_scrubbing._measure._digits import alike
 from causal_scrubbing._measure._estimate import Estimate
 from causal_scrubbing._measure._plain import plain
 from causal_scrubbing._measure._resample import Group
@@ -91,9 +92,14 @@ class FunctionComparison:
             lines += [f"worst inputs by {self.worst_by}:"]
             lines += [f"  {'row':>8}{self.worst_by:>17}{'model':>12}{'scrubbed':>12}{'samples':>9}"]
             lines += [
-                f"  {bad.row:>8}{bad.measure:>17.4g}{bad.model:>12.4g}{bad.scrubbed:>12.4g}"
-                f"{bad.samples:>9}"
-                for bad in self.worst
+                f"  {bad.row:>8}{measure:>17}{model:>12}{scrubbed:>12}{bad.samples:>9}"
+                for bad, measure, model, scrubbed in zip(
+                    self.worst,
+                    alike([bad.measure for bad in self.worst]),
+                    alike([bad.model for bad in self.worst]),
+                    alike([bad.scrubbed for bad in self.worst]),
+                    strict=True,
+                )
             ]
         return "\n".join(lines)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ NO_BASELINE = (
     "there is no randomized baseline: the metric is inside the graph and no node was named to "
     "randomize (pass randomize='NODE', the node whose value a random row should give, or baseline=)"
 )
+KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
 FEWEST = 10
 _ONE_SAMPLE = "one sample: it has no standard error"
 _ABOVE = (
@@ -53,29 +54,64 @@ _BELOW = (
 
 @dataclass(frozen=True)
 class Scores:
-    """The five estimates of one metric: E_model, E_scrubbed, E_randomized, gap and recovered."""
+    """The five estimates of one metric: E_model, E_scrubbed, E_randomized, gap and recovered.
+
+    Of a behaviour that is a vector only gap is defined, and `components` has the estimates of each
+    of its numbers, made when first asked for; it is empty of any other.
+    """
 
     model: Estimate
     scrubbed: Estimate
     randomized: Estimate
     gap: Estimate
     recovered: Estimate
+    components: Sequence[Scores] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; :meth:`from_dict` gives back equal scores."""
-        values: dict[str, Any] = plain(self)
-        return values
+        return {name: plain(getattr(self, name)) for name in KINDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scores:
         """Return the scores that :meth:`to_dict` wrote."""
-        return cls(**{name: Estimate.from_dict(value) for name, value in values.items()})
+        model, scrubbed, randomized, gap, recovered = (
+            Estimate.from_dict(values[name]) for name in KINDS
+        )
+        return cls(model, scrubbed, randomized, gap, recovered)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{name:<10}  {getattr(self, name)}"
-            for name in ("model", "scrubbed", "randomized", "gap", "recovered")
-        )
+        return "\n".join(f"{name:<10}  {getattr(self, name)}" for name in KINDS)
+
+
+@final
+class Components(Sequence[Scores]):
+    """The estimates of each number of a vector behaviour, each made when it is first asked for."""
+
+    def __init__(
+        self, triples: Triples, *, seed: int = 0, level: float = 0.95, resamples: int = 1000
+    ) -> None:
+        self._triples = triples
+        self._settings = (seed, level, resamples)
+        self._found: dict[int, Scores] = {}
+
+    def __len__(self) -> int:
+        return int(self._triples.scrubbed.shape[1])
+
+    @overload
+    def __getitem__(self, index: int) -> Scores: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Scores]: ...
+
+    def __getitem__(self, index: int | slice) -> Scores | list[Scores]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        place = range(len(self))[index]
+        if place not in self._found:
+            seed, level, resamples = self._settings
+            one = self._triples.component(place)
+            self._found[place] = one.estimate(seed=seed, level=level, resamples=resamples)
+        return self._found[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +255,7 @@ class Triples:
         pools, and for fewer than 10 samples, whose resamples are too few to have quantiles.
 
         For a behaviour that is a vector, gap is a distance between the two mean vectors and the
-        other estimates are per component: see :meth:`component`.
+        other estimates are per number: see `Scores.components`.
 
         Args:
             seed: Of the bootstrap; the same seed gives the same intervals.
@@ -269,7 +305,8 @@ class Triples:
         n, width = self.scrubbed.shape
         reason = (
             f"the behaviour is a vector of {width} numbers; the gap is a distance between mean "
-            "vectors, and each component has estimates of its own"
+            f"vectors, and result[{self.name!r}].components has the estimates of each number, the "
+            f"first also called result[{self.name + '[0]'!r}]"
         )
         none = Estimate.undefined(reason, n=n, level=level)
         gap = vector_gap(
@@ -281,7 +318,8 @@ class Triples:
             level=level,
             resamples=resamples,
         )
-        return Scores(none, none, none, gap, replace(none, unit="%"))
+        parts = Components(self, seed=seed, level=level, resamples=resamples)
+        return Scores(none, none, none, gap, replace(none, unit="%"), parts)
 
 
 class Table:
@@ -327,9 +365,9 @@ def _recovered(table: Table, level: float, n: int) -> Estimate:
     if low <= 0 <= high:
         reason = (
             "the model and the randomized baseline cannot be told apart: the 95% interval of "
-            f"E_model - E_randomized is [{low:.3g}, {high:.3g}] and contains 0, and recovered "
-            "divides by that difference. Draw more samples, or take a metric or subset on which "
-            "the model differs from outputs of random rows"
+            f"E_model - E_randomized is [{', '.join(span.bounds() or ())}] and contains 0, and "
+            "recovered divides by that difference. Draw more samples, or take a metric or subset "
+            "on which the model differs from outputs of random rows"
         )
         return Estimate.undefined(reason, n=n, level=level, unit="%")
     estimate = replace(table.estimate(5, level, "%"), n=n)

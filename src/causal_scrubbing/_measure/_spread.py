@@ -46,8 +46,7 @@ class WorstCases:
     def __str__(self) -> str:
         lines = [f"{self.name}: worst cases"]
         for probability, estimate in zip(self.probabilities, self.percentiles, strict=True):
-            low, high = estimate.interval
-            lines.append(f"  {probability:>6.1%}  {estimate.mean:.4g} [{low:.4g}, {high:.4g}]")
+            lines.append(f"  {probability:>6.1%}  {estimate.ranged()}")
         return "\n".join([*lines, f"  worst   {self.worst:.4g}"])
 
 

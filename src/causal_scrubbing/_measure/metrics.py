@@ -23,6 +23,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the metrics alone, which is what a person who lists this module looks for."""
+    return sorted(__all__)
+
+
 def cross_entropy(label: str) -> CrossEntropy:
     """Return the loss -log p(label), in nats.
 

@@ -113,8 +113,7 @@ class Controls:
     def __str__(self) -> str:
         rows = []
         for row in self.rows:
-            low, high = row.difference.interval
-            shown = f"{row.difference.mean:+.3g} [{low:+.3g}, {high:+.3g}]"
+            shown = row.difference.ranged(signed=True)
             if row.kind == "itself":
                 shown, p = "", ""
             elif not row.difference.defined:

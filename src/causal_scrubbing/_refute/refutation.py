@@ -186,7 +186,7 @@ def _table(findings: tuple[Finding, ...], most: int = 12) -> list[str]:
     rows = [
         [
             one.text,
-            f"{one.shift.mean:+.4g} ± {one.shift.se:.2g}",
+            f"{one.shift.number(signed=True)} {one.shift.spread}",
             "towards the model" if one.towards_model else "away from it",
             f"{one.p:.2g}",
             f"{one.bits:.2f}",
