@@ -86,7 +86,7 @@ def test_show_runs_no_model(file, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "{file}:rigth"], "no hypothesis 'rigth'. Did you mean right"),
+        (["run", "{file}:rigth"], "no hypothesis 'rigth'. Did you mean 'right'"),
         (["run", "nowhere.py"], "there is no file nowhere.py"),
         (["run", "{empty}"], "holds no hypothesis at module level"),
         (["run", "{file}", "--samples", "0"], "samples=0"),
@@ -127,7 +127,7 @@ def test_nothing_but_results_is_printed_into_a_pipe(file) -> None:
     )
     assert done.stderr == ""
     estimates = json.loads(done.stdout)["right"]["estimates"]
-    assert estimates["squared_error('y')"]["model"]["mean"] == 0
+    assert estimates["squared_error(y)"]["model"]["mean"] == 0
 
 
 def test_a_file_that_fails_is_told_by_its_own_line(tmp_path: Path, capsys) -> None:

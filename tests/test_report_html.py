@@ -51,9 +51,9 @@ def read(page: str) -> Reader:
 
 
 def test_the_page_escapes_all_that_users_named_and_fetches_nothing(tmp_path) -> None:
-    page = result(show=lambda row: f"{EVIL} {row['x']:.0f}").report(tmp_path / "report.html")
+    path = result(show=lambda row: f"{EVIL} {row['x']:.0f}").report(tmp_path / "report.html")
+    page = path.read_text(encoding="utf-8")
     reader = read(page)
-    assert (tmp_path / "report.html").read_text() == page
     assert "script" not in reader.tags
     assert reader.fetched == []
     shown = "".join(reader.text)
@@ -98,6 +98,14 @@ def test_kl_is_told_where_a_metric_reads_logits_whatever_its_name(metric, told) 
     h = cs.Hypothesis(graph, cs.claim("out", "y"))
     one = cs.scrub(h, data, metric=metric, samples=40)
     assert ("kl" in read(one.report()).text) == told
+
+
+def test_settings_are_words_and_numbers_of_few_digits() -> None:
+    page = result().report()
+    footer = "".join(read(page[page.index("<footer>") :]).text)
+    assert "None" not in footer
+    assert "{" not in footer
+    assert not re.search(r"\D0\.0*[1-9]\d{3}", footer)
 
 
 def test_a_loaded_run_has_a_page_without_its_data(tmp_path) -> None:

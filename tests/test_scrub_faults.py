@@ -46,6 +46,14 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "a list of graphs": (lambda h, d: cs.scrub([h.graph], d, error), "is no hypothesis"),  # type: ignore[list-item]
     "a dict": (lambda h, d: cs.scrub(h, {"x": d["x"]}, error), "data is dict; wrap it"),  # type: ignore[call-overload]
     "a metric's name": (lambda h, d: cs.scrub(h, d, "loss"), "a metric is a function"),  # type: ignore[call-overload]
+    "a metric not called": (
+        lambda h, d: cs.scrub(h, d, cs.metrics.cross_entropy),  # type: ignore[arg-type]
+        r"metric 'cross_entropy' is cs.metrics.cross_entropy itself.*cross_entropy\('label'\)",
+    ),
+    "a named metric not called": (
+        lambda h, d: cs.scrub(h, d, {"kl": cs.metrics.to_model}),  # type: ignore[dict-item]
+        r"metric 'kl' is cs.metrics.to_model itself.*to_model\('kl'\)",
+    ),
     "no metric": (lambda h, d: cs.scrub(h, d, {}), "names no metric"),
     "a metric's field": (
         lambda h, d: cs.scrub(h, d, cs.metrics.squared_error("gaol")),
@@ -92,6 +100,10 @@ GRAPH_FAULTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "random": (lambda x: x + torch.rand(len(x)), "self-check: .* random"),
     "mean of the batch": (lambda x: x - x.mean(), "one row never reads another"),
     "failing": (lambda x: x.foo, "node 'y' failed on its parents' values"),
+    "one number": (
+        lambda x: x.sum(),
+        r"node 'y' returned shape \[\], one number, for a batch of 4",
+    ),
     "short": (lambda x: x[:1], "node 'y' returned shape .* for a batch of 4 rows"),
 }
 
@@ -121,7 +133,7 @@ def test_a_run_is_not_overwritten_unasked(
 
 
 def test_a_lone_metric_is_called_what_it_is(h: cs.Hypothesis, data: cs.Dataset) -> None:
-    assert cs.scrub(h, data, error, samples=20).metrics == ("squared_error('goal')",)
+    assert cs.scrub(h, data, error, samples=20).metrics == ("squared_error(goal)",)
     assert cs.scrub(h, data, lambda out, rows: out, samples=20).metrics == ("lambda",)
 
     def margin(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:

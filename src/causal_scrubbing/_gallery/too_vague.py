@@ -123,8 +123,8 @@ The first five recover 100%. Only the first says what A computes. The reports di
 - classes and self-draw share (`h.agreement(data)`): {BITS!r} keeps its own row twice as often as
   the true claim, {MORE!r} four times;
 - {ROW!r}: sixteen classes of sixteen rows. The run says that {void} is never swapped. Its line on
-  samples in which claims could only keep their own row says {stuck:.0%}: that asks it of all claims
-  at once, and B's is tested;
+  samples in which every claim could only keep its own row says {stuck:.0%}: that asks it of all
+  claims at once, and B's is tested;
 - {LABEL!r}: one leaf at the root. The output is swapped for another output of the same label, which
   any model of zero error survives, whatever is inside it;
 - bits drawn anew order the nested claims about A; they do not compare claims about different nodes.

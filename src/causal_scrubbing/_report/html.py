@@ -13,7 +13,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from causal_scrubbing._hypothesis.agreement import draw_label
 from causal_scrubbing._measure import FunctionComparison, Scores
+from causal_scrubbing._measure._digits import alike
+from causal_scrubbing._report.tables import KINDS, cell, opened
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("causal_scrubbing._report", "templates"),
@@ -31,7 +34,7 @@ class Page:
         name: of the hypothesis.
         summary: one line on samples, seed and policy.
         scores: metric -> its five estimates.
-        stuck: share of samples in which claims could only keep their own row.
+        stuck: a label and a share, of samples in which nothing claimed could be swapped.
         claims: the claim tree as plain data (`Hypothesis.to_dict`).
         agreement: one entry a block of draws.
         notes: what a reader should know.
@@ -45,7 +48,7 @@ class Page:
     name: str
     summary: str
     scores: Mapping[str, Scores]
-    stuck: float
+    stuck: tuple[str, float]
     claims: Mapping[str, Any]
     agreement: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
@@ -53,10 +56,7 @@ class Page:
     functions: FunctionComparison | None
     worst: Sequence[Any]
     texts: Mapping[str, str]
-    settings: Mapping[str, Any]
-
-
-KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
+    settings: Mapping[str, str]
 
 
 def scores_html(
@@ -64,16 +64,23 @@ def scores_html(
 ) -> str:
     """A result as a notebook shows it: one row a metric, and the notes."""
     template = _ENVIRONMENT.get_template("scores.html.jinja")
-    return template.render(title=title, summary=summary, scores=scores, notes=notes, kinds=KINDS)
+    return template.render(
+        title=title, summary=summary, rows=opened(scores), notes=notes, kinds=KINDS, cell=cell
+    )
 
 
 def render(page: Page) -> str:
     """The page as HTML text."""
     template = _ENVIRONMENT.get_template("run.html.jinja")
-    by_draw = {row["draw"]: row for row in page.agreement}
+    # Tied claims are one draw, whose figures are shown at each; old runs have but its key.
+    by_draw = {path: row for row in page.agreement for path in (row.get("claims") or [row["draw"]])}
     return template.render(
         page=page,
         by_draw=by_draw,
+        rows=opened(page.scores),
+        cell=cell,
+        alike=alike,
+        draw_label=draw_label,
         figures={caption: _svg(figure) for caption, figure in page.figures.items()},
         worst=[_shown(one) for one in page.worst],
         kinds=KINDS,

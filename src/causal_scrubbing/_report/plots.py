@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_scrubbing._measure import Estimate
+from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._report.tables import MOST_COMPONENTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,23 +19,29 @@ MOST_POINTS = 2000
 COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
 
 
-def plot_scores(
-    rows: Mapping[str, Estimate], *, title: str, metric: str, caption: str = ""
-) -> Figure:
-    """Estimates as points with intervals on one axis, one row each, values written beside.
+def plot_scores(scores: Scores, *, title: str, metric: str, caption: str = "") -> Figure:
+    """The three expectations as points with intervals on one axis, values written beside.
 
     Args:
-        rows: label -> estimate, drawn from the top; undefined ones are said to be so.
+        scores: estimates of one metric; of a vector, its first numbers are drawn.
         title: above the picture.
         metric: name of the axis.
-        caption: one line below.
+        caption: lines below; what is recovered is added.
     """
     from matplotlib.figure import Figure
 
+    rows = _rows(scores)
+    recovered = str(scores.recovered) if scores.recovered.defined else "undefined"
+    if scores.components:
+        left = len(scores.components) - MOST_COMPONENTS
+        more = f"; {left} more numbers are not drawn" if left > 0 else ""
+        caption = f"a vector: gap, a distance, is {scores.gap}{more}\n{caption}"
+    else:
+        caption = f"recovered {recovered}\n{caption}"
     figure = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for i, (label, estimate) in enumerate(rows.items()):
-        colour = COLOURS.get(label, "#553c9a")
+        colour = COLOURS[label.split()[0]]
         if not estimate.defined:
             axes.text(0.01, i, "undefined", va="center", transform=axes.get_yaxis_transform())
             continue
@@ -55,9 +62,25 @@ def plot_scores(
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    if caption:
-        figure.supxlabel(caption, fontsize=8, color="#4a5568")
+    figure.supxlabel("\n".join(wrap(caption)), fontsize=8, color="#4a5568")
     return figure
+
+
+def _rows(scores: Scores) -> dict[str, Estimate]:
+    """Label -> estimate, from the top; the kind is the label's first word."""
+    kinds = ("model", "scrubbed", "randomized")
+    if not scores.components:
+        return {kind: getattr(scores, kind) for kind in kinds}
+    return {
+        f"{kind} [{i}]": getattr(part, kind)
+        for i, part in enumerate(scores.components[:MOST_COMPONENTS])
+        for kind in kinds
+    }
+
+
+def wrap(text: str, width: int = 110) -> list[str]:
+    """Lines of a caption that fit under a picture."""
+    return [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
 
 
 def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from causal_scrubbing._measure import Scores
+from causal_scrubbing._measure import Estimate, Scores
 
-HEAD = ("metric", "model", "scrubbed", "randomized", "gap", "recovered")
+KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
+HEAD = ("metric", *KINDS)
+MOST_COMPONENTS = 8
+"""Numbers of a vector behaviour that tables and pictures show."""
 
 
 def align(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -22,6 +25,42 @@ def align(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), rule, *map(line, rows)])
 
 
+def cell(estimate: Estimate, scores: Scores) -> str:
+    """An estimate in a table: the number, or in one word why there is none."""
+    if estimate.defined:
+        return str(estimate)
+    return "vector" if scores.components else "undefined"
+
+
+def opened(scores: Mapping[str, Scores]) -> list[tuple[str, Scores]]:
+    """The rows of a table: one a metric, and below a vector one for each of its first numbers."""
+    rows: list[tuple[str, Scores]] = []
+    for name, one in scores.items():
+        rows.append((name, one))
+        rows += [(f"{name}[{i}]", part) for i, part in enumerate(one.components[:MOST_COMPONENTS])]
+    return rows
+
+
+def footnotes(scores: Mapping[str, Scores]) -> list[str]:
+    """What is undefined or needs a remark, each said once, with what it is about."""
+    found: dict[str, dict[str, list[str]]] = {}
+    rows = opened(scores)
+    for name, one in rows:
+        for what in KINDS:
+            estimate: Estimate = getattr(one, what)
+            for note in (estimate.reason, estimate.note):
+                if note is not None:
+                    found.setdefault(note, {}).setdefault(name, []).append(what)
+    notes = []
+    for note, where in found.items():
+        about = []
+        for name, kinds in where.items():
+            shown = [] if dict(rows)[name].components else [", ".join(kinds)]
+            about.append(" ".join(([name] if len(rows) > 1 else []) + shown))
+        notes.append(f"{'; '.join(about)}: {note}")
+    return notes
+
+
 def scores_table(scores: Mapping[str, Scores]) -> tuple[str, list[str]]:
     """One row a metric, and footnotes for what is undefined or needs a remark.
 
@@ -31,15 +70,7 @@ def scores_table(scores: Mapping[str, Scores]) -> tuple[str, list[str]]:
     Returns:
         The table, and the notes, each once.
     """
-    notes: list[str] = []
-    rows = []
-    for name, one in scores.items():
-        row = [name]
-        for what in HEAD[1:]:
-            estimate = getattr(one, what)
-            row.append(str(estimate) if estimate.defined else "undefined")
-            for note in (estimate.reason, estimate.note):
-                if note is not None and f"{what}: {note}" not in notes:
-                    notes.append(f"{what}: {note}")
-        rows.append(row)
-    return align(HEAD, rows), notes
+    rows = [
+        [name, *(cell(getattr(one, what), one) for what in KINDS)] for name, one in opened(scores)
+    ]
+    return align(HEAD, rows), footnotes(scores)

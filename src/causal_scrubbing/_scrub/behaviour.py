@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._measure import metrics
 from causal_scrubbing._measure._values import FloatArray, as_values
 
 Metric: TypeAlias = Callable[[torch.Tensor, Dataset], Any]
+
+_EXAMPLES: Final = {
+    "accuracy": "'label'",
+    "cross_entropy": "'label'",
+    "logit_difference": "'correct', 'wrong'",
+    "squared_error": "'target'",
+    "to_model": "'kl'",
+}
+"""How each of the ready metrics is made."""
 
 OWN_OUTPUT = "output"
 """Name of the metric that is the graph's own output."""
@@ -34,9 +44,15 @@ def named_metrics(metric: Metric | Mapping[str, Metric] | None) -> dict[str, Met
             )
     else:
         # A metric that is an object (cs.metrics.accuracy("label")) says its name as text.
-        name = getattr(metric, "__name__", None) or str(metric)
+        name = getattr(metric, "__name__", None) or str(metric).replace("'", "")
         table = {name.strip("<>"): metric}
     for name, one in table.items():
+        for called, example in _EXAMPLES.items():
+            if one is getattr(metrics, called):
+                raise ScrubError(
+                    f"metric {name!r} is cs.metrics.{called} itself, which makes a metric when it "
+                    f"is called: cs.metrics.{called}({example})."
+                )
         if not callable(one):
             raise ScrubError(
                 f"metric {name!r} is {one!r}; a metric is a function (output, rows) -> one number "

@@ -8,7 +8,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._graph.evaluate import check_batch, evaluate
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import REFERENCE
 
@@ -37,6 +37,10 @@ def self_check(hypothesis: Hypothesis, data: Dataset, device: torch.device | str
     with torch.no_grad():
         plain = evaluate(graph, data.take(rows), [graph.output], device=where)[graph.output]
         alone = evaluate(graph, data.take(rows[:1]), [graph.output], device=where)[graph.output]
+    check_batch(graph, graph.output, plain, len(rows))
+    check_batch(graph, graph.output, alone, 1)
+    if plain.ndim == 0:  # a constant
+        plain, alone = plain[None], alone[None]
     _compare(
         plain[:1],
         alone,

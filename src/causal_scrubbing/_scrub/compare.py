@@ -14,6 +14,7 @@ from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure import RunComparison, Scores, Triples, compare_runs, holm
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub.result import Result
+from causal_scrubbing._scrub.words import zero
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,40 @@ class Comparison:
             rows.append(row)
         table = align(head, rows)
         head_line = f"{self.metric}, {self.samples} common samples"
-        return "\n".join([head_line, table, *(f"swaps: {one}" for one in self.swaps)])
+        lines = [f"note: {note}" for note in self.notes]
+        return "\n".join([head_line, table, *lines, *(f"swaps: {one}" for one in self.swaps)])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why something is undefined, each reason once, with the runs it is about."""
+        found: dict[str, list[str]] = {}
+        runs = [f"run {i} ({name})" for i, name in enumerate(self.names, 1)]
+        for run, scores in zip(runs, self.scores, strict=True):
+            for note in (scores.recovered.reason, scores.recovered.note):
+                if note is not None:
+                    found.setdefault(f"recovered: {note}", []).append(run)
+        for run, difference in zip(runs[1:], self.differences, strict=True):
+            if difference.recovered.reason is not None:
+                note = f"recovered, first - it: {difference.recovered.reason}"
+                found.setdefault(note, []).append(run)
+        return tuple(f"{', '.join(which)}: {note}" for note, which in found.items())
 
 
-def compare(results: Sequence[Result], *, metric: str | None = None) -> Comparison:
+def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = None) -> Comparison:
     """Compare runs sample by sample: what they share cancels.
 
     Runs pair when they have equal data, equal reference rows and equal values of the model's own
     behaviour; their graphs may differ, and runs may come from disk. Where one has fewer samples the
     common first ones are compared.
 
+    Percentages of two runs are on one scale only if both mean the same by 0%: where `baseline=`,
+    `randomize=` or `within=` differ, so that the randomized values do, their difference is
+    undefined, with the reason.
+
     Args:
         results: at least two.
-        metric: which metric; the first run's first if None.
+        metric: which metric, or of a vector one number of it, like ``"logits[3]"``; the first run's
+            first if None. A list names each run's own, where one metric has two names.
 
     Raises:
         ScrubError: fewer than two, or runs that do not pair, saying why.
@@ -90,32 +112,105 @@ def compare(results: Sequence[Result], *, metric: str | None = None) -> Comparis
     if len(results) < 2:
         raise ScrubError("comparing takes at least two runs: cs.compare([r1, r2]).")
     first = results[0]
-    name = first.metrics[0] if metric is None else metric
+    names = _metrics(results, metric)
     samples = min(len(result) for result in results)
     trios: list[Triples] = []
-    for i, result in enumerate(results, 1):
-        if result.fingerprints["data"] != first.fingerprints["data"]:
+    for i, (result, name) in enumerate(zip(results, names, strict=True), 1):
+        _check_pair(first, result, i, samples)
+        trio = _head(result.triples(name), samples)
+        if trio.scrubbed.ndim != 1:
             raise ScrubError(
-                f"run {i} ({result.name}) is on other data than run 1 ({first.name}); runs are "
-                "compared on the same rows, fields and weights."
+                f"metric {name!r} of run {i} ({result.name}) is a vector of "
+                f"{trio.scrubbed.shape[1]} numbers, and runs are compared by one number a row; "
+                f"compare one of them: cs.compare([r1, r2], metric={name + '[0]'!r})."
             )
-        ours, theirs = first.drawn[REFERENCE][:samples], result.drawn[REFERENCE][:samples]
-        if not np.array_equal(ours, theirs):
-            raise ScrubError(
-                f"run {i} ({result.name}) has other reference rows than run 1 ({first.name}); run "
-                "both with the same seed."
-            )
-        trios.append(_head(result.triples(name), samples))
-    differences = tuple(compare_runs(trios[0], other) for other in trios[1:])
+        trios.append(trio)
+    differences = tuple(
+        compare_runs(trios[0], trio, apart=_apart(first, result, i, trios[0], trio))
+        for i, (result, trio) in enumerate(zip(results[1:], trios[1:], strict=True), 2)
+    )
     return Comparison(
         names=tuple(result.name for result in results),
-        metric=name,
+        metric=" / ".join(dict.fromkeys(names)),
         samples=samples,
         scores=tuple(trio.estimate() for trio in trios),
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
         swaps=_swaps(results),
     )
+
+
+def _metrics(results: Sequence[Result], metric: str | Sequence[str] | None) -> list[str]:
+    """The metric of each run, by its name there."""
+    if metric is None or isinstance(metric, str):
+        names = [results[0].metrics[0] if metric is None else metric] * len(results)
+    else:
+        names = list(metric)
+    if len(names) != len(results):
+        raise ScrubError(
+            f"metric= names {len(names)} metrics for {len(results)} runs; give one for all, or one "
+            "for each."
+        )
+    for i, (result, name) in enumerate(zip(results, names, strict=True), 1):
+        try:
+            result.triples(name)
+        except ScrubError as error:
+            others = [one.metrics[0] for one in results]
+            raise ScrubError(
+                f"run {i} ({result.name}): {error} Name a metric that every run has, or each run's "
+                f"own where they are one: cs.compare([...], metric={others})."
+            ) from error
+    return names
+
+
+def _check_pair(first: Result, result: Result, i: int, samples: int) -> None:
+    """Refuse runs that are not about the same rows, with what differs."""
+    what = f"run {i} ({result.name})"
+    if result.fingerprints["data"] != first.fingerprints["data"]:
+        raise ScrubError(
+            f"{what} is on other data than run 1 ({first.name}); runs are compared on the same "
+            "rows, fields and weights."
+        )
+    ours, theirs = first.drawn[REFERENCE][:samples], result.drawn[REFERENCE][:samples]
+    if np.array_equal(ours, theirs):
+        return
+    subsets = [one.settings.get("subset") for one in (result, first)]
+    seeds = [one.settings["seed"] for one in (result, first)]
+    if subsets[0] != subsets[1]:
+        on = [f"on {subset!r}" if subset else "on all its samples" for subset in subsets]
+        why = f"it is {on[0]} and run 1 {on[1]}. Restrict both alike: r.on(...) of each."
+    elif seeds[0] != seeds[1]:
+        why = f"it has seed {seeds[0]} and run 1 seed {seeds[1]}. Run both with the same seed."
+    elif (result.settings.get("pool") is None) != (first.settings.get("pool") is None):
+        why = "one was drawn from pools (pool=) and the other not. Run both alike."
+    else:
+        why = "they were drawn in another way. Run both with the same seed, pool= and pools=."
+    raise ScrubError(f"{what} has other reference rows than run 1 ({first.name}): {why}")
+
+
+def _apart(first: Result, result: Result, i: int, ours: Triples, theirs: Triples) -> str | None:
+    """Why percentages of two runs have different zeros; None where they have the same.
+
+    Paired runs with one zero have equal randomized values, whatever their graphs call its node.
+    """
+    if ours.randomized is None or theirs.randomized is None:
+        return None
+    if np.allclose(ours.randomized, theirs.randomized, rtol=1e-4, atol=1e-6):
+        return None
+    zeros = [_zero(one) for one in (first, result)]
+    return (
+        f"the runs mean different things by 0%: {zeros[0]} in run 1, {zeros[1]} in run {i}. Run "
+        "both with the same baseline=, randomize= and within="
+    )
+
+
+def _zero(result: Result) -> str:
+    """What a run means by 0%, in words."""
+    settings, output = result.settings, str(result.readable["output"])
+    inside = bool(settings["metric_in_graph"])
+    within = result.readable.get("within", "anything")
+    where = zero(settings, output, metric_in_graph=inside) or f"randomized at {output}"
+    return where + ("" if within in ("anything", "()") else f" within {within}")
 
 
 def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:

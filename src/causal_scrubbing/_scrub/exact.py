@@ -81,11 +81,13 @@ def exact_scrub(
     scrubbed = pairs.values("scrubbed", metrics, *one.root())
     model = pairs.values("model", metrics, *one.own(one.graph.output))
     randomized: Mapping[str, Mass] | None = None
+    swapped = randomize
     if baseline is not None:
         other = Evaluator(baseline, data, meter, batch_size, device)
         randomized = pairs.values("baseline", metrics, *other.root())
     elif randomize is not None or metric is not None:
-        randomized = pairs.randomized(metrics, randomize or one.graph.output)
+        swapped = randomize or one.graph.output
+        randomized = pairs.randomized(metrics, swapped)
     for name in metrics:
         behaviours[name] = Behaviour(
             scrubbed=scrubbed[name].table(),
@@ -100,6 +102,9 @@ def exact_scrub(
         data=data,
         largest=meter.largest,
         budget=budget,
+        randomize=swapped,
+        baseline=baseline,
+        metric_in_graph=metric is None,
     )
 
 

@@ -20,6 +20,7 @@ from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._scores import NO_BASELINE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import align
+from causal_scrubbing._scrub.words import headline
 
 _ROUNDING = 1e-12
 
@@ -147,6 +148,9 @@ class ExactResult:
         data: the dataset.
         largest: combinations in the largest table that was needed.
         budget: how many were allowed.
+        randomize: the node whose value E_randomized takes on another row; None if undefined.
+        baseline: the hypothesis whose scrubbed mean stands in for E_randomized, or None.
+        metric_in_graph: whether the graph's own output is the behaviour.
     """
 
     behaviours: Mapping[str, Behaviour]
@@ -154,6 +158,9 @@ class ExactResult:
     data: Dataset
     largest: int
     budget: int
+    randomize: str | None = None
+    baseline: Hypothesis | None = None
+    metric_in_graph: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -270,14 +277,22 @@ class ExactResult:
             for name, found in zip(names, numbers, strict=True):
                 if found.reason is not None:
                     notes.setdefault(found.reason, {})[name] = None
-        head = (
-            f"{self.hypothesis.name or 'unnamed'}: exact, {len(self.data)} rows; unimportant: "
-            f"{self.hypothesis.policy}; {self.largest:,} combinations at most"
+        how = headline(
+            f"exact, {len(self.data)} rows",
+            self.hypothesis.to_dict(),
+            self._zero,
+            metric_in_graph=self.metric_in_graph,
         )
+        head = f"{self.hypothesis.name or 'unnamed'}: {how}; {self.largest:,} combinations at most"
         table = align(("metric", *names), rows)
         return "\n".join(
             [head, table, *(f"note: {', '.join(which)}: {note}" for note, which in notes.items())]
         )
+
+    @property
+    def _zero(self) -> dict[str, Any]:
+        baseline = None if self.baseline is None else self.baseline.to_dict()
+        return {"randomize": self.randomize, "baseline": baseline}
 
     def __repr__(self) -> str:
         return f"ExactResult(expectation {self.expectation}, recovered {self.recovered})"
@@ -289,6 +304,7 @@ class ExactResult:
             "rows": len(self.data),
             "largest": self.largest,
             "budget": self.budget,
+            **self._zero,
             "scores": {name: one.scores.to_dict() for name, one in self._scores.items()},
         }
 

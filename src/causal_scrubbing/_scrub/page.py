@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from causal_scrubbing._report import Page, plot_laws, scores_table
+from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._scrub.result import Result
+from causal_scrubbing._scrub.words import EVERY, baseline_name
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits")
+HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
 """Settings told elsewhere on the page, or in its words."""
 
 
@@ -29,25 +30,19 @@ def page(result: Result) -> Page:
             functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
         if functions is not None and result.data is not None:
             worst = [result.data.show(bad.row) for bad in functions.worst]
-    _, notes = scores_table(result.scores)
-    settings = {k: v for k, v in result.settings.items() if k not in HIDDEN}
-    if "pool" in settings:
-        settings["pool"] = f"{settings['pool']['pools']} of {settings['pool']['size']} rows"
-    settings |= result.settings["versions"]
-    settings |= {f"{what} hash": value for what, value in result.fingerprints.items()}
     return Page(
         name=result.name,
         summary=result.summary,
         scores=result.scores,
-        stuck=result.stuck,
+        stuck=(EVERY, result.stuck),
         claims=result.readable,
         agreement=_agreement(result),
-        notes=[*notes, *result.notes],
+        notes=[*footnotes(result.scores), *result.notes],
         figures=figures,
         functions=functions,
         worst=worst,
         texts=_plan(result),
-        settings=settings,
+        settings=_settings(result),
     )
 
 
@@ -58,6 +53,32 @@ def _agreement(result: Result) -> list[Mapping[str, Any]]:
         {**row, "pool": pools[row["draw"]]} if row["draw"] in pools else row
         for row in result.agreement["table"]
     ]
+
+
+def _settings(result: Result) -> dict[str, str]:
+    """Settings as a person reads them: no empty ones, and seconds to three digits."""
+    shown: dict[str, str] = {}
+    for key, value in result.settings.items():
+        if key in HIDDEN or value is None:
+            continue
+        label = key.replace("_", " ")
+        if key == "baseline":
+            shown[label] = baseline_name(value)
+        elif key == "randomize":
+            shown["randomized at"] = str(value)
+        elif isinstance(value, float):
+            shown[label] = f"{value:.3g}"
+        else:
+            shown[label] = str(value)
+    actual: Mapping[str, Any] = result.settings.get("actual") or {}
+    for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
+        if isinstance(actual.get(key), float):
+            shown[f"seconds {label}"] = f"{actual[key]:.3g}"
+    pool: Mapping[str, Any] = result.settings.get("pool") or {}
+    if "size" in pool:
+        shown["pool"] = f"{pool['pools']} of {pool['size']} rows"
+    shown |= {key: str(value) for key, value in result.settings["versions"].items()}
+    return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
 def _plan(result: Result) -> dict[str, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,9 @@ from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._engine import Explanation
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure import (
-    Estimate,
     FunctionComparison,
-    Scores,
     Triples,
     VarianceSplit,
     WorstCases,
@@ -31,10 +28,12 @@ from causal_scrubbing._measure import (
 )
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import plot_scores, render, scores_html, scores_table
-from causal_scrubbing._sampling import POOL
 from causal_scrubbing._scrub.distributions import Distributions, distributions
+from causal_scrubbing._scrub.estimates import Estimated
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
 from causal_scrubbing._scrub.untested import never_swapped, stuck_share
+from causal_scrubbing._scrub.words import EVERY, first_notes, headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +42,7 @@ Subset = str | Callable[[Dataset], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Estimated):
     """The outcome of scrubbing one hypothesis.
 
     The estimates of the first metric are attributes; ``result["kl"]`` has those of another.
@@ -106,13 +105,6 @@ class Result:
         `stuck` is told where draws were made from other rows than all of the data.
         """
         figures = hypothesis.agreement(data)
-        notes = list(figures.notes)
-        if settings["metric_in_graph"] and figures.unreached_inputs:
-            notes.append(
-                "the metric is inside the graph and no claim reaches the inputs "
-                f"{', '.join(figures.unreached_inputs)}; if one is the label, claim it, or the "
-                "metric is taken with another row's label."
-            )
         return cls(
             scrubbed_values=dict(scrubbed),
             model_values=dict(model),
@@ -123,20 +115,13 @@ class Result:
             settings=dict(settings),
             fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
             stuck=stuck_share(hypothesis, data, draws) if stuck is None else stuck,
-            notes=tuple(notes),
+            notes=first_notes(hypothesis, figures, settings),
             data=data,
             hypothesis=hypothesis,
             moved=dict(moved),
             moved_randomized=dict(moved_randomized),
             outputs=outputs,
         )
-
-    # --- estimates -------------------------------------------------------------------------
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics, the main one first."""
-        return tuple(self.scrubbed_values)
 
     @property
     def name(self) -> str:
@@ -145,66 +130,6 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.drawn[REFERENCE])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.metrics)
-
-    def triples(self, metric: str | None = None) -> Triples:
-        """The three values of each sample of a metric (the first, if None)."""
-        name = self.metrics[0] if metric is None else metric
-        if name not in self.scrubbed_values:
-            raise ScrubError(f"no metric is called {name!r}; there is {', '.join(self.metrics)}.")
-        return Triples(
-            name,
-            self.scrubbed_values[name],
-            self.model_values[name],
-            self.randomized_values.get(name),
-            pools=self.drawn.get(POOL),
-        )
-
-    @cached_property
-    def _estimated(self) -> dict[str, Scores]:
-        return {}
-
-    @property
-    def scores(self) -> Mapping[str, Scores]:
-        """The five estimates of every metric, by its name."""
-        return {name: self[name] for name in self.metrics}
-
-    def __getitem__(self, metric: str) -> Scores:
-        if metric not in self._estimated:
-            triples = self.triples(metric)
-            self._estimated[metric] = triples.estimate(seed=int(self.settings["seed"]))
-        return self._estimated[metric]
-
-    @property
-    def _first(self) -> Scores:
-        return self[self.metrics[0]]
-
-    @property
-    def model(self) -> Estimate:
-        """E_model: mean behaviour on the reference rows, of the first metric."""
-        return self._first.model
-
-    @property
-    def scrubbed(self) -> Estimate:
-        """E_scrubbed: mean behaviour under the swaps, of the first metric."""
-        return self._first.scrubbed
-
-    @property
-    def randomized(self) -> Estimate:
-        """E_randomized: the mean with another row's output or the baseline's, or undefined."""
-        return self._first.randomized
-
-    @property
-    def gap(self) -> Estimate:
-        """E_scrubbed - E_model, paired by reference row."""
-        return self._first.gap
-
-    @property
-    def recovered(self) -> Estimate:
-        """100 (E_scrubbed - E_randomized) / (E_model - E_randomized), or undefined."""
-        return self._first.recovered
 
     def on(self, subset: Subset) -> Result:
         """The same result on the samples whose reference row is in a subset of the data.
@@ -264,28 +189,23 @@ class Result:
         The first metric's columns are ``scrubbed``, ``model`` and ``randomized``, another's have
         its name in front, ``kl.scrubbed``; a vector behaviour has one column a component.
         """
-        columns: dict[str, Any] = {"reference": self.drawn[REFERENCE].astype(np.int64)}
-        for i, name in enumerate(self.metrics):
-            for what in ("scrubbed", "model", "randomized"):
-                values = getattr(self, f"{what}_values").get(name)
-                if values is None:
-                    continue
-                label = what if i == 0 else f"{name}.{what}"
-                if values.ndim == 1:
-                    columns[label] = values
-                else:
-                    columns |= {f"{label}.{k}": values[:, k] for k in range(values.shape[1])}
-        return pd.DataFrame(columns).rename_axis("sample")
+        return samples_table(self)
 
     @property
     def draws(self) -> pd.DataFrame:
-        """One row a sample: the reference row and the row drawn for each claim and block."""
-        order = {"reference": self.drawn[REFERENCE]}
-        order |= {k: v for k, v in self.drawn.items() if k not in (REFERENCE, RANDOMIZED, POOL)}
-        order["randomized"] = self.drawn[RANDOMIZED]
-        if POOL in self.drawn:
-            order["pool"] = self.drawn[POOL]
-        return pd.DataFrame(order).astype(np.int64).rename_axis("sample")
+        """One row a sample: the reference row and the row drawn for each claim and block.
+
+        Claims drawn together have a column each, of equal values.
+        """
+        return draws_table(self)
+
+    def by_row(self, metric: str | None = None) -> pd.DataFrame:
+        """Mean under the swaps for each reference row drawn, beside the model's own behaviour.
+
+        Args:
+            metric: the first if None.
+        """
+        return by_row_table(self, self.metrics[0] if metric is None else metric)
 
     def explain(self) -> Explanation:
         """The plan the run followed, beside what it took; see `cs.explain`.
@@ -307,23 +227,18 @@ class Result:
 
     @property
     def summary(self) -> str:
-        """One line on samples, seed, policy and subset."""
-        policy = self.readable["unimportant"]
-        unimportant = policy if isinstance(policy, str) else f"groups {policy}"
-        subset = f"; on {self.settings['subset']}" if "subset" in self.settings else ""
-        return (
-            f"{len(self)} samples of {self.settings['rows']} rows, "
-            f"seed {self.settings['seed']}; unimportant: {unimportant}"
-            f"{_within(self.readable)}{subset}"
+        """One line on samples, seed, policy, what 0% is, and subset."""
+        size = f"{len(self)} samples of {self.settings.get('rows', '?')} rows"
+        return headline(
+            f"{size}, seed {self.settings['seed']}",
+            self.readable,
+            self.settings,
+            metric_in_graph=bool(self.settings["metric_in_graph"]),
         )
 
     def __str__(self) -> str:
         table, notes = scores_table(self.scores)
-        lines = [
-            f"{self.name}: {self.summary}",
-            table,
-            f"samples in which claims could only keep their own row: {self.stuck:.1%}",
-        ]
+        lines = [f"{self.name}: {self.summary}", table, f"{EVERY}: {self.stuck:.1%}"]
         if self.never_swapped:
             lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
         lines += [f"note: {note}" for note in [*notes, *self.notes]]
@@ -390,7 +305,7 @@ class Result:
         if trio.scrubbed.ndim != 1:
             raise ScrubError(
                 f"metric {trio.name!r} gives a vector a row; compare_functions tells better from "
-                "worse by one number a row. Name a scalar metric."
+                f"worse by one number a row. Name one of them, like {trio.name + '[0]'!r}."
             )
         if not self.moved:
             raise ScrubError(
@@ -441,34 +356,44 @@ class Result:
     # --- looking and keeping ---------------------------------------------------------------
 
     def plot(self, metric: str | None = None) -> Figure:
-        """Model, scrubbed and randomized with their intervals, as a matplotlib figure."""
+        """Model, scrubbed and randomized with their intervals, as a matplotlib figure.
+
+        Of a behaviour that is a vector, those of its first numbers.
+
+        Args:
+            metric: the first if None.
+        """
         name = self.metrics[0] if metric is None else metric
-        one = self[name]
-        rows = {"model": one.model, "scrubbed": one.scrubbed, "randomized": one.randomized}
-        recovered = str(one.recovered) if one.recovered.defined else "undefined"
         return plot_scores(
-            rows,
+            self[name],
             title=self.name,
             metric=name,
-            caption=f"recovered {recovered}; {len(self)} samples; claims could only keep their own "
-            f"row in {self.stuck:.0%}",
+            caption=f"{self.summary}\n{EVERY}: {self.stuck:.0%}",
         )
 
-    def report(self, path: str | Path | None = None) -> str:
+    @overload
+    def report(self, path: None = None) -> str: ...
+
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+
+    def report(self, path: str | Path | None = None) -> str | Path:
         """The run as one self-contained HTML page.
 
         Args:
             path: where to write it; nothing is written if None.
 
         Returns:
-            The page's text.
+            The path of the file written, or without one the page's text.
         """
         from causal_scrubbing._scrub.page import page
 
         text = render(page(self))
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
+        if path is None:
+            return text
+        file = Path(path)
+        file.write_text(text, encoding="utf-8")
+        return file
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run to a folder: JSON for what is said, Parquet for tables of samples.
@@ -486,11 +411,6 @@ def _is_loss(trio: Triples, given: bool | None) -> bool:
     if given is not None:
         return given
     return trio.randomized is None or float(trio.model.mean()) <= float(trio.randomized.mean())
-
-
-def _within(readable: Mapping[str, Any]) -> str:
-    within = readable.get("within", "anything")
-    return "" if within in ("anything", "()") else f"; within {within}"
 
 
 def _subset_name(subset: Subset) -> str:

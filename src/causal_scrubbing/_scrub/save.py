@@ -7,6 +7,8 @@ sample, ``outputs.safetensors`` the outputs where they were kept.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from causal_scrubbing._engine.checkpoint import (
     write_whole,
 )
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._measure import Scores
+from causal_scrubbing._measure import Components, Scores
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._scrub.result import Result
 
@@ -127,10 +129,18 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         plan=body.get("plan"),
     )
     # What was published stands, whatever a later version's bootstrap would give.
-    result.__dict__["scores"] = {
-        name: Scores.from_dict(entry) for name, entry in body["estimates"].items()
+    result.__dict__["_estimated"] = {
+        name: replace(Scores.from_dict(entry), components=_components(result, name))
+        for name, entry in body["estimates"].items()
     }
     return result
+
+
+def _components(result: Result, name: str) -> Sequence[Scores]:
+    trio = result.triples(name)
+    if trio.scrubbed.ndim == 1:
+        return ()
+    return Components(trio, seed=int(result.settings["seed"]))
 
 
 def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:

@@ -38,7 +38,8 @@ def never_swapped(table: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
         table: the rows of `Agreement.table` as plain data.
     """
     return tuple(
-        str(row["draw"])
+        str(path)
         for row in table
         if row["important"] and row["classes"] == row["rows"] and "/" in row["draw"]
+        for path in row.get("claims") or (row["draw"],)
     )

@@ -29,7 +29,7 @@ def table(results: Mapping[str, cs.Result]) -> pd.DataFrame:
 
     Columns: experiment, strings, samples, loss and its standard error (nats), model and randomized
     loss, accuracy (%), recovered and the ends of its interval (%), and the share of samples (%) in
-    which claims could only keep their own row, so that nothing was tested.
+    which every claim could only keep its own row, so that nothing was tested.
     """
     lines = []
     for name, result in results.items():
@@ -68,7 +68,7 @@ def to_markdown(lines: pd.DataFrame) -> str:
     void = [f"{name} ({own[name]:.0f}%)" for name in names if own[name] >= 1]
     if void:
         parts.append(
-            "Samples in which claims could only keep their own row, so that nothing was tested: "
+            "Samples in which every claim could only keep its own row, so that nothing was tested: "
             f"{', '.join(void)}; in the others under 1%."
         )
     parts.append("\n".join(f"- **{name}**: {STATEMENTS[name]}." for name in names))
