@@ -405,12 +405,8 @@ class _Refining:
         part = self.single(side, step, name)
         if self.graph is not step.before:
             groups = {
-                copy: [
-                    p for one in step.before.find(wanted) if one in step.before.children(name)
-                    for p in side.parts[one] if p in self.graph.children(part)
-                ]
-                for copy, wanted in copies.items()
-            }  # fmt: skip
+                copy: self._readers(side, step, part, wanted) for copy, wanted in copies.items()
+            }
             self.graph = self.graph.duplicate(part, groups)
             after = self.graph
         left = [part] if part in after else []
@@ -426,6 +422,22 @@ class _Refining:
                 self.views[copy] = self.views[part]
         if not left:
             del side.parts[name]
+
+    def _readers(
+        self, side: Side, step: Rewrite, part: str, wanted: Sequence[str] | str
+    ) -> list[str]:
+        """What reads a node in the refinement for the consumers that a copy was made for.
+
+        Raises:
+            GraphError: nothing does.
+        """
+        consumers = set(step.before.find(wanted)) & set(step.before.children(step.target))
+        inner = [one for one, owner in side.inside.items() if owner in consumers]
+        read = {*inner, *(one for name in consumers for one in side.parts[name])}
+        found = [one for one in self.graph.children(part) if one in read]
+        if not found:
+            raise GraphError(f"nothing reads {step.target!r} where its copy was made for")
+        return found
 
     def replace(self, side: Side, step: Rewrite, after: Graph) -> None:
         """Another subgraph in place of a node."""
