@@ -38,7 +38,10 @@ H, DATA = problem()
         ({"store_dtype": "bf16"}, "store_dtype='bf16': activations can be stored as .*bfloat16"),
         ({"memory": {"gpu": 1}}, "names 'gpu', which is no kind of device"),
         ({"memory": {"cuda": "much"}}, "memory='much' is no size"),
-        ({"memory": 10}, "one sample needs .* B of activations and the budget is 10 B"),
+        (
+            {"memory": 10},
+            "one sample needs .* KiB of activations.* the budget is 10 B. Raise memory=",
+        ),
     ],
     ids=str,
 )

@@ -18,6 +18,7 @@ from causal_scrubbing._graph.patterns import hint
 from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import uniforms
+from causal_scrubbing._scrub.arguments import check_device, check_samples, check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
 
 KINDS: Final = ("zero", "mean", "resample")
@@ -73,8 +74,10 @@ def ablate(
                 f"kind={one!r} is no ablation; there is {', '.join(map(repr, KINDS))}."
                 f"{hint(str(one), KINDS)}"
             )
-    if not kinds or samples < 1:
-        raise ScrubError("ablate needs at least one kind and one sample.")
+    if not kinds:
+        raise ScrubError("ablate needs at least one kind.")
+    samples, seed, device = check_samples(samples), check_seed(seed), check_device(device)
+    batch_size = whole("batch_size", batch_size, "how many are computed at once")
     names = graph.find(nodes)
     metrics = named_metrics(metric)
     means = _means(graph, names, data, batch_size, device) if "mean" in kinds else {}
@@ -91,7 +94,7 @@ def ablate(
     where = graph.device if device is None else torch.device(device)
     for start in range(0, samples, batch_size):
         part = slice(start, min(start + batch_size, samples))
-        rows = data.take(reference[part])
+        rows = data.lazy(reference[part], where)
         with torch.no_grad():
             clean = evaluate(graph, rows, [graph.output, *names], device=where)
             own = clean[graph.output]
@@ -106,7 +109,7 @@ def ablate(
                 else:
                     given = {}
                     for drawn, members in _by_rows(others).items():
-                        other = data.take(others[drawn][part])
+                        other = data.lazy(others[drawn][part])
                         given |= evaluate(graph, other, members, device=where)
                 outputs[one] = evaluate(graph, rows, [graph.output], given=given, device=where)[
                     graph.output

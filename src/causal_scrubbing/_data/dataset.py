@@ -15,6 +15,7 @@ import torch
 
 from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
 from causal_scrubbing._data.features import Feature, exact, feature_name, flatten_feature
+from causal_scrubbing._data.lazy import LazyFields
 from causal_scrubbing._errors import DataError, Notice
 
 Field: TypeAlias = torch.Tensor | npt.NDArray[np.str_]
@@ -86,7 +87,9 @@ class Dataset:
     ) -> None:
         if weights is not None and (weights == weights[0]).all():
             weights = None
-        self._fields = dict(fields)
+        self._fields: Mapping[str, Field] = (
+            fields if isinstance(fields, LazyFields) else dict(fields)
+        )
         self._n = n
         self._weights = weights
         self._show = show
@@ -207,7 +210,7 @@ class Dataset:
                     f"so it has no column {column}."
                 )
             return value[:, column]
-        near = get_close_matches(key, self._fields, n=3)
+        near = get_close_matches(key, list(self._fields), n=3)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
         raise DataError(
             f"the dataset has no field {key!r}; it has {', '.join(self._fields)}.{hint} "
@@ -221,11 +224,12 @@ class Dataset:
             rows: row numbers, int64 [N].
             device: where the tensors shall be; where they are if None.
         """
-        fields: dict[str, Field] = {}
-        for name, value in self._fields.items():
-            part = _take(value, rows)
-            moved = part if device is None or isinstance(part, np.ndarray) else part.to(device)
-            fields[name] = moved
+        fields = {name: _move(_take(field, rows), device) for name, field in self._fields.items()}
+        return Dataset._make(fields, len(rows), None, self._show)
+
+    def lazy(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
+        """`take`, for rows that do not outlive this dataset: a field is copied when first read."""
+        fields = LazyFields(self._fields, lambda field: _move(_take(field, rows), device))
         return Dataset._make(fields, len(rows), None, self._show)
 
     def with_fields(self, **fields: object) -> Dataset:
@@ -398,6 +402,10 @@ def _take(value: Field, rows: Ints) -> Field:
     if isinstance(value, np.ndarray):
         return value[rows]
     return value.index_select(0, torch.as_tensor(rows, device=value.device))
+
+
+def _move(value: Field, device: torch.device | str | None) -> Field:
+    return value if device is None or isinstance(value, np.ndarray) else value.to(device)
 
 
 def _kind(value: Field) -> str:

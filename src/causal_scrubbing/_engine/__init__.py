@@ -2,6 +2,8 @@
 
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
 from causal_scrubbing._engine.compile import Compiler as Compiler
+from causal_scrubbing._engine.compiling import check_compile as check_compile
+from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict
 from causal_scrubbing._engine.explain import explain_run as explain_run
@@ -10,6 +12,7 @@ from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
+from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor

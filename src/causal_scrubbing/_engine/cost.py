@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,6 +83,14 @@ def measure_costs(
 def total_flops(costs: Mapping[str, NodeCost], names: Iterable[str]) -> float:
     """Operations of running each of the named nodes once on one row."""
     return sum(costs[name].flops for name in names)
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most bytes of tensors that are alive at once while something is done, made by it."""
+    meter = _Meter()
+    with meter:
+        work()
+    return meter.peak
 
 
 class Closures:

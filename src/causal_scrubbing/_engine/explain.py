@@ -161,6 +161,8 @@ def actual_dict(actual: Actual) -> dict[str, Any]:
         "rows": sum(actual.effort.rows.values()),
         "blocks": actual.blocks,
         "batches_halved": actual.shrunk + actual.effort.shrunk,
+        "tables_moved": actual.effort.moved,
+        "compiled": actual.compiled,
     }
 
 
@@ -220,8 +222,8 @@ def explain_run(
         blocks=rehearsal.blocks,
         tree_nodes=sum(_tree_nodes(tree) for tree in trees),
         flops=flops,
-        table_bytes=min(held, layout.table_bytes),
-        working_bytes=executor.batch_size * program.peak(costs),
+        table_bytes=min(held, layout.table_bytes) + layout.index_bytes,
+        working_bytes=layout.working_bytes,
         budget=executor.budget.device,
         notes=layout.notes,
         expected_seconds=_expected(executor, pieces, flops, samples) if timed else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +114,31 @@ def free_memory() -> int:
     except (OSError, ValueError):
         pass
     return max(min(found), 0)
+
+
+def release(device: torch.device | None) -> None:
+    """Give memory that is cached for reuse, but not in use, back to a device."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def clock(device: torch.device | None) -> float:
+    """Seconds on a clock that only goes up, once the device has done what it was told to do."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device is not None and device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+def enough(count: float) -> str:
+    """Bytes as a person reads them, not less than there are, so that the text can be given back."""
+    power = 0
+    while count >= 1024 and power < 3:
+        count /= 1024
+        power += 1
+    tenths = math.ceil(count * 10) / 10 if power else math.ceil(count)
+    return f"{tenths:g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def show_bytes(count: float) -> str:

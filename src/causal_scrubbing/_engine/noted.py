@@ -11,7 +11,7 @@ import torch
 
 from causal_scrubbing._engine.layout import Layout, relaid
 from causal_scrubbing._engine.run import Executor
-from causal_scrubbing._engine.table import Storage
+from causal_scrubbing._engine.storage import Storage
 
 
 def note_layout(executor: Executor) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def note_layout(executor: Executor) -> dict[str, Any]:
     return {
         "batch_size": executor.batch_size,
         "row_batch": layout.row_batch,
+        "read_batch": layout.read_batch,
         "table_bytes": most if math.isfinite(most) else None,
         "storage": [str(layout.storage.device), layout.storage.on_disk],
         "inlined": list(layout.inlined),
@@ -49,6 +50,7 @@ def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
             executor.costs,
             executor.device or torch.device("cpu"),
             inlined=inlined,
+            samples=executor.samples,
         )
     device, on_disk = noted["storage"]
     most = noted["table_bytes"]
@@ -58,6 +60,7 @@ def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
         table_bytes=math.inf if most is None else most,
         batch_size=noted["batch_size"],
         row_batch=noted["row_batch"],
+        read_batch=noted.get("read_batch"),
         notes=tuple(noted["notes"]),
     )
     executor.batch_size = noted["batch_size"]

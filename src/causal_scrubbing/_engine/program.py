@@ -56,19 +56,37 @@ class Program:
         """The steps that read the table."""
         return [step for step in self.steps if step.kind == "gather"]
 
-    def peak(self, costs: Mapping[str, NodeCost]) -> float:
-        """Most bytes alive at once for one sample."""
+    def peak(
+        self,
+        costs: Mapping[str, NodeCost],
+        stored: Mapping[str, float] | None = None,
+        *,
+        keep: bool = False,
+    ) -> float:
+        """Most bytes alive at once for one sample.
+
+        Args:
+            costs: of the nodes.
+            stored: node -> bytes of its value as it is stored, where that is not as it is read.
+            keep: values are kept to the end, not freed when nothing reads them any more.
+        """
+        stored = stored or {}
         alive = most = 0.0
         size: dict[int, float] = {}
         for step in self.steps:
             cost = costs[step.node]
             size[step.out] = cost.bytes
-            inside = cost.peak if step.kind == "compute" else 2 * cost.bytes
-            most = max(most, alive + inside)
+            inside = 2 * cost.bytes
+            if step.kind == "compute":
+                inside = cost.peak
+            elif step.kind == "gather":
+                kept = stored.get(step.node, cost.bytes)
+                inside = cost.bytes + (kept if kept != cost.bytes else 0.0)
+            most = max(most, inside if keep else alive + inside)
             alive += cost.bytes
-            for place in step.frees:
+            for place in () if keep else step.frees:
                 alive -= size.pop(place, 0.0)
-        return most
+        return most + alive if keep else most
 
     def flops(self, costs: Mapping[str, NodeCost]) -> float:
         """Operations for one sample: the functions called and the sums made."""
@@ -136,25 +154,6 @@ def calculate(
             for place in step.frees:
                 values[place] = None
     return [values[place] for place in program.roots.values()]
-
-
-def compiled(graph: Graph, program: Program, backend: str) -> Callable[..., list[torch.Tensor]]:
-    """`calculate` for one program, through `torch.compile` with a backend."""
-
-    def run(*gathered: torch.Tensor) -> list[torch.Tensor]:
-        values: list[Any] = [None] * program.places
-        read = iter(gathered)
-        for step in program.steps:
-            if step.kind == "gather":
-                values[step.out] = next(read)
-            elif step.kind == "compute":
-                fn: Any = graph.nodes[step.node].fn
-                values[step.out] = fn(*[values[place] for place in step.reads])
-            else:
-                values[step.out] = total([values[place] for place in step.reads])
-        return [values[place] for place in program.roots.values()]
-
-    return torch.compile(run, dynamic=False, backend=backend)
 
 
 def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -13,12 +14,16 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine.compiling import NOTHING, Compiled, check_compile, fill_up
 from causal_scrubbing._engine.cost import NodeCost, measure_costs
 from causal_scrubbing._engine.expr import Clean, Space
 from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
-from causal_scrubbing._engine.memory import Budget, MemoryLimit, read_budget
-from causal_scrubbing._engine.program import Program, Step, assemble, calculate, compiled
+from causal_scrubbing._engine.memory import Budget, MemoryLimit, clock, read_budget, release
+from causal_scrubbing._engine.program import Program, Step, assemble, calculate
+from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
+from causal_scrubbing._engine.working import Reading
+from causal_scrubbing._errors import Notice
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import is_out_of_memory
 
@@ -58,6 +63,7 @@ class Actual:
         samples: samples computed.
         blocks: pieces of samples that had the table to themselves.
         shrunk: times a batch was halved because memory ran out.
+        compiled: samples computed by compiled code.
         effort: work done on the table.
     """
 
@@ -66,6 +72,7 @@ class Actual:
     samples: int = 0
     blocks: int = 0
     shrunk: int = 0
+    compiled: int = 0
     effort: Effort = field(default_factory=Effort)
 
 
@@ -112,6 +119,7 @@ class Executor:
         settings: how to use the machine; without it, memory is not watched.
         samples: how many samples will be asked for in all, if known.
         batch_size, device: see `Settings`, where that is not given.
+        reading: bytes a sample that reading the wanted values takes, measured when it may matter.
     """
 
     def __init__(
@@ -125,6 +133,7 @@ class Executor:
         samples: int | None = None,
         batch_size: int | None = None,
         device: torch.device | str | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self.graph = space.extend(graph)
         self.space = space
@@ -133,7 +142,9 @@ class Executor:
         self.settings = settings or Settings(batch_size=batch_size, device=device)
         where = self.settings.device
         self.device = graph.device if where is None else torch.device(where)
+        self.backend = check_compile(self.settings.compile)
         self.samples = samples
+        self.reading = reading
         self.actual = Actual()
         self._plain = settings is None and batch_size is not None
 
@@ -159,7 +170,7 @@ class Executor:
         """What is stored and what is recomputed, and the sizes of batches."""
         asked = self.settings
         if self._plain and asked.batch_size is not None:
-            return simple_layout(self.graph, self.space, self.roots, asked.batch_size)
+            return simple_layout(self.space, self.roots, asked.batch_size, self.device or HOST)
         return lay_out(
             self.graph,
             self.space,
@@ -172,6 +183,8 @@ class Executor:
             store=asked.store,
             store_dtype=asked.store_dtype,
             samples=self.samples,
+            keep=self.backend is not None,
+            reading=self.reading,
         )
 
     @cached_property
@@ -204,6 +217,7 @@ class Executor:
             device=self.device,
             storage=layout.storage,
             most=layout.table_bytes,
+            spare=layout.spare,
             dry=dry,
         )
 
@@ -253,7 +267,8 @@ class Executor:
                     note(dry.needs(part), restarts)
                     restarts = dry.effort.restarts
         for needs in since:
-            self.table.fill(needs)
+            with suppress(NoRoomError):  # blocks of samples find the table as small as it now is
+                self.table.fill(needs)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -271,12 +286,15 @@ class Executor:
         drawn = {variable: rows[variable] for variable in read}
         start = 0
         while start < samples:
-            began = time.perf_counter()
+            began = clock(self.device)
             stop = _largest(self.table, drawn, start, samples)
             part = {variable: found[start:stop] for variable, found in drawn.items()}
-            self.table.ensure(part)
+            try:
+                self.table.ensure(part)
+            except NoRoomError:
+                continue
             self.actual.effort = self.table.effort
-            self.actual.table_seconds += time.perf_counter() - began
+            self.actual.table_seconds += clock(self.device) - began
             self.actual.blocks += 1
             for low, high, values in self._block(part, stop - start):
                 yield start + low, start + high, values
@@ -285,52 +303,72 @@ class Executor:
     def _block(
         self, rows: Mapping[str, Ints], samples: int
     ) -> Iterator[tuple[int, int, dict[int, torch.Tensor]]]:
-        where = self.layout.storage.device
-        moved = {v: torch.from_numpy(np.ascontiguousarray(r)).to(where) for v, r in rows.items()}
+        whole = {v: torch.from_numpy(np.ascontiguousarray(r)) for v, r in rows.items()}
         start = 0
         while start < samples:
             stop = min(start + self.batch_size, samples)
-            began = time.perf_counter()
+            if self._compiled is not None:
+                stop = start + self._compiled.even(samples - start, self.batch_size)
+            began = clock(self.device)
             try:
-                values = self._batch({v: r[start:stop] for v, r in moved.items()}, stop - start)
+                values = self._batch({v: r[start:stop] for v, r in whole.items()}, stop - start)
             except Exception as error:
                 if not is_out_of_memory(error) or self.batch_size == 1:
                     raise
                 self.batch_size = max(1, self.batch_size // 2)
                 self.actual.shrunk += 1
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                release(self.device)
                 continue
-            self.actual.sample_seconds += time.perf_counter() - began
+            self.actual.sample_seconds += clock(self.device) - began
             self.actual.samples += stop - start
             yield start, stop, values
             start = stop
 
     def _batch(self, rows: Mapping[str, torch.Tensor], size: int) -> dict[int, torch.Tensor]:
-        table = self.table
+        compiled = self._compiled
+        count = size if compiled is None else compiled.filled(size, self.batch_size)
+        with torch.no_grad():
+            if compiled is None:
+                values = calculate(self.graph, self.program, self._gather(rows))
+            else:
+                values = self._by_compiled(compiled, fill_up(rows, count))
+                self.actual.compiled += size
+        found = dict(zip(self.program.roots, values, strict=True))
+        return {root: _full(value, count)[:size] for root, value in found.items()}
+
+    def _gather(self, rows: Mapping[str, torch.Tensor]) -> Callable[[Step], torch.Tensor]:
+        """Reads the table for a step; nodes read on the same rows look them up once."""
+        table, where = self.table, self.table.storage.device
+        moved = {variable: found.to(where) for variable, found in rows.items()}
         index: dict[tuple[int, str], torch.Tensor] = {}
-        program = self.program
 
         def gather(step: Step) -> torch.Tensor:
             key = (table.column_of(step.node), step.variable)
             if key not in index:
-                index[key] = table.index(step.node, rows[step.variable])
+                index[key] = table.index(step.node, moved[step.variable])
             return table.gather(step.node, index[key])
 
-        with torch.no_grad():
-            if self.settings.compile and size == self.batch_size:
-                values = self._compiled(*map(gather, program.gathers))
-            else:
-                values = calculate(self.graph, program, gather)
-        found = dict(zip(program.roots, values, strict=True))
-        return {root: _full(value, size) for root, value in found.items()}
+        return gather
+
+    def _by_compiled(
+        self, compiled: Compiled, rows: Mapping[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        try:
+            return compiled(*map(self._gather(rows), self.program.gathers))
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            calculate(self.graph, self.program, self._gather(rows))  # names the node at fault
+            raise compiled.failed(error) from error
 
     @cached_property
-    def _compiled(self) -> Callable[..., list[torch.Tensor]]:
-        backend = self.settings.compile
-        return compiled(
-            self.graph, self.program, backend if isinstance(backend, str) else "inductor"
-        )
+    def _compiled(self) -> Compiled | None:
+        if self.backend is None:
+            return None
+        if not Compiled.is_of_use(self.program):
+            warnings.warn(f"compile={self.settings.compile!r}: {NOTHING}.", Notice, stacklevel=2)
+            return None
+        return Compiled(self.graph, self.program, self.backend)
 
 
 def _largest(table: CleanTable, rows: Mapping[str, Ints], start: int, samples: int) -> int:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +12,14 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._errors import GraphError
+from causal_scrubbing._engine.memory import show_bytes
+from causal_scrubbing._engine.storage import NoRoomError, Storage, allocate, gather
+from causal_scrubbing._errors import GraphError, ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import evaluate, is_out_of_memory, read_field
+
+SLOT: Final = 4
+"""Bytes of the number that says where in the table a row is."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -31,27 +33,16 @@ class Column:
         variables: the draw variables.
         bytes: of one row of all of them, as stored; 0 where they are fields read in place.
         weight: cost of evaluating one row, for grouping rows into batches.
+        largest: bytes of one row of the largest of them.
+        rows: how many rows are expected to be needed in all.
     """
 
     nodes: tuple[str, ...]
     variables: frozenset[str]
     bytes: float
     weight: float = 0.0
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Where and how activations are kept.
-
-    Attributes:
-        device: where the table is.
-        on_disk: whether it is a file, mapped into memory.
-        dtype: dtype that floating-point activations are rounded to, or None to keep their own.
-    """
-
-    device: torch.device
-    on_disk: bool = False
-    dtype: torch.dtype | None = None
+    largest: float = 0.0
+    rows: int = 0
 
 
 @dataclass
@@ -62,11 +53,13 @@ class Effort:
         rows: how many rows were run for which nodes.
         restarts: times the table was emptied because it had no room left.
         shrunk: times the batch was halved because memory ran out.
+        moved: times the table was put elsewhere or made smaller because memory or the disk ran out.
     """
 
     rows: dict[tuple[str, ...], int] = field(default_factory=dict)
     restarts: int = 0
     shrunk: int = 0
+    moved: int = 0
 
 
 class CleanTable:
@@ -80,6 +73,7 @@ class CleanTable:
         device: where activations are made.
         storage: where and how they are kept.
         most: bytes the table may take.
+        spare: where else it may be, and how large, should there be less room than was thought.
         dry: only count the work, evaluate nothing.
     """
 
@@ -93,6 +87,7 @@ class CleanTable:
         device: torch.device | None,
         storage: Storage,
         most: float = float("inf"),
+        spare: Sequence[tuple[Storage, float]] = (),
         dry: bool = False,
     ) -> None:
         self.graph = graph
@@ -101,25 +96,32 @@ class CleanTable:
         self.device = device
         self.storage = storage
         self.most = most
+        self.spare = list(spare)
         self.dry = dry
         self.effort = Effort()
         # The dearest first: rows are sorted by what they need, dear nodes before cheap ones.
         self.columns = sorted(columns, key=lambda c: -c.weight)
-        whole = sum(c.bytes for c in self.columns) * len(data)
-        self.is_dense = whole <= most < float("inf") or not any(c.bytes for c in self.columns)
-        self._have = [np.zeros(len(data), dtype=bool) for _ in self.columns]
+        self._column = {node: i for i, c in enumerate(self.columns) for node in c.nodes}
+        self._dtypes: dict[str, torch.dtype] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """An empty table at the place and of the size now chosen."""
+        n = len(self.data)
+        self.is_dense = dense(self.columns, n, self.most)
+        self._have = [np.zeros(n, dtype=bool) for _ in self.columns]
         self._slots: list[torch.Tensor | None] = [None] * len(self.columns)
         self._used = [0] * len(self.columns)
+        self._room = [0] * len(self.columns)
         self._values: dict[str, torch.Tensor] = {}
-        self._dtypes: dict[str, torch.dtype] = {}
-        self._column = {node: i for i, c in enumerate(self.columns) for node in c.nodes}
         for i, column in enumerate(self.columns):
             if self._in_place(column):
                 self._have[i][:] = True
                 for node in column.nodes:
-                    self._values[node] = read_field(graph.nodes[node], data, None)
-            elif not self.is_dense:
-                self._slots[i] = torch.full((len(data),), -1, device=storage.device)
+                    self._values[node] = read_field(self.graph.nodes[node], self.data, None)
+            elif not (self.is_dense or self.dry):
+                device = self.storage.device
+                self._slots[i] = torch.full((n,), -1, dtype=torch.int32, device=device)
 
     def _in_place(self, column: Column) -> bool:
         return column.bytes == 0 and all(self.graph.nodes[n].is_input for n in column.nodes)
@@ -142,28 +144,44 @@ class CleanTable:
 
     def holds(self, needs: Sequence[Bools]) -> bool:
         """Whether all of these rows, [n] flags a column, can be in the table at once."""
-        return self.is_dense or self._size(needs) <= self.most
+        return self.is_dense or self._size([int(flags.sum()) for flags in needs]) <= self.most
 
-    def _size(self, needs: Sequence[Bools]) -> float:
-        return sum(c.bytes * int(f.sum()) for c, f in zip(self.columns, needs, strict=True))
+    def _size(self, rows: Sequence[int]) -> float:
+        return sum(c.bytes * count for c, count in zip(self.columns, rows, strict=True))
 
     def ensure(self, rows: Mapping[str, Ints]) -> None:
-        """Evaluate what these draws need and the table lacks; drop the rest if room is short."""
+        """Evaluate what these draws need and the table lacks; see `fill`."""
         self.fill(self.needs(rows))
 
     def fill(self, needs: Sequence[Bools]) -> None:
-        """Evaluate those of these rows that the table lacks; drop the rest if room is short."""
-        if not self.is_dense:
-            both = [need | have for need, have in zip(needs, self._have, strict=True)]
-            if self._size(both) > self.most:
-                self._clear()
+        """Evaluate those of these rows that the table lacks; drop the rest if room is short.
+
+        Raises:
+            NoRoomError: memory or the disk ran out, and the table, now empty, is smaller: it holds
+                fewer rows at once.
+            ScrubError: they ran out, and no place is left.
+        """
+        while True:
+            try:
+                self._fill_missing(needs)
+                return
+            except NoRoomError as error:
+                self._retreat(error)
+            if not self.holds(needs):
+                raise NoRoomError("the table holds fewer rows than before")
+
+    def _fill_missing(self, needs: Sequence[Bools]) -> None:
         missing = [need & ~have for need, have in zip(needs, self._have, strict=True)]
+        if not self.is_dense:
+            counts = [int(flags.sum()) for flags in missing]
+            if not self._make_room([u + c for u, c in zip(self._used, counts, strict=True)]):
+                self._clear()
+                missing = [need & ~have for need, have in zip(needs, self._have, strict=True)]
+                self._make_room([int(flags.sum()) for flags in missing], exactly=True)
         wants = np.stack(missing) if missing else np.zeros((0, len(self.data)), dtype=bool)
         todo = np.flatnonzero(wants.any(axis=0))
         if not len(todo):
             return
-        for i, flags in enumerate(missing):
-            self._reserve(i, np.flatnonzero(flags))
         wants = wants[:, todo]
         # Rows that need the same nodes go together, so that few run what they do not need.
         order = np.lexsort(~wants[::-1])
@@ -171,82 +189,142 @@ class CleanTable:
         leading = np.argmax(wants, axis=0)
         cuts = np.flatnonzero(np.diff(leading)) + 1
         for start, stop in zip([0, *cuts], [*cuts, len(todo)], strict=True):
-            self._fill(todo[start:stop], wants[:, start:stop])
+            self._run(todo[start:stop], wants[:, start:stop])
         for i, flags in enumerate(missing):
             self._have[i] |= flags
+
+    def _make_room(self, rows: Sequence[int], *, exactly: bool = False) -> bool:
+        """Plan for so many rows a column; False if they are too many.
+
+        Enlarging a node's table copies it, so more room than needed is planned for where there is
+        enough of it: the rows expected in all, then twice as many as before.
+        """
+        n = len(self.data)
+        grown = [i for i, count in enumerate(rows) if count > self._room[i]]
+        if not grown:
+            return True
+        ample, tight = list(self._room), list(self._room)
+        for i in grown:
+            tight[i] = rows[i]
+            ample[i] = min(n, max(rows[i], 2 * self._room[i] or self.columns[i].rows))
+        copied = max(self.columns[i].largest * self._room[i] for i in grown)
+        for plan in (ample, tight):
+            if self._size(plan) + copied <= self.most:
+                self._room = plan
+                return True
+        if exactly:
+            self._room = tight
+        return False
+
+    def _retreat(self, error: NoRoomError) -> None:
+        """Empty the table and take the next place for it, or half the room.
+
+        Raises:
+            ScrubError: no place is left, or not even one sample would fit.
+        """
+        where, whole = str(self.storage), self._size([len(self.data)] * len(self.columns))
+        self._values.clear()
+        least = sum(c.bytes * len(c.variables) for c in self.columns)
+        half = min(self.most, whole) / 2
+        if self.spare:
+            self.storage, self.most = self.spare.pop(0)
+        elif self.storage.on_disk:
+            raise ScrubError(
+                f"the table of clean activations does not fit {where}: {error}. It may take up to "
+                f"{show_bytes(whole)}: set TMPDIR to a folder with more room, or pass "
+                "store='memory', which runs samples in blocks whose table fits memory=."
+            ) from error
+        elif half < least:
+            raise ScrubError(
+                f"not even the clean activations of one sample fit {where}: {error}. Free some "
+                "memory, pass store='disk', or claim nodes with smaller values."
+            ) from error
+        else:
+            self.most = half
+        self.effort.moved += 1
+        self._begin()
 
     def _clear(self) -> None:
         self.effort.restarts += 1
         for i, column in enumerate(self.columns):
             if not self._in_place(column):
                 self._have[i][:] = False
-                self._used[i] = 0
+                self._used[i] = self._room[i] = 0
                 slots = self._slots[i]
                 if slots is not None:
                     slots.fill_(-1)
                 for node in column.nodes:
                     self._values.pop(node, None)
 
-    def _reserve(self, i: int, rows: Ints) -> None:
-        slots = self._slots[i]
-        if slots is None:
-            return
-        new = torch.arange(self._used[i], self._used[i] + len(rows), device=slots.device)
-        slots[torch.as_tensor(rows, device=slots.device)] = new
-        self._used[i] += len(rows)
-
-    def _fill(self, rows: Ints, wants: Bools) -> None:
+    def _run(self, rows: Ints, wants: Bools) -> None:
         start = 0
         with torch.no_grad():
             while start < len(rows):
                 part = slice(start, start + self.batch_size)
-                needed = [i for i in range(len(self.columns)) if wants[i, part].any()]
-                nodes = [node for i in needed for node in self.columns[i].nodes]
+                flags = wants[:, part]
+                needed = [i for i in range(len(self.columns)) if flags[i].any()]
+                nodes = tuple(node for i in needed for node in self.columns[i].nodes)
                 try:
                     if not self.dry:
-                        self._evaluate(nodes, rows[part], wants[:, part])
+                        self._evaluate(needed, nodes, rows[part], flags)
                 except Exception as error:
                     if not is_out_of_memory(error) or self.batch_size == 1:
                         raise
                     self.batch_size = max(1, self.batch_size // 2)
                     self.effort.shrunk += 1
                     continue
-                done = self.effort.rows.get(tuple(nodes), 0)
-                self.effort.rows[tuple(nodes)] = done + len(rows[part])
+                for i in needed:
+                    self._used[i] += int(flags[i].sum())
+                done = self.effort.rows.get(nodes, 0)
+                self.effort.rows[nodes] = done + len(rows[part])
                 start += len(rows[part])
 
-    def _evaluate(self, nodes: Sequence[str], rows: Ints, wants: Bools) -> None:
-        values = evaluate(self.graph, self.data.take(rows), nodes, device=self.device)
-        for name, value in values.items():
-            self._put(name, value, rows, wants[self._column[name]])
+    def _evaluate(
+        self, needed: Sequence[int], nodes: Sequence[str], rows: Ints, wants: Bools
+    ) -> None:
+        values = evaluate(self.graph, self.data.lazy(rows), nodes, device=self.device)
+        for i in needed:
+            wanted = None if wants[i].all() else wants[i]
+            self._take_slots(i, rows if wanted is None else rows[wanted])
+            for name in self.columns[i].nodes:
+                self._put(name, values.pop(name), rows, wanted)
 
-    def _put(self, name: str, value: torch.Tensor, rows: Ints, wanted: Bools) -> None:
+    def _take_slots(self, i: int, rows: Ints) -> None:
+        slots = self._slots[i]
+        if slots is not None:
+            stop = self._used[i] + len(rows)
+            new = torch.arange(self._used[i], stop, dtype=slots.dtype, device=slots.device)
+            slots[torch.as_tensor(rows, device=slots.device)] = new
+
+    def _put(self, name: str, value: torch.Tensor, rows: Ints, wanted: Bools | None) -> None:
         if value.ndim == 0 or len(value) != len(rows):
             raise GraphError(
                 f"node {name!r} returned shape {list(value.shape)} for a batch of {len(rows)} "
                 "rows; a node's value is batch first, one entry a row."
             )
-        table = self._room(name, value)
+        table = self._table(name, value)
         if value.shape[1:] != table.shape[1:]:
             raise GraphError(
                 f"node {name!r} has shape {list(value.shape[1:])} on some rows and "
                 f"{list(table.shape[1:])} on others; activations that are swapped have one shape. "
                 "Pad the data to one length."
             )
-        slots = self._slots[self._column[name]]
-        if slots is not None and not wanted.all():
-            value, rows = value[torch.as_tensor(wanted, device=value.device)], rows[wanted]
-        value = value.to(device=table.device, dtype=table.dtype)
-        if slots is None and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-            table[rows[0] : rows[-1] + 1] = value
-            return
-        where = torch.as_tensor(rows, device=table.device)
-        table.index_copy_(0, where if slots is None else slots[where], value)
-
-    def _room(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        """The node's table, made or enlarged to hold all rows reserved."""
         column = self._column[name]
-        size = len(self.data) if self._slots[column] is None else self._used[column]
+        if self._slots[column] is not None:
+            if wanted is not None:
+                value = value[torch.as_tensor(wanted, device=value.device)]
+            start = self._used[column]
+            table[start : start + len(value)] = value
+        elif rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            table[rows[0] : rows[-1] + 1] = value
+        else:
+            value = value.to(device=table.device, dtype=table.dtype)
+            table.index_copy_(0, torch.as_tensor(rows, device=table.device), value)
+
+    def _table(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        """The node's table, made or enlarged to the room planned for."""
+        column = self._column[name]
+        size = len(self.data) if self._slots[column] is None else self._room[column]
         table = self._values.get(name)
         if table is not None and len(table) >= size:
             return table
@@ -255,23 +333,11 @@ class CleanTable:
         if self.storage.dtype is not None and value.is_floating_point():
             dtype = self.storage.dtype
         shape = value.shape[1:] if table is None else table.shape[1:]
-        made = self._allocate((size, *shape), dtype)
+        made = allocate(self.storage, (size, *shape), dtype)
         if table is not None:
             made[: len(table)] = table
         self._values[name] = made
         return made
-
-    def _allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        if not self.storage.on_disk:
-            return torch.empty(shape, dtype=dtype, device=self.storage.device)
-        count = int(np.prod(shape, dtype=np.int64))
-        handle, file = tempfile.mkstemp(prefix="causal-scrubbing-", suffix=".table")
-        os.close(handle)
-        flat = torch.from_file(file, shared=True, size=max(count, 1), dtype=dtype)
-        # The mapping outlives the name: nothing is left behind, however the process ends.
-        with suppress(OSError):
-            Path(file).unlink()
-        return flat[:count].reshape(shape)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -282,12 +348,8 @@ class CleanTable:
 
     def gather(self, name: str, index: torch.Tensor) -> torch.Tensor:
         """The node's activations at places told by `index`, [len(index), ...]."""
-        value = self._values[name].index_select(0, index)
-        if self.storage.dtype is not None and name in self._dtypes:
-            value = value.to(self._dtypes[name])
-        if self.device is not None and value.device != self.device:
-            value = value.to(self.device, non_blocking=True)
-        return value
+        value = gather(self._values[name], index, self.device)
+        return value.to(self._dtypes[name]) if name in self._dtypes else value
 
     def column_of(self, name: str) -> int:
         """Number of the column a node is in; nodes of one column share their index."""
@@ -295,7 +357,14 @@ class CleanTable:
 
     @property
     def bytes(self) -> int:
-        """Bytes the table takes now (fields read in place not counted)."""
+        """Bytes the table takes now, with its index (fields read in place not counted)."""
         mine = [n for c in self.columns if not self._in_place(c) for n in c.nodes]
         tables = [self._values[name] for name in mine if name in self._values]
+        tables += [slots for slots in self._slots if slots is not None]
         return sum(table.numel() * table.element_size() for table in tables)
+
+
+def dense(columns: Sequence[Column], n: int, most: float) -> bool:
+    """Whether the table has a place for each of n rows, and so needs no index."""
+    whole = sum(column.bytes for column in columns) * n
+    return whole <= most < float("inf") or whole == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -119,11 +120,23 @@ def _run(node: Node, names: Sequence[str], arguments: Sequence[torch.Tensor]) ->
     return value
 
 
+_OUT_OF_MEMORY: Final = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|cannot allocate memory"
+    r"|(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED"
+    r"|(CUSPARSE|CUSOLVER)_STATUS_INSUFFICIENT_RESOURCES|CUFFT_ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in main memory."""
+    """Whether an error says that memory ran out, on a GPU or in main memory.
+
+    Allocators of torch raise errors of a type of their own; the libraries beneath it, and other
+    devices' allocators, only say so in words.
+    """
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def dataset_means(
@@ -144,7 +157,7 @@ def dataset_means(
     with torch.no_grad():
         for start in range(0, len(data), batch_size):
             rows = np.arange(start, min(start + batch_size, len(data)))
-            batch = evaluate(graph, data.take(rows), wanted, device=device or graph.device)
+            batch = evaluate(graph, data.lazy(rows), wanted, device=device or graph.device)
             for name, value in batch.items():
                 kinds[name] = value.dtype
                 if not (value.is_floating_point() or value.is_complex()):
@@ -184,7 +197,7 @@ def evaluate_dataset(
     with torch.no_grad():
         for start in range(0, len(data), batch_size):
             rows = np.arange(start, min(start + batch_size, len(data)))
-            batch = evaluate(graph, data.take(rows), wanted, device=device or graph.device)
+            batch = evaluate(graph, data.lazy(rows), wanted, device=device or graph.device)
             for name, value in batch.items():
                 check_batch(graph, name, value, len(rows))
                 if value.ndim == 0 or len(value) != len(rows):

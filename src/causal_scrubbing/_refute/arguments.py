@@ -7,6 +7,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._scrub.arguments import check_device
 from causal_scrubbing._scrub.run import check_arguments
 
 
@@ -40,9 +41,5 @@ def check_run(
     check_count("seed", seed, 0, "give a seed")
     check_count("batch_size", batch_size, 1, "give how many samples are computed at once")
     check_arguments([h], data, samples, randomize, None)
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ScrubError(f"device={str(device)!r} cannot be used here: {reason}") from error
+    check_device(device)
     h.classes(data)

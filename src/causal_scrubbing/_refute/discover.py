@@ -19,6 +19,7 @@ from causal_scrubbing._refute.pool import PoolFeature, field_features, named_fea
 from causal_scrubbing._refute.stem import Pool
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub import Result, scrub
+from causal_scrubbing._scrub.arguments import check_device, check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric
 
 
@@ -159,6 +160,8 @@ def discover(
                                 ("samples", samples, 2)):  # fmt: skip
         if number is not None and number < least:
             raise ScrubError(f"{name}={number!r}: give a whole number of at least {least}.")
+    seed, device = check_seed(seed), check_device(device)
+    batch_size = whole("batch_size", batch_size, "how many are computed at once")
     pool = (
         [*field_features(data), PoolFeature("exact", exact)]
         if features is None

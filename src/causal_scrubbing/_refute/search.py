@@ -39,6 +39,7 @@ from causal_scrubbing._refute.race import (
 from causal_scrubbing._refute.refutation import Finding, Refutation
 from causal_scrubbing._refute.trials import Piece, Trials
 from causal_scrubbing._refute.where import locate
+from causal_scrubbing._scrub.arguments import check_device, check_samples, check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric
 from causal_scrubbing._scrub.check import self_check
 
@@ -139,15 +140,15 @@ def refute(
         activations=activations,
         rivals=rivals,
         budget=budget,
-        samples=samples,
+        samples=check_samples(samples),
         keep=keep,
         alpha=alpha,
         tolerance=tolerance,
         randomize=randomize,
-        seed=seed,
+        seed=check_seed(seed),
         out=out,
-        batch_size=batch_size,
-        device=device,
+        batch_size=whole("batch_size", batch_size, "how many are computed at once"),
+        device=check_device(device),
     )
     return _Search(h, data, metric, settings, improve=False).result()
 
@@ -207,15 +208,15 @@ def improve(
         activations=activations,
         rivals=rivals,
         budget=budget,
-        samples=samples,
+        samples=check_samples(samples),
         keep=keep,
         alpha=alpha,
         tolerance=tolerance,
         randomize=randomize,
-        seed=seed,
+        seed=check_seed(seed),
         out=out,
-        batch_size=batch_size,
-        device=device,
+        batch_size=whole("batch_size", batch_size, "how many are computed at once"),
+        device=check_device(device),
     )
     return _Search(h, data, metric, settings, improve=True).result()
 

@@ -148,7 +148,8 @@ class Trials:
         )
         found: dict[int, list[Floats]] = {number: [] for number in wanted}
         for low, high, outputs in executor.run(rows):
-            batch = self.data.take(rows[REFERENCE][low:high]).with_model_output(outputs[model])
+            own = outputs[model]
+            batch = self.data.lazy(rows[REFERENCE][low:high], own.device).with_model_output(own)
             for number, output in outputs.items():
                 values = evaluate_metric(self.metric_name, self.metric, output, batch)
                 if values.ndim != 1:

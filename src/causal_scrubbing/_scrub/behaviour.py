@@ -9,6 +9,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._graph.evaluate import is_out_of_memory
 from causal_scrubbing._measure import metrics
 from causal_scrubbing._measure._values import FloatArray, as_values
 
@@ -87,9 +88,11 @@ def evaluate_metric(name: str, metric: Metric, output: torch.Tensor, rows: Datas
     """
     try:
         values = metric(output, rows)
-    except (CausalScrubbingError, torch.OutOfMemoryError):
+    except CausalScrubbingError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ScrubError(
             f"metric {name!r} failed on outputs of shape {list(output.shape)}: "
             f"{type(error).__name__}: {error}"

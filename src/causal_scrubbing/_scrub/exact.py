@@ -10,12 +10,12 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats, Ints
-from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._exact import BUDGET, OWN, VALUE, Evaluator, Law, Meter
 from causal_scrubbing._exact.law import refine, weigh
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure._values import FloatArray, check_finite
+from causal_scrubbing._scrub.arguments import check_device, whole
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.exact_result import Behaviour, ExactResult
@@ -67,8 +67,9 @@ def exact_scrub(
         MetricError: a metric gives no finite number a row.
     """
     check_arguments([hypothesis], data, 1, randomize, baseline)
-    if budget < 1:
-        raise ScrubError(f"budget={budget}: give the most combinations allowed, at least 1.")
+    device = check_device(device)
+    budget = whole("budget", budget, "the most combinations allowed")
+    batch_size = whole("batch_size", batch_size, "how many are computed at once")
     metrics = named_metrics(metric)
     for tested in [hypothesis, *([] if baseline is None else [baseline])]:
         tested.classes(data)
@@ -150,7 +151,7 @@ class _Pairs:
 
         def outputs(rows: Ints, ids: Ints) -> torch.Tensor:
             given = {node: values[torch.as_tensor(ids)].to(one.device or "cpu")}
-            batch = one.data.take(rows)
+            batch = one.data.lazy(rows)
             output = one.graph.output
             return evaluate(one.graph, batch, [output], given=given, device=one.device)[output]
 
@@ -186,10 +187,10 @@ class _Pairs:
         parts: dict[str, list[FloatArray]] = {name: [] for name in metrics}
         for start in range(0, len(law), one.batch_size):
             part = slice(start, start + one.batch_size)
-            batch = one.data.take(rows[part])
-            batch = batch.with_model_output(own_values[torch.as_tensor(own_ids[rows[part]])])
             with torch.no_grad():
                 found = outputs(rows[part], ids[part])
+                batch = one.data.lazy(rows[part], found.device)
+                batch = batch.with_model_output(own_values[torch.as_tensor(own_ids[rows[part]])])
                 for name, metric in metrics.items():
                     parts[name].append(evaluate_metric(name, metric, found, batch))
         given = place[rows]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit, note_layout
+from causal_scrubbing._engine import MemoryLimit, check_compile, note_layout
 from causal_scrubbing._engine import Settings as EngineSettings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
@@ -150,14 +150,16 @@ def scrub(
         batch_size: samples computed at once; results do not depend on it. None chooses it from the
             measured sizes of activations.
         device: where to compute; where the graph says if None.
-        memory: bytes for activations, like "4GiB", or one such for "cpu" and one for "cuda"; half
-            of what is free if None, at most 4 GiB on a CPU. Results do not depend on it.
+        memory: bytes for activations and for measuring outputs, like "4GiB", or one such for "cpu"
+            and one for "cuda"; half of what is free if None, at most 4 GiB on a CPU. Results do not
+            depend on it. What does not fit is refused with the least that would do.
         store: "memory" or "disk", where clean activations are kept; "auto" takes a temporary file
             where the budget would mean running clean rows more than twice.
         store_dtype: a lower precision to keep clean activations in ("bfloat16"), which changes
             results; the result says so.
-        compile: run batches through `torch.compile` (a string names its backend); pays for long
-            runs of many small operations.
+        compile: run samples' batches through `torch.compile` (a string names its backend), which
+            takes seconds for each size of batch and pays in long runs of nodes that do many
+            elementwise operations; see the page on costs.
         pool: draw all data, reference rows too, from random sub-datasets of this many rows, so that
             clean activations are reused where the dataset is much larger than N. Biased towards
             the model, as a row is redrawn as itself more often; the result says by how much.
@@ -190,6 +192,7 @@ def scrub(
     pool, pools = check_pool(pool, len(data)), check_pools(pools)
     batch_size, store_dtype = check_batch_size(batch_size), check_store_dtype(store_dtype)
     check_device(device)
+    check_compile(compile)
     most = samples if samples != "auto" else check_most(max_samples)
     if samples == "auto":
         tolerance = check_tolerance(tolerance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -24,10 +24,11 @@ from causal_scrubbing._engine import (
 )
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
-from causal_scrubbing._measure import compare_all
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import POOL, Pools, PoolSampler, Sampler
-from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
+from causal_scrubbing._scrub.behaviour import Metric
+from causal_scrubbing._scrub.reading import Reader, Spent
+from causal_scrubbing._scrub.reading import joined as joined
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
@@ -68,25 +69,6 @@ class _Look:
     filled: bool = False
 
 
-@dataclass
-class Spent:
-    """Seconds a run took beside the engine's own.
-
-    Attributes:
-        drawing: drawing rows.
-        metrics: evaluating metrics.
-        comparing: comparing outputs with the model's own.
-    """
-
-    drawing: float = 0.0
-    metrics: float = 0.0
-    comparing: float = 0.0
-
-    def to_dict(self) -> dict[str, float]:
-        """As entries of what a run took."""
-        return {f"{name}_seconds": seconds for name, seconds in asdict(self).items()}
-
-
 class Work:
     """The compiled work of several hypotheses about one graph, on common random numbers.
 
@@ -122,7 +104,6 @@ class Work:
         self.data = data
         self.metrics = metrics
         self.keep_outputs = keep_outputs
-        self.compare = compare
         self.spent = Spent()
         graph = hypotheses[0].graph
         space = Space()
@@ -151,7 +132,18 @@ class Work:
                 swapped = {randomize: one.variables[RANDOMIZED]}
                 self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
         wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
-        self.executor = Executor(graph, space, wanted, data, engine, samples=samples)
+        self.reader = Reader(
+            data, metrics, self.model, self.roots, self.randomized, compare, self.spent
+        )
+        self.executor = Executor(
+            graph,
+            space,
+            wanted,
+            data,
+            engine,
+            samples=samples,
+            reading=lambda: self.reader.cost(graph, self.executor.device),
+        )
         self.values = [Values() for _ in hypotheses]
         self._looks: list[_Look] = []
 
@@ -239,55 +231,16 @@ class Work:
         arrays: dict[str, list[FloatArray]] = {}
         tensors: dict[str, list[torch.Tensor]] = {}
         for low, high, found in self.executor.run(rows):
-            began = time.perf_counter()
-            own = found[self.model]
-            batch = self.metric_rows(rows[REFERENCE][low:high], own)
-            for name, metric in self.metrics.items():
-                known: dict[int, FloatArray] = {}
-                for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
-                    for kind, number in (
-                        ("model", self.model),
-                        ("scrubbed", root),
-                        ("randomized", other),
-                    ):
-                        if number is None:
-                            continue
-                        if number not in known:
-                            known[number] = evaluate_metric(name, metric, found[number], batch)
-                        arrays.setdefault(f"{i}|{kind}|{name}", []).append(known[number])
-            measured = time.perf_counter()
-            self.spent.metrics += measured - began
-            if self.compare:
-                self._compare_outputs(found, own, arrays)
-                self.spent.comparing += time.perf_counter() - measured
+            reference = rows[REFERENCE][low:high]
+            values = self.reader.read(found, reference, self.executor.layout.read_batch)
+            for name, array in values.items():
+                arrays.setdefault(name, []).append(array)
             if self.keep_outputs:
-                tensors.setdefault("model", []).append(own.cpu())
+                tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
                     tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
         return joined(arrays), {name: torch.cat(parts) for name, parts in tensors.items()}
 
     def metric_rows(self, rows: Ints, own: torch.Tensor) -> Dataset:
         """What a metric is given of some rows: their fields, and the model's own output."""
-        return self.data.take(rows).with_model_output(own)
-
-    def _compare_outputs(
-        self,
-        found: Mapping[int, torch.Tensor],
-        own: torch.Tensor,
-        arrays: dict[str, list[FloatArray]],
-    ) -> None:
-        """Compare outputs with the model's own while they are at hand."""
-        logits = own.ndim == 2 and own.shape[1] > 1 and own.is_floating_point()
-        wanted = {n for n in (*self.roots, *self.randomized) if n is not None}
-        known = compare_all({n: found[n] for n in wanted}, own, logits=logits)
-        for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
-            for kind, number in (("moved", root), ("moved_randomized", other)):
-                if number is None:
-                    continue
-                for measure, values in known[number].items():
-                    arrays.setdefault(f"{i}|{kind}|{measure}", []).append(values)
-
-
-def joined(parts: Mapping[str, Sequence[FloatArray]]) -> dict[str, FloatArray]:
-    """Blocks of values as one array a name."""
-    return {name: np.concatenate(list(found)) for name, found in parts.items()}
+        return self.reader.rows(rows, own)
