@@ -18,8 +18,8 @@ import causal_scrubbing as cs
 from causal_scrubbing._gallery import parens
 from causal_scrubbing._gallery.parens._experiments import hypotheses
 from causal_scrubbing._gallery.parens._graph import build_graph
-from causal_scrubbing._refute.search import Settings as SearchSettings
-from causal_scrubbing._refute.search import _Search
+from causal_scrubbing._refute.course import Search
+from causal_scrubbing._refute.options import Settings as SearchSettings
 from causal_scrubbing.gallery import Options
 
 SAMPLES = 4000
@@ -38,8 +38,8 @@ def main() -> None:
     together = time.process_time() - started
     print(found, flush=True)
     settings = SearchSettings(features=FEATURES, samples=SAMPLES)
-    search = _Search(h, data, loss, settings, improve=False)
-    candidates = [*search.added, *search.cut]
+    search = Search(h, data, loss, settings, improve=False)
+    candidates = search.candidates
     chosen = np.random.default_rng(0).choice(len(candidates), ALONE, replace=False)
     started = time.process_time()
     for i in chosen:

@@ -107,3 +107,68 @@ def true_hypothesis(seed: int, rows: int = 300) -> tuple[cs.Hypothesis, cs.Datas
     root = cs.claim("y", cs.exact, cs.claim("u", (a, b)),
                     cs.claim("v", (b, c), cs.claim(b, b), cs.claim(c, c)))  # fmt: skip
     return cs.Hypothesis(graph, root), data, None
+
+
+def across_claims(kind: str, seed: int, rows: int = 400) -> tuple[cs.Hypothesis, cs.Dataset]:
+    """Two correlated features that reach the output through two claims, each below its own."""
+    rng = np.random.default_rng(seed)
+    z = rng.integers(0, 3, rows)
+    one, two = (np.where(rng.uniform(size=rows) < 0.8, z, rng.integers(0, 3, rows)) for _ in "uv")
+    data = cs.Dataset(a=torch.as_tensor(one), b=torch.as_tensor(two),
+                      c=torch.as_tensor(rng.integers(0, 2, rows)))  # fmt: skip
+    nodes = {
+        "u": (lambda x: torch.cos(2.1 * x), ["a"]),
+        "v": (lambda x: torch.cos(2.1 * x), ["b"]),
+        "k": (lambda x: 0.3 * x, ["c"]),
+        "U": (lambda u, k: u + 0 * k, ["u", "k"]),
+        "V": (lambda v, k: v + 0 * k, ["v", "k"]),
+        "y": (lambda u, v, k: u * v + k, ["U", "V", "k"]),
+    }
+    graph = cs.Graph.build(inputs=["a", "b", "c"], nodes=nodes, output="y")
+    below = {"unimportant": "kk", "claimed": "uv"}[kind]
+    claims = (
+        cs.claim(name, cs.anything, cs.claim(node, cs.anything))
+        for name, node in zip("UV", below, strict=True)
+    )
+    return cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims, cs.claim("k", cs.exact))), data
+
+
+def crowded() -> tuple[cs.Hypothesis, cs.Dataset, object]:
+    """Two claims that matter, one of them with twelve fields that tell nearly the same."""
+    rng = np.random.default_rng(0)
+    s, t = rng.integers(0, 2, (2, 600))
+    alike = {f"v{i}": torch.as_tensor(2 * s + (rng.uniform(size=600) < 0.02)) for i in range(12)}
+    data = cs.Dataset(s=torch.as_tensor(s), t=torch.as_tensor(t), **alike)
+    nodes = {
+        "a": (lambda x: 10.0 * x, ["s"]),
+        "b": (lambda x: 3.0 * x, ["t"]),
+        "y": (cs.add, ["a", "b"]),
+    }
+    graph = cs.Graph.build(inputs=["s", "t"], nodes=nodes, output="y")
+    root = cs.claim("y", cs.exact, cs.claim("a", cs.anything), cs.claim("b", cs.anything))
+    return cs.Hypothesis(graph, root), data, lambda y, rows: (y - rows.model_output) ** 2
+
+
+def true_in_half_precision(
+    seed: int, dtype: torch.dtype, rows: int = 300
+) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+    """A true hypothesis about a residual stream whose sums round differently in each sample."""
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2, (rows, 3))
+    data = cs.Dataset(**{f"b{i}": torch.as_tensor(bits[:, i]) for i in range(3)},
+                      label=torch.zeros(rows))  # fmt: skip
+    tables = [torch.as_tensor(rng.normal(size=(2, 16)) * 3).to(dtype) for _ in range(3)]
+    read = torch.as_tensor(rng.normal(size=16)).to(dtype)
+    nodes = {
+        "h0": (lambda x: tables[0][x], ["b0"]),
+        "h1": (lambda x: tables[1][x], ["b1"]),
+        # They cancel, and leave the rounding of the sums in between.
+        "p": (lambda x: tables[2][x], ["b2"]),
+        "q": (lambda x: -tables[2][x], ["b2"]),
+        "r": (cs.add, ["h0", "h1", "p", "q"]),
+        "y": (lambda r: r @ read, ["r"]),
+    }
+    graph = cs.Graph.build(inputs=["b0", "b1", "b2"], nodes=nodes, output="y")
+    stream = cs.claim("r", ("b0", "b1"), cs.claim("h0", "b0"), cs.claim("h1", "b1"))
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, stream))
+    return h, data, cs.metrics.squared_error("label")

@@ -88,7 +88,10 @@ def test_join_is_commutative_and_gives_equal_classes(pair, data) -> None:
 @settings(max_examples=30, deadline=None)
 @given(h=hypotheses())
 def test_join_is_idempotent_and_free_is_its_unit(h) -> None:
-    assert same_swaps(block_form(cs.join(h, h)), block_form(h))
+    twice = cs.join(h, h)
+    assert same_swaps(block_form(twice), block_form(h))
+    # On the same random numbers, too.
+    assert {block.key for block in twice.tree.blocks} == {block.key for block in h.tree.blocks}
     assert same_swaps(block_form(cs.join(h, cs.free(h.graph))), block_form(h))
     if not any(e.claim.via for e in h.tree.claims):
         free = cs.free(h.graph).hypothesis()

@@ -165,7 +165,7 @@ class _Builder:
         if others:
             self.inner.add(path)
             block = others[0].block
-            if block in self.shared:
+            if block in self.shared or self.keeps_group(block):
                 self.groups[path] = self.group_name(block)
             made = replace(made, others=_feature(self.form.features[block]))
         children = tuple(
@@ -180,6 +180,11 @@ class _Builder:
             return options
         first = self.drawn.setdefault(member.block, path)
         return options if first == path else {**options, "draw": first}
+
+    def keeps_group(self, block: str) -> bool:
+        """Whether a group of one claim keeps its name, and with it its random numbers."""
+        key = block[2:] if block[1:2] == ":" else block
+        return not self.separate and key.startswith(GROUP) and not self.form.features[block]
 
     def group_name(self, block: str) -> str:
         """The name under which claims share a draw."""
@@ -209,7 +214,10 @@ class _Builder:
             others = [m for m in single if frozenset(self.form.features[m.block]) == common]
         else:
             ranked = {
-                b: (b in self.shared, sum(not m.claims for m in found))
+                b: (
+                    b in self.shared or self.keeps_group(b),
+                    sum(not m.claims for m in found),
+                )
                 for b, found in whole.items()
             }
             best = max(ranked, key=lambda b: ranked[b], default=None)

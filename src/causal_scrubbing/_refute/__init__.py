@@ -10,6 +10,7 @@ from causal_scrubbing._refute.interchange import Interchange as Interchange
 from causal_scrubbing._refute.interchange import interchange as interchange
 from causal_scrubbing._refute.refutation import Finding as Finding
 from causal_scrubbing._refute.refutation import Refutation as Refutation
+from causal_scrubbing._refute.refutation import Tried as Tried
 from causal_scrubbing._refute.refutation import Where as Where
 from causal_scrubbing._refute.search import improve as improve
 from causal_scrubbing._refute.search import refute as refute

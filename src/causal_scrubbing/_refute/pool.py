@@ -14,10 +14,9 @@ from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._data.features import is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._refute.activations import batches
 
 FIT_ROWS = 1000
-BATCH = 512
 CLUSTERS = (3, 8)
 DIRECTIONS = 3
 MOST_DIRECTIONS = 32
@@ -49,7 +48,7 @@ class Found:
         graph: the graph of the node.
         node: the node.
         kind: "clusters", "threshold" or "probe".
-        weights: directions read off the activations, [d, k].
+        weights: directions read off the activations (off their sketch where they are wide), [d, k].
         offset: what is taken from the projections, [k].
         known: classes by dataset, where they were computed with others'.
     """
@@ -77,25 +76,35 @@ class Found:
         return _read_all(self.graph, data, [self])[0]
 
 
-def _matrices(graph: Graph, rows: Dataset, nodes: Sequence[str]) -> dict[str, Floats]:
-    """Activations of nodes as matrices, [rows, d]."""
-    with torch.no_grad():
-        values = evaluate(graph, rows, list(dict.fromkeys(nodes)), device=graph.device)
-    return {
-        node: value.reshape(len(value), -1).expand(len(rows), -1).to("cpu", torch.float64).numpy()
-        for node, value in values.items()
-    }
-
-
-def _read_all(graph: Graph, data: Dataset, found: Sequence[Found]) -> list[Ints]:
+def _read_all(
+    graph: Graph,
+    data: Dataset,
+    found: Sequence[Found],
+    device: torch.device | str | None = None,
+) -> list[Ints]:
     """The classes of several features in one pass over the data, a batch at a time."""
     parts: list[list[Ints]] = [[] for _ in found]
-    for start in range(0, len(data), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(data)))
-        matrices = _matrices(graph, data.take(rows), [one.node for one in found])
+    nodes = [one.node for one in found]
+    for matrices in batches(graph, data, np.arange(len(data)), nodes, device):
         for ids, one in zip(parts, found, strict=True):
             ids.append(one.read(matrices[one.node]))
     return [np.concatenate(ids) for ids in parts]
+
+
+def check_features(pool: Sequence[PoolFeature], data: Dataset) -> None:
+    """Refuse features that cannot be used on the data.
+
+    Raises:
+        HypothesisError: naming each, with what is wrong.
+    """
+    faults = []
+    for one in pool:
+        try:
+            data.classes(one.feature)
+        except CausalScrubbingError as error:
+            faults.append(f"features: {one.name}: {error}")
+    if faults:
+        raise HypothesisError(faults)
 
 
 def named_features(features: Sequence[Feature] | Mapping[str, Feature]) -> list[PoolFeature]:
@@ -104,13 +113,16 @@ def named_features(features: Sequence[Feature] | Mapping[str, Feature]) -> list[
     Raises:
         HypothesisError: one is no feature.
     """
+    listed = isinstance(features, Mapping | list | tuple)
     pairs = (
         list(features.items())
         if isinstance(features, Mapping)
         else [(feature_name(one), one) for one in features]
+        if listed
+        else []
     )
     wrong = [one for _, one in pairs if not is_feature(one)]
-    if isinstance(features, str) or wrong:
+    if not listed or wrong:
         raise HypothesisError(
             [
                 f"features={features!r} must be a list or a mapping of features: field names, "
@@ -134,7 +146,13 @@ def field_features(data: Dataset) -> list[PoolFeature]:
 
 
 def found_features(
-    graph: Graph, data: Dataset, nodes: Sequence[str], probes: Sequence[PoolFeature], seed: int
+    graph: Graph,
+    data: Dataset,
+    nodes: Sequence[str],
+    probes: Sequence[PoolFeature],
+    seed: int,
+    device: torch.device | str | None = None,
+    notes: list[str] | None = None,
 ) -> list[PoolFeature]:
     """Features found in the activations of nodes.
 
@@ -147,15 +165,25 @@ def found_features(
         nodes: where to look.
         probes: features to train probes for; those of few classes are taken.
         seed: of the choice of rows and of k-means.
+        device: where to compute; where the graph says if None.
+        notes: what was skipped is added to it.
     """
+    notes = [] if notes is None else notes
     rng = np.random.default_rng([seed, 0x5EED])
     rows = np.arange(len(data))
     if len(data) > FIT_ROWS:
         rows = np.sort(rng.choice(len(data), FIT_ROWS, replace=False))
-    matrices = _matrices(graph, data.take(rows), nodes) if nodes else {}
+    read: dict[str, list[Floats]] = {node: [] for node in nodes}
+    for part in batches(graph, data, rows, nodes, device) if nodes else ():
+        for node, matrix in part.items():
+            read[node].append(matrix)
     made: list[Found] = []
-    for node, matrix in matrices.items():
-        if matrix.shape[1] == 0 or not np.isfinite(matrix).all():
+    for node in list(read):
+        matrix = np.concatenate(read.pop(node))
+        if matrix.shape[1] == 0:
+            continue
+        if not np.isfinite(matrix).all():
+            notes.append(f"no features were sought in {node}: its activations are not all finite")
             continue
         centre = matrix.mean(axis=0)
         scale, directions = principal(matrix - centre, rng)
@@ -172,12 +200,18 @@ def found_features(
             made.append(Found(f"{node}: {name}", graph, node, kind, weights, offset))
     found: list[PoolFeature] = []
     seen = set[tuple[str, str]]()
-    for one, ids in zip(made, _read_all(graph, data, made) if made else [], strict=True):
+    ids_of = _read_all(graph, data, made, device) if made else []
+    for one, ids in zip(made, ids_of, strict=True):
         one.known.append((data, ids))
         key = (one.node, data.classes(one).digest)
         if key not in seen:
             seen.add(key)
             found.append(PoolFeature(one.name, one, one.node))
+    if len(made) > len(found):
+        notes.append(
+            f"{len(made) - len(found)} features found in activations had the classes of another "
+            "of their node, and were left out"
+        )
     return found
 
 

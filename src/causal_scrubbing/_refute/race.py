@@ -1,22 +1,24 @@
-"""The search: successive halving over samples, then a held-out confirmation of what is left."""
+"""The race: successive halving over samples, the best of each place kept before near-duplicates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._measure import holm
-from causal_scrubbing._refute.trials import Piece, Trials
+from causal_scrubbing._refute.confirm import confirm as confirm
+from causal_scrubbing._refute.trials import Trials
 
 FEWEST = 50
 """Samples below which a stage of the search ranks noise."""
+
+NEARLY = 0.9
+"""Share of the best score at a place that a smaller candidate needs to stand for the place."""
 
 Score = Callable[[Sequence[int], Floats, Floats], Floats]
 """(candidates, their mean shifts, standard errors) to how promising each is."""
@@ -30,15 +32,19 @@ class Stage:
         candidates: numbers of those in the race.
         samples: samples each of them has, those of earlier stages included.
         kept: numbers of those that go on, most promising first.
-        cut: the score of the last one kept.
-        sd: typical standard deviation of a sample's shift.
+        cut: the score that a candidate needed to be kept.
+        floor: what was added to every standard error, the median one.
+        mean: mean shift of each candidate.
+        sd: standard deviation of each one's shift from sample to sample.
     """
 
     candidates: list[int]
     samples: int
     kept: list[int]
     cut: float
-    sd: float
+    floor: float
+    mean: dict[int, float]
+    sd: dict[int, float]
 
 
 @dataclass
@@ -103,6 +109,9 @@ def search(
     score: Score,
     done: Callable[[str], Any] = lambda _: None,
     finish: Callable[[str, Any], None] = lambda *_: None,
+    place: Callable[[int], Hashable] = lambda number: number,
+    promise: float = 1.0,
+    bits: Callable[[int], float] = lambda _: 0.0,
 ) -> tuple[list[int], list[Stage]]:
     """Race the candidates' shifts from the base hypothesis.
 
@@ -116,6 +125,13 @@ def search(
         score: what makes a candidate promising.
         done: a stage's record by its name, where it was finished before.
         finish: called with each finished stage's name and record.
+        place: what a candidate changes. In each stage half of those kept are taken in turn from
+            each place, in the last one the best of each promising place first, so that many
+            refinements of one claim crowd out no other.
+        promise: the score above which a place is promising; 1 is a shift of about two standard
+            errors.
+        bits: how much a candidate claims; of those of a place that do nearly as well, the smallest
+            stands for it.
 
     Returns:
         Those left, most promising first, and the stages.
@@ -138,117 +154,64 @@ def search(
         table = np.array([sums[i] for i in left])
         mean = table[:, 0] / samples
         variance = np.maximum(table[:, 1] / samples - mean**2, 0) * samples / (samples - 1)
-        values = score(left, mean, np.sqrt(variance / samples))
-        order = np.argsort(-values, kind="stable")
+        se = np.sqrt(variance / samples)
+        values = score(left, mean, se)
+        order = [int(i) for i in np.argsort(-values, kind="stable")]
         following = [size for size, _ in sizes.sizes[number + 1 : number + 2]]
         size = following[0] if following else keep
-        kept = [left[i] for i in order[:size]]
-        sd = float(np.median(np.sqrt(variance)))
-        stages.append(Stage(left, samples, kept, float(values[order[size - 1]]), sd))
+        places = [place(i) for i in left]
+        if following:
+            chosen = _mixed(order, places, size)
+        else:
+            good = [i for i in order if values[i] > promise]
+            chosen = _best_of_places(good, places, values, [bits(i) for i in left], size)
+            chosen |= set([i for i in order if i not in chosen][: size - len(chosen)])
+        # What a candidate surely needs: to be above the best of those left out.
+        out = [i for i in order if i not in chosen]
+        cut = float(values[out[0]]) if out else float("-inf")
+        stages.append(
+            Stage(
+                left,
+                samples,
+                [left[i] for i in order if i in chosen],
+                cut,
+                float(np.median(se)) if len(se) else 0.0,
+                dict(zip(left, mean.tolist(), strict=True)),
+                dict(zip(left, np.sqrt(variance).tolist(), strict=True)),
+            )
+        )
+        kept = stages[-1].kept
         left, before = kept, samples
     return left[:keep], stages
 
 
-@dataclass(frozen=True)
-class Shift:
-    """A candidate's shift on held-out samples.
-
-    Attributes:
-        mean: mean of candidate minus base.
-        se: its standard error.
-        interval: 95% interval, Student's.
-        p: of "the shift is within the tolerance", before correction.
-        adjusted: after Holm's correction for the number confirmed.
-        values: the shift of each sample.
-    """
-
-    mean: float
-    se: float
-    interval: tuple[float, float]
-    p: float
-    adjusted: float
-    values: Floats
+def _mixed(order: Sequence[int], places: Sequence[Hashable], size: int) -> set[int]:
+    """Half of those that go on by score; the others in turn from each place, its best first."""
+    chosen = set(order[: (size + 1) // 2])
+    turns: dict[Hashable, int] = {}
+    turn: dict[int, int] = {}
+    for i in order:
+        turn[i] = turns[places[i]] = turns.get(places[i], 0) + 1
+    rest = sorted((i for i in order if i not in chosen), key=lambda i: turn[i])
+    return chosen | set(rest[: size - len(chosen)])
 
 
-def confirm(
-    piece: Piece,
-    base: int,
-    candidates: Sequence[int],
-    tolerance: float,
-    family: int | None = None,
-    side: float = 0.0,
-) -> list[Shift]:
-    """Test the shifts on samples that had no part in choosing the candidates.
-
-    The test is Student's on the paired differences, of the shift lying within the tolerance. The
-    samples are fresh, so that only the number confirmed needs correcting for.
-
-    Args:
-        piece: values on the held-out samples.
-        base: number of the base hypothesis.
-        candidates: numbers of those to confirm.
-        tolerance: shifts within it do not count.
-        family: tests corrected for, at least the number of candidates.
-        side: 0 for shifts either way; 1 or -1 for one direction only.
-    """
-    found = []
-    for i in candidates:
-        shift = piece.values[i] - piece.values[base]
-        n = len(shift)
-        mean, sd = float(shift.mean()), float(shift.std(ddof=1))
-        se = sd / math.sqrt(n)
-        half = float(stats.t.ppf(0.975, n - 1)) * se
-        beyond = (abs(mean) if side == 0 else side * mean) - tolerance
-        if se == 0:
-            p = 0.0 if beyond > 0 else 1.0
-        else:
-            tail = float(stats.t.sf(beyond / se, n - 1))
-            p = min(1.0, tail if side else 2 * tail)
-        found.append((mean, se, (mean - half, mean + half), p, shift))
-    padded = [one[3] for one in found] + [1.0] * max(0, (family or 0) - len(found))
-    adjusted = holm(padded)[: len(found)].tolist()
-    return [
-        Shift(mean, se, interval, p, q, shift)
-        for (mean, se, interval, p, shift), q in zip(found, adjusted, strict=True)
-    ]
-
-
-def detectable(
-    stages: Sequence[Stage], sd: float, samples: int, tests: int, alpha: float, tolerance: float
-) -> float:
-    """The smallest true shift that the whole search finds with a chance of at least 80%.
-
-    Normal approximation: it must pass the cut of each stage and the confirmation at Holm's first
-    step. A candidate of typical spread is assumed; one that moves a few inputs much needs more.
-
-    Args:
-        stages: the stages of the search.
-        sd: typical standard deviation of a sample's shift in the confirmation.
-        samples: held-out samples.
-        tests: candidates confirmed.
-        alpha: the false alarm level.
-        tolerance: shifts within it do not count.
-    """
-    se = max(sd / math.sqrt(samples), 1e-300)
-    level = float(stats.norm.isf(alpha / (2 * max(tests, 1))))
-
-    def power(shift: float) -> float:
-        chance = float(stats.norm.sf(level - (shift - tolerance) / se))
-        for stage in stages:
-            own = max(stage.sd / math.sqrt(stage.samples), 1e-300)
-            # The score divides by twice the typical standard error.
-            chance *= float(stats.norm.sf(2 * stage.cut - shift / own))
-        return chance
-
-    low, high = 0.0, tolerance + 10 * se * (level + 1)
-    for _ in range(60):
-        if power(high) >= 0.8:
-            break
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= 0.8 else (middle, high)
-    return high
+def _best_of_places(
+    order: Sequence[int],
+    places: Sequence[Hashable],
+    values: Floats,
+    bits: Sequence[float],
+    size: int,
+) -> set[int]:
+    """The smallest that does nearly best at each place, up to three quarters of what is kept."""
+    best: dict[Hashable, float] = {}
+    stands: dict[Hashable, int] = {}
+    for i in order:
+        top = best.setdefault(places[i], float(values[i]))
+        now = stands.setdefault(places[i], i)
+        if values[i] >= NEARLY * top and bits[i] < bits[now]:
+            stands[places[i]] = i
+    return set(list(stands.values())[: -(-3 * size // 4)])
 
 
 def by_row(values: Floats, reference: Ints) -> list[tuple[int, float, int]]:

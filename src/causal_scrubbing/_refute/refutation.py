@@ -10,6 +10,7 @@ from typing import Any
 
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, Scores
+from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
 
 
@@ -34,11 +35,13 @@ class Finding:
 
     Attributes:
         text: what it says.
-        kind: "feature", "tie", "rival" or "cut".
+        kind: "feature", "tie", "whole" (a claim taken as a leaf), "rival", "both" (two additions)
+            or "cut".
         hypothesis: the hypothesis with it.
         shift: estimate with it minus estimate without.
         towards_model: whether it moves the estimate nearer to the model's own.
-        p: of "the shift is within the tolerance", corrected for the number tested (Holm).
+        p: of "the shift is within the tolerance", corrected for the number tested (Holm) and the
+            two looks.
         bits: entropy of the draws it forbids; negative where it permits more.
         gain_per_bit: how much nearer to the model the estimate comes for each bit claimed.
         groups: the field that tells best where it moves, class by class.
@@ -72,6 +75,30 @@ class Finding:
         }
 
 
+@dataclass(frozen=True)
+class Tried:
+    """One candidate of a search, found or not.
+
+    Attributes:
+        kind: "feature", "tie", "whole", "rival", "both" or "cut".
+        text: what it says.
+        bits: entropy of the draws it forbids; negative where it permits more.
+        shift: mean shift when it was last looked at; None for pairs that did not promise more
+            than their parts.
+        se: its standard error.
+        samples: samples that the shift is from.
+        confirmed: whether these are held-out samples.
+    """
+
+    kind: str
+    text: str
+    bits: float
+    shift: float | None
+    se: float | None
+    samples: int
+    confirmed: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Refutation:
     """The outcome of `refute` or `improve`.
@@ -87,10 +114,11 @@ class Refutation:
         more_specific: changes that permit more swaps and move it; not refutations.
         tested: all additions that reached the confirmation, found or not.
         tried: kind -> how many were tried.
+        candidates: each that was tried, with the shift it showed.
         stages: of the search: candidates, samples of each, and how many were kept.
         tolerance: shifts within it do not count.
-        alpha: the chance of any false finding, at most.
-        detectable: the smallest shift found with a chance of 80%.
+        alpha: the chance of any false finding, at most, if no permitted swap changes a sample.
+        power: which shifts would have been found.
         samples: held-out samples.
         seed: of the search.
         notes: what a reader should know.
@@ -105,13 +133,19 @@ class Refutation:
     more_specific: tuple[Finding, ...]
     tested: tuple[Finding, ...]
     tried: Mapping[str, int]
+    candidates: tuple[Tried, ...]
     stages: tuple[Mapping[str, Any], ...]
     tolerance: float
     alpha: float
-    detectable: float
+    power: Power
     samples: int
     seed: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest shift found with a chance of 80%, as `power` says; None if not known."""
+        return self.power.shift
 
     @property
     def refuted(self) -> bool:
@@ -130,10 +164,11 @@ class Refutation:
             "more_specific": [one.to_dict() for one in self.more_specific],
             "tested": [one.to_dict() for one in self.tested],
             "tried": dict(self.tried),
+            "candidates": [vars(one) for one in self.candidates],
             "stages": [dict(stage) for stage in self.stages],
             "tolerance": self.tolerance,
             "alpha": self.alpha,
-            "detectable": self.detectable,
+            "power": vars(self.power),
             "samples": self.samples,
             "seed": self.seed,
             "notes": list(self.notes),
@@ -147,7 +182,7 @@ class Refutation:
 
     def __str__(self) -> str:
         name = self.hypothesis.name or "the hypothesis"
-        tried = ", ".join(f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in self.tried.items())
+        tried = ", ".join(f"{_KINDS[kind]} {n}" for kind, n in self.tried.items())
         lines = [
             f"{name}; {self.metric}, {self.samples} held-out samples",
             f"model {self.scores.model}, scrubbed {self.scores.scrubbed}, "
@@ -169,17 +204,28 @@ class Refutation:
         else:
             lines += [
                 "",
-                f"No addition found that moves it by more than {self.tolerance:.3g}. A shift of "
-                f"{self.detectable:.3g} or more would have been found with a chance of 80%, had "
-                "one of those tried made it.",
+                f"No addition found that moves it by more than {self.tolerance:.3g}. {self.power}",
             ]
         if self.more_specific:
             lines += ["", "More specific (they permit more swaps; no refutation of this one):"]
             lines += _table(self.more_specific)
         lines.append("")
-        lines.append(f"Chance of any false finding in a list: at most {self.alpha:.0%}.")
+        lines.append(
+            f"If no permitted swap changes a sample, the chance of any finding is at most "
+            f"{self.alpha:.0%}; so it is for many samples if only the mean stays."
+        )
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+_KINDS = {
+    "feature": "features",
+    "tie": "ties",
+    "whole": "claims taken whole",
+    "rival": "rivals",
+    "both": "pairs of these",
+    "cut": "changes that permit more",
+}
 
 
 def _table(findings: tuple[Finding, ...], most: int = 12) -> list[str]:

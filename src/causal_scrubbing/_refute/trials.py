@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats, Ints
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Compiler, Executor, MemoryLimit, Settings, Space
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import with_means
@@ -51,11 +52,15 @@ class Trials:
         data: the dataset.
         metric: one metric, or None for the graph's own output.
         randomize: the node whose value E_randomized takes on another row; None for none.
-        batch_size: samples computed at once.
+        batch_size: samples computed at once; None chooses it from measured sizes of activations.
         device: where to compute; where the graph says if None.
+        memory: bytes for activations, as for `scrub`; not watched if None and a batch size is
+            given.
+        advance: called with each number of samples done, times the hypotheses they were run for.
 
     Raises:
         ScrubError: several metrics, or hypotheses about several graphs.
+        MetricError: raised by the runs, where a value is not finite.
         HypothesisError: a feature cannot be used on the data.
     """
 
@@ -66,8 +71,10 @@ class Trials:
         metric: Metric | Mapping[str, Metric] | None,
         *,
         randomize: str | None = None,
-        batch_size: int = 1024,
+        batch_size: int | None = 1024,
         device: torch.device | str | None = None,
+        memory: MemoryLimit = None,
+        advance: Callable[[int], None] | None = None,
     ) -> None:
         table = named_metrics(metric)
         if len(table) > 1:
@@ -76,7 +83,7 @@ class Trials:
                 "Pass one of them."
             )
         self.metric_name, self.metric = next(iter(table.items()))
-        self.hypotheses = with_means(hypotheses, data, device=device)
+        self.hypotheses = list(with_means(hypotheses, data, device=device))
         self.graph = self.hypotheses[0].graph
         if any(h.graph is not self.graph for h in self.hypotheses):
             raise ScrubError("the hypotheses compared are about several graphs; state all on one.")
@@ -84,9 +91,20 @@ class Trials:
         self.randomize = (
             self.graph.output if randomize is None and metric is not None else randomize
         )
-        self.batch_size = batch_size
+        self.engine: dict[str, Any] = {"batch_size": batch_size, "device": device}
+        if memory is not None or batch_size is None:
+            self.engine = {"settings": Settings(batch_size, device, memory)}
         self.device = device
+        self.advance = advance
         self._samplers: dict[int, Sampler] = {}
+
+    def add(self, hypotheses: Sequence[Hypothesis]) -> list[int]:
+        """Further hypotheses about the same graph; their numbers."""
+        if any(h.graph is not self.graph for h in hypotheses):
+            raise ScrubError("the hypotheses compared are about several graphs; state all on one.")
+        first = len(self.hypotheses)
+        self.hypotheses += hypotheses
+        return list(range(first, len(self.hypotheses)))
 
     def sampler(self, number: int) -> Sampler:
         """The sampler of a hypothesis; its classes and variables do not depend on the seed."""
@@ -110,7 +128,7 @@ class Trials:
         values: dict[int, Floats] = {}
         pieces = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
         for numbers in pieces:
-            piece = self._pass(numbers, seed, start, stop)
+            piece = self._pass(numbers, self._draw(numbers, seed, start, stop))
             self._check(piece, unchecked)
             values.update(piece.values)
         return Piece(values, piece.model, piece.randomized, piece.reference)
@@ -124,8 +142,18 @@ class Trials:
                 name = self.hypotheses[i].name or "the hypothesis"
                 check_finite(self.metric_name, f"scrubbed ({name})", values)
 
-    def _pass(self, numbers: Sequence[int], seed: int, start: int, stop: int) -> Piece:
-        rows = self._draw(numbers, seed, start, stop)
+    def unswapped(self, which: Sequence[int], seed: int, samples: int) -> Piece:
+        """The values of hypotheses with every datum equal to the reference row.
+
+        They are the model's own but for rounding, computed on the ways that `run` computes them.
+        """
+        reference = self.data.classes(()).pick(
+            np.zeros(samples, dtype=np.int64), uniforms(seed, REFERENCE, 0, samples)
+        )
+        keys = {variable for i in which for variable in self.sampler(i).variables.values()}
+        return self._pass(which, dict.fromkeys([REFERENCE, *sorted(keys)], reference))
+
+    def _pass(self, numbers: Sequence[int], rows: Mapping[str, Ints]) -> Piece:
         space = Space()
         compiler = Compiler(self.graph, space)
         roots = [compiler.tree(self.hypotheses[i].tree, self.sampler(i).variables) for i in numbers]
@@ -143,8 +171,8 @@ class Trials:
             space,
             wanted,
             self.data,
-            batch_size=self.batch_size,
-            device=self.device,
+            samples=len(rows[REFERENCE]),
+            **self.engine,
         )
         found: dict[int, list[Floats]] = {number: [] for number in wanted}
         for low, high, outputs in executor.run(rows):
@@ -158,6 +186,8 @@ class Trials:
                         "search follows one. Give a metric of one number a row."
                     )
                 found[number].append(values)
+            if self.advance is not None:
+                self.advance((high - low) * len(numbers))
         whole = {number: np.concatenate(parts) for number, parts in found.items()}
         return Piece(
             {i: whole[root] for i, root in zip(numbers, roots, strict=True)},
