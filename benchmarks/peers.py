@@ -109,7 +109,7 @@ def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
     dry = executor.rehearse([rows])
     batches: list[tuple[list[str], np.ndarray]] = []
     spy = executor._make_table(dry=True)
-    spy._evaluate = lambda nodes, part, wants: batches.append((list(nodes), part))
+    spy._evaluate = lambda _, nodes, part, wants: batches.append((list(nodes), part))
     spy.dry = False
     spy.ensure(rows)
 

@@ -290,3 +290,25 @@ def test_a_part_taken_whole_by_one_settles_what_the_others_parts_share(order: in
     assert all(entry.is_leaf for entry in swaps.tree.claims[1:])
     assert str(swaps) == str(graphs)
     assert expectation(swaps, data) == pytest.approx(expectation(graphs, data))
+
+
+def test_a_rival_on_another_rewrite_is_joined_where_both_can_be_stated() -> None:
+    graph, data = layer()
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("z", "half")))
+    cut = graph.split("z", axis=1, into={"p{}": 3})
+    summed = graph.split_sum("z", {"half": lambda z: z / 2}, rest="rest")
+
+    def first(rows: cs.Dataset) -> torch.Tensor:
+        return rows["at"] == 0
+
+    rivals = [
+        cs.Hypothesis(cut, cs.claim("y", cs.exact, cs.claim("z.p1", "third")), name="places"),
+        cs.Hypothesis(summed, cs.claim("y", cs.exact, cs.claim("z.half", first)), name="halves"),
+        cs.Hypothesis(graph.coarsen("v"), cs.claim("y", cs.exact), name="coarse"),
+    ]
+    found = cs.refute(h, data, lambda y, rows: y, rivals=rivals, activations=(), samples=200)
+    assert set(found.hypothesis.graph.find("z.*")) == {
+        f"z.{part}.p{i}" for part in ("half", "rest") for i in range(3)
+    }
+    assert found.tried["rival"] == 2
+    assert any("coarsen is not spliced" in note for note in found.notes)

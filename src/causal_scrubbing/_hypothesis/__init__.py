@@ -10,6 +10,7 @@ from causal_scrubbing._hypothesis.free import free as free
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis.isomorphic import isomorphic as isomorphic
 from causal_scrubbing._hypothesis.join import join as join
+from causal_scrubbing._hypothesis.restate import refined_with as refined_with
 from causal_scrubbing._hypothesis.restate import restate as restate
 from causal_scrubbing._hypothesis.specificity import Specificity as Specificity
 from causal_scrubbing._hypothesis.specificity import permits as permits

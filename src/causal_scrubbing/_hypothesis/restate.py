@@ -6,6 +6,7 @@ what it was computed from is what each of the parts is computed from, on the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -87,6 +88,26 @@ def forms_on_one_graph(h1: Hypothesis, h2: Hypothesis, what: str) -> tuple[Block
 def said(error: Exception) -> str:
     """What an error says, as part of a sentence."""
     return str(error).removesuffix(".")
+
+
+def refined_with(h: Hypothesis, others: Iterable[Hypothesis]) -> Hypothesis:
+    """The hypothesis on a graph on which others can be joined to it, as far as there is one.
+
+    Args:
+        h: the hypothesis.
+        others: hypotheses about its graph or other rewrites of it; one whose graph cannot be
+            spliced with the rest is passed over.
+    """
+    for other in others:
+        if h.graph is other.graph or is_same(h.graph, other.graph):
+            continue
+        try:
+            found = refine(h.graph, other.graph)
+            if found.graph is not h.graph:
+                h = rebuild(restate_form(block_form(h), found, 0), (h.unimportant,), h.name)
+        except (GraphError, HypothesisError):
+            continue
+    return h
 
 
 def restate_form(form: BlockForm, found: Refinement, number: int) -> BlockForm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,21 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats
+from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, holm
 from causal_scrubbing._measure._plain import plain
-from causal_scrubbing._refute.arguments import check_count, check_run
+from causal_scrubbing._refute.arguments import check_run
 from causal_scrubbing._refute.race import confirm
 from causal_scrubbing._refute.trials import Piece, Trials
 from causal_scrubbing._refute.variants import Variant, variants
 from causal_scrubbing._report import align
+from causal_scrubbing._scrub.arguments import whole
 from causal_scrubbing._scrub.behaviour import Metric
 from causal_scrubbing._scrub.check import self_check
+from causal_scrubbing._scrub.progress import Progress
 
 EDGES = 200
 
@@ -140,8 +143,10 @@ def controls(
     samples: int = 2000,
     randomize: str | None = None,
     seed: int = 0,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
+    memory: MemoryLimit = None,
+    progress: bool | Callable[[int, int], None] | None = None,
 ) -> Controls:
     """The hypothesis beside its controls, on common random numbers.
 
@@ -178,8 +183,10 @@ def controls(
         samples: of each control.
         randomize: as for `scrub`.
         seed: as for `scrub`; it also fixes the random controls.
-        batch_size: samples computed at once.
+        batch_size: samples computed at once; from measured sizes if None.
         device: where to compute.
+        memory: bytes for activations, as for `scrub`.
+        progress: as for `scrub`, counted in samples of all controls together.
 
     Raises:
         HypothesisError: a feature cannot be used on the data.
@@ -187,20 +194,23 @@ def controls(
         ScrubError: fewer than two samples, several metrics, or another argument is wrong.
     """
     check_run(h, data, samples, seed, batch_size, device, randomize)
-    check_count("samples", samples, 2, "a comparison needs at least 2")
-    check_count("random", random, 0, "give how many random controls of each kind")
+    whole("samples", samples, "the number of samples to compare", least=2)
+    whole("random", random, "how many random controls of each kind", least=0)
     if edges is not None:
-        check_count("edges", edges, 0, "give how many edges to remove, or None for all")
+        whole("edges", edges, "how many edges to remove, or None for all", least=0)
     self_check(h, data, device)
     made, notes = variants(h, data, seed, random, edges, device)
     settings: dict[str, Any] = {
         "randomize": randomize,
         "batch_size": batch_size,
         "device": device,
+        "memory": memory,
     }
     trials = Trials([h, *(one.hypothesis for one in made)], data, metric, **settings)
     numbers = range(1, 1 + len(made))
-    piece = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
+    with Progress(progress, samples * (1 + len(made))) as bar:
+        trials.advance = bar.advance
+        piece = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
     zero = Estimate(0.0, 0.0, (0.0, 0.0), n=samples)
     rows = [
         Control(

@@ -12,7 +12,7 @@ import numpy as np
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Floats
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis import Hypothesis, refined_with
 from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._refute.additions import Addition, pairs_of
 from causal_scrubbing._refute.answer import Tested, answer
@@ -129,6 +129,7 @@ class Search:
     ) -> None:
         settings = checked(h, data, settings)
         check_scrubs(h, "a search adds to")
+        h = refined_with(h, settings.rivals)
         self.h, self.data, self.settings, self.improve = h, data, settings, improve
         named = named_pool(data, settings)
         h.classes(data)

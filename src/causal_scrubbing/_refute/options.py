@@ -93,7 +93,7 @@ def checked(h: Hypothesis, data: Dataset, settings: Settings) -> Settings:
         raise ScrubError(f"randomize={settings.randomize!r} is a pattern; name one node.")
     rivals = settings.rivals
     if not isinstance(rivals, list | tuple) or not all(isinstance(r, Hypothesis) for r in rivals):
-        raise ScrubError(f"rivals={rivals!r}: give a list of hypotheses about the same graph.")
+        raise ScrubError(f"rivals={rivals!r}: give a list of hypotheses.")
     wanted = settings.activations
     if not (isinstance(wanted, str) or (_is_list(wanted) and all(map(_is_text, wanted)))):
         raise ScrubError(

@@ -68,7 +68,7 @@ def refute(
         activations: nodes (names or patterns) in whose activations to look for features (clusters,
             sides of principal directions, probes of the other features). "auto": claimed nodes and
             some unimportant ones; empty for none.
-        rivals: whole hypotheses about the same graph, to be joined in.
+        rivals: whole hypotheses to be joined in, about the same graph or other rewrites of it.
         budget: samples the search may spend, over all candidates; None for 100 a candidate and
             stage.
         samples: held-out samples for the confirmation, for each of `keep` candidates. One that

@@ -8,26 +8,25 @@ is kept which nodes of the refinement together are the value of a node there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.parts import RowPosition, Where
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary
-from causal_scrubbing._graph.rewrite.edges import pruning_rows
-from causal_scrubbing._graph.rewrite.lineage import Rewrite, lineage, plain, shared
+from causal_scrubbing._graph.rewrite.lineage import Rewrite, plain, same, shared
 from causal_scrubbing._graph.rewrite.naming import renaming
 from causal_scrubbing._graph.rewrite.sides import (
     NONE,
     Refinement,
     Side,
-    known_view,
     own_places,
     piece_view,
     rename_keys,
 )
+from causal_scrubbing._graph.rewrite.splicing import Splicing
 from causal_scrubbing._graph.rewrite.split import parse_pieces
-from causal_scrubbing._graph.rewrite.views import View, cut, whole
+from causal_scrubbing._graph.rewrite.views import View, cut
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
@@ -52,25 +51,8 @@ def refine(one: Graph, two: Graph) -> Refinement:
         return Refinement(other.graph, (other.sides[1], other.sides[0]), other.places)
 
 
-class _Refining:
+class _Refining(Splicing):
     """Does the rewrites of both graphs over, one after the other."""
-
-    def __init__(self, one: Graph, two: Graph) -> None:
-        count = shared(one, two)
-        self.chains = [lineage(one)[count:], lineage(two)[count:]]
-        self.graph: Graph = lineage(one)[count - 1]
-        self.start = self.graph
-        names = self.graph.names
-        self.sides = tuple(
-            Side({n: (n,) for n in names}, whole={n: n for n in names}) for _ in range(2)
-        )
-        self.now: dict[str, tuple[str, ...]] = {n: (n,) for n in names}
-        self.views: dict[str, Callable[[], View | None]] = {}
-        self.places: dict[str, frozenset[str]] = {}
-        self.made: dict[tuple[str, object], dict[str, str]] = {}
-        self.home: dict[str, Graph] = {}
-        self.ended: Side | None = None
-        self.shapes: dict[tuple[int, str], tuple[int, ...]] = {}
 
     def run(self) -> Refinement:
         """The refinement."""
@@ -87,103 +69,8 @@ class _Refining:
                 made(self, side, step, graph)
                 if before is step.before:
                     self.graph = graph  # the very same rewrite, done once already
-                self._enter_inputs(side, graph)
+                self.enter_inputs(side, graph)
         return Refinement(self.graph, (self.sides[0], self.sides[1]), self.places)
-
-    def _enter_inputs(self, side: Side, after: Graph) -> None:
-        """Inputs that a rewrite brought in, for a field it reads."""
-        for name in after.inputs:
-            if name in side.parts:
-                continue
-            wanted = after.nodes[name]
-            found = [
-                n for n in self.graph.inputs
-                if self.graph.nodes[n].field == wanted.field and self.graph.nodes[n].fn is None
-            ]  # fmt: skip
-            if not found:
-                raise GraphError(f"the field {wanted.field!r}, read whole in the one, is cut")
-            side.parts[name] = (found[0],)
-            side.whole[name] = found[0]
-            self.home[found[0]] = self.graph
-
-    # --- bookkeeping ---------------------------------------------------------------------------
-
-    def other(self, side: Side) -> Side:
-        """The other side."""
-        return self.sides[1] if side is self.sides[0] else self.sides[0]
-
-    def instead(self, old: str, new: Sequence[str], side: Side, owner: str) -> None:
-        """Where a node of the refinement was, these are now; `owner` of `side` is set apart."""
-        for table in (self.now, *(one.parts for one in self.sides)):
-            for name, parts in table.items():
-                if old in parts and not (table is side.parts and name == owner):
-                    at = parts.index(old)
-                    table[name] = (*parts[:at], *new, *parts[at + 1 :])
-        for one in self.sides:
-            if old in one.inside:
-                one.inside.update(dict.fromkeys(new, one.inside[old]))
-        for name in new:
-            self.now.setdefault(name, (name,))
-            self.places[name] = self.places.get(name, NONE) | self.places.get(old, NONE)
-
-    def end(self, side: Side, step: Rewrite, name: str) -> None:
-        """Note a rewrite of the output, which stays and reads its pieces: one graph's at most.
-
-        Raises:
-            GraphError: the other graph's output was rewritten too.
-        """
-        if name != step.before.output:
-            return
-        if self.ended not in (None, side):
-            raise GraphError(f"both rewrite the output, {name!r} in the one")
-        self.ended = side
-
-    def single(self, side: Side, step: Rewrite, name: str) -> str:
-        """What a node that the other graph has left alone is called.
-
-        Raises:
-            GraphError: the other graph has cut it.
-        """
-        parts = side.parts[name]
-        if len(parts) != 1 or not self.untouched(side, name, parts[0]):
-            raise GraphError(
-                f"{step.kind} of {name!r} in the one and the cut of it into "
-                f"{', '.join(parts[:4])} in the other do not go together"
-            )
-        return parts[0]
-
-    def untouched(self, side: Side, name: str, part: str) -> bool:
-        """Whether a part is all of what the node holds."""
-        mine, theirs = side.views.get(name), self.views.get(part)
-        if mine is None and theirs is None:
-            return True
-        return self.side_view(side, name) == self.view(part)
-
-    def shape(self, graph: Graph, name: str) -> tuple[int, ...]:
-        """The shape of a node's value, batch first, on the example's rows.
-
-        Raises:
-            GraphError: there are no rows.
-        """
-        key = (id(graph), name)
-        if key not in self.shapes:
-            rows = pruning_rows(graph, None)
-            if rows is None:
-                raise GraphError(
-                    f"without rows nothing tells the shape of {name!r}; build the graph with "
-                    "example=data"
-                )
-            found = graph.values(rows, graph.names)
-            self.shapes.update({(id(graph), n): tuple(v.shape) for n, v in found.items()})
-        return self.shapes[key]
-
-    def view(self, part: str) -> View:
-        """What a node of the refinement holds."""
-        return known_view(part, self.views.get(part), lambda: whole(self.shape(self.graph, part)))
-
-    def side_view(self, side: Side, name: str) -> View:
-        """What a node of one of the graphs holds; of one never cut, all."""
-        return known_view(name, *self._later_whole(side, name))
 
     # --- the rewrites --------------------------------------------------------------------------
 
@@ -207,7 +94,7 @@ class _Refining:
             else:
                 pieces_of = self._split_across(side, name, parts, step, pieces, rest)
             own = side.places.get(name, NONE) | fields
-            view = self._later_view(side, name)
+            view = self.later_view(side, name)
             for p in names:
                 made = f"{name}.{p}"
                 side.parts[made] = pieces_of[p]
@@ -230,7 +117,7 @@ class _Refining:
         """The same split of a node that the other graph has left alone."""
         options = step.options
         before = self.graph
-        held = self._later(part)
+        held = self.later(part)
         if before is not step.before:
             self.graph = before.split(part, **{**options, "into": dict(options["into"])})
         names = [*([] if rest is None else [rest]), *(p for p, _ in pieces)]
@@ -238,8 +125,8 @@ class _Refining:
         self.made[part, mark] = made
         for p in names:
             self.views[made[p]] = piece_view(held, options["axis"], pieces, rest, p)
-        self._dissolve(side, name, part, list(made.values()), before.output == part)
-        self._place(made.values(), own_places(pieces))
+        self.dissolve(side, name, part, list(made.values()), before.output == part)
+        self.place(made.values(), own_places(pieces))
         return {p: (made[p],) for p in names}
 
     def _split_across(
@@ -300,7 +187,7 @@ class _Refining:
         step: Rewrite,
     ) -> dict[str, str]:
         """Split one node of the refinement, under names that are free."""
-        before, held = self.graph, self._later(part)
+        before, held = self.graph, self.later(part)
         free = {p: p if f"{part}.{p}" not in before else f"{p}'" for p in (*into, rest) if p}
         renamed = {free.get(p, p): places for p, places in into.items()}
         left = None if rest is None else free[rest]
@@ -311,43 +198,10 @@ class _Refining:
         for p in names:
             self.views[f"{part}.{p}"] = piece_view(held, axis, pieces, left, p)
         made = [f"{part}.{p}" for p in names]
-        self._dissolve(side, name, part, made, before.output == part)
-        self._place(made, own_places(pieces))
+        self.dissolve(side, name, part, made, before.output == part)
+        self.place(made, own_places(pieces))
         back = {new: old for old, new in free.items()}
         return {back.get(p, p): f"{part}.{p}" for p in names}
-
-    def _dissolve(
-        self, side: Side, name: str, part: str, made: Sequence[str], is_output: bool
-    ) -> None:
-        """A node became pieces: tell both sides."""
-        if not is_output:
-            self.instead(part, made, side, name)
-            return
-        # An output stays, computed from its pieces.
-        other = self.other(side)
-        owner = next(n for n, parts in other.parts.items() if part in parts)
-        other.inside.update(dict.fromkeys(made, owner))
-        self.now.update({one: (one,) for one in made})
-
-    def _place(self, made: Iterable[str], fields: frozenset[str]) -> None:
-        for one in made:
-            self.places[one] = self.places.get(one, NONE) | fields
-
-    def _later(self, part: str) -> Callable[[], View | None]:
-        """What a node holds, worked out when it is asked for, also once the node is gone."""
-        known, graph = self.views.get(part), self.graph
-        return lambda: known_view(part, known, lambda: whole(self.shape(graph, part)))
-
-    def _later_view(self, side: Side, name: str) -> Callable[[], View | None]:
-        known, all_ = self._later_whole(side, name)
-        return lambda: known_view(name, known, all_)
-
-    def _later_whole(
-        self, side: Side, name: str
-    ) -> tuple[Callable[[], View | None] | None, Callable[[], View]]:
-        one = side.whole.get(name, "")
-        home = self.home.get(one, self.start)
-        return side.views.get(name), lambda: whole(self.shape(home, one))
 
     def split_sum(self, side: Side, step: Rewrite, after: Graph) -> None:
         """Summands."""
@@ -360,24 +214,43 @@ class _Refining:
         before = self.graph
         for name in step.before.find(step.target):
             self.end(side, step, name)
+            told = pieces if isinstance(pieces, Dictionary) else self._told(side, step, pieces)
+            key, view = (side.whole.get(name, ""), tuple(names)), self.later_view(side, name)
+            known = self.sums.get(key)
+            if known is not None and same(known[0], told):  # the other graph's is just such a sum
+                for p in names:
+                    self._piece_of(side, name, p, self.now[known[1][p]], view)
+                del side.parts[name]
+                continue
             part = self.single(side, step, name)
-            held, view, was = self._later(part), self._later_view(side, name), self.graph
+            held, was = self.later(part), self.graph
             if before is not step.before:
-                told = pieces if isinstance(pieces, Dictionary) else self._told(side, step, pieces)
                 options = {k: v for k, v in step.options.items() if k != "pieces"}
                 self.graph = self.graph.split_sum(part, told, **options)
             made = [f"{part}.{p}" for p in names]
             now = after if before is step.before else self.graph
+            self.sums[part, tuple(names)] = (told, dict(zip(names, made, strict=True)))
             for p, one in zip(names, made, strict=True):
                 self.views[one] = self._summand(now, one, was, part, held)
-                own = f"{name}.{p}"
-                side.parts[own] = (one,)
-                side.places[own] = side.places.get(name, NONE)
-                side.whole[own] = one
-                side.views[own] = view
-            self._dissolve(side, name, part, made, step.before.output == name)
+                self._piece_of(side, name, p, (one,), view)
+            self.dissolve(side, name, part, made, step.before.output == name)
             if name != step.before.output:
                 del side.parts[name]
+
+    def _piece_of(
+        self,
+        side: Side,
+        name: str,
+        piece: str,
+        parts: tuple[str, ...],
+        view: Callable[[], View | None],
+    ) -> None:
+        """Note a summand of a node of one of the graphs."""
+        own = f"{name}.{piece}"
+        side.parts[own] = parts
+        side.places[own] = side.places.get(name, NONE)
+        side.whole[own] = parts[0] if len(parts) == 1 else ""
+        side.views[own] = view
 
     def _summand(
         self, now: Graph, one: str, before: Graph, part: str, held: Callable[[], View | None]
