@@ -416,7 +416,7 @@ def test_every_verb_refuses_a_device_that_is_not_here(verb) -> None:
 @pytest.mark.parametrize("verb", ["refute", "improve", "controls", "interchange", "ablate"])
 def test_every_verb_refuses_samples_and_seeds_that_are_no_numbers(verb) -> None:
     h, data = wide_problem(n=20)
-    with pytest.raises(ScrubError, match=r"samples=2\.5: give the number of samples"):
+    with pytest.raises(ScrubError, match=r"samples=2\.5: give the number of (held-out )?samples"):
         VERBS[verb](h, data, samples=2.5)
     with pytest.raises(ScrubError, match=r"seed=1\.5: give (a|the) seed"):
         VERBS[verb](h, data, seed=1.5)

@@ -346,6 +346,7 @@ class _Refining(Splicing):
         rename_keys(side.views, new)
         if self.graph is not step.before:
             return
+        self.home.update(dict.fromkeys(new.values(), after))
         rename_keys(self.places, new)
         rename_keys(self.views, new)
         rename_keys(self.now, new)
