@@ -19,8 +19,13 @@ PLACES = ["store", "park", "school", "house", "office", "beach"]
 THINGS = ["drink", "book", "ball", "gift", "letter", "phone"]
 
 
-def tree_claims(output: str, feature, layers: tuple[int, int, int], name: str) -> cs.Claim:
-    """Twenty claims, three levels below the output: late MLPs of middle ones of early ones."""
+def tree_claims(
+    output: str, feature, layers: tuple[int, int, int], name: str, wide: int = 2
+) -> cs.Claim:
+    """Claims three levels below the output: late MLPs of middle ones of early ones.
+
+    Thirteen of them with two late MLPs, 25 with four.
+    """
     late, middle, early = layers
     return cs.claim(
         output,
@@ -34,9 +39,12 @@ def tree_claims(output: str, feature, layers: tuple[int, int, int], name: str) -
                     for j in (middle, middle + 1)
                 ),
             )
-            for i in (late, late - 1, late - 2)
+            for i in range(late, late - wide, -1)
         ),
-        *(cs.claim(f"a{i}", feature, cs.claim(f"m{middle}", name)) for i in (late, late - 1)),
+        *(
+            cs.claim(f"a{i}", feature, cs.claim(f"m{middle}", name))
+            for i in range(late, late - max(1, wide - 2), -1)
+        ),
     )
 
 
@@ -172,7 +180,7 @@ def load_smollm2():
 
 
 def smollm2(prompts: int = 256):
-    """SmolLM2-135M as a graph of attentions and MLPs on prompts of one length, and 14 claims."""
+    """SmolLM2-135M as a graph of attentions and MLPs on prompts of one length, and 13 claims."""
     model, tokenizer = load_smollm2()
     rng = np.random.default_rng(0)
     texts, givers, places, found = [], [], [], []
@@ -252,12 +260,15 @@ def run_synthetic() -> list[Line]:
 
 def run_smollm2() -> list[Line]:
     h, data, forward, stream = smollm2()
+    layers = sum(name.startswith("m") for name in stream)
+    wider = tree_claims("logits", "giver", (layers - 2, layers // 2, 3), "place", wide=4)
     return [
         compare(
-            f"SmolLM2-135M ({len(h.tree.claims)} claims, three levels), 256 prompts",
-            Case(h, data, 256),
+            f"SmolLM2-135M ({len(one.tree.claims)} claims, three levels), 256 prompts",
+            Case(one, data, 256),
             naive_samples=8,
             repeat=1,
-            user=user_of_hooks(h, data, forward, stream, batch=8),
+            user=user_of_hooks(one, data, forward, stream, batch=8),
         )
+        for one in (h, h.with_(root=wider))
     ]

@@ -8,6 +8,7 @@ library can stop.
 
 from __future__ import annotations
 
+import abc
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ Sites = Mapping[str, Site]
 Swaps = Mapping[str, Tensor]
 
 
-class Wrapped:
+class Wrapped(abc.ABC):
     """A module with sites, as a library has it.
 
     Args:
@@ -49,8 +50,9 @@ class Wrapped:
     ) -> None:
         self.module, self.sites, self.output, self.options = module, sites, output, options
 
+    @abc.abstractmethod
     def __call__(self, tokens: Tensor, swaps: Swaps, wanted: Sequence[str]) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """The wanted components of a pass on these tokens."""
 
     def read_out(self, x: Tensor) -> Tensor:
         """The paren checker's logits of the residual stream at the first position."""

@@ -2,7 +2,8 @@
 
 - `naive`: treeified evaluation, a batch at a time: one forward pass for every leaf, for every draw
   of unimportant parents, and for every node of the tree, nothing shared by samples or claims.
-- `floor_seconds`: each distinct clean (node, row) once, and the recomputed nodes in isolation.
+- `floor_seconds`: each distinct clean (node, row) once, and the recomputed nodes, sums among them,
+  in isolation.
 """
 
 from __future__ import annotations
@@ -139,8 +140,7 @@ def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
                 values[step.out] = table.gather(step.node, index)
             else:
                 values[step.out] = _make(graph, step, values)
-                if step.kind == "compute":
-                    computing += best_of(repeat, lambda s=step: _call(graph, s, values))
+                computing += best_of(repeat, lambda s=step: _call(graph, s, values))
             for place in step.frees:
                 values[place] = None if step.kind == "gather" else values[place]
     samples = len(next(iter(rows.values())))

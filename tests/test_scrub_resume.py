@@ -90,9 +90,9 @@ def test_a_run_stopped_after_any_block_resumes_to_the_same_bits(tmp_path, memory
 
         def stop(done: int, of: int, last: int = 64 * blocks) -> None:
             if done >= last:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("stopped")
 
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="stopped"):
             cs.scrub(h, data, METRIC, out=folder, progress=stop, **options)
         assert len(list((folder / "blocks").glob("*.parquet"))) == blocks
         assert_equal(cs.scrub(h, data, METRIC, out=folder, **options), whole)
@@ -393,7 +393,7 @@ def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypa
 
     def stop(done: int, of: int) -> None:
         if done >= 200:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
 
     def free(size: int) -> None:
         monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
@@ -401,7 +401,7 @@ def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypa
     options = {"samples": 2000, "store": "memory"}
     free(8 << 30)
     whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         cs.scrub(h, data, metric, out=tmp_path / "run", progress=stop, **options)
     free(300_000)
     alone = cs.scrub(h, data, metric, out=tmp_path / "alone", **options)
@@ -423,7 +423,7 @@ def test_a_run_begun_with_little_memory_goes_on_so_though_more_is_free(
 
     def stop(done: int, of: int) -> None:
         if done >= 200:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
 
     def free(size: int) -> None:
         monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
@@ -431,7 +431,7 @@ def test_a_run_begun_with_little_memory_goes_on_so_though_more_is_free(
     options = {"samples": 2000, "store": "memory"}
     free(300_000)
     whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         cs.scrub(h, data, metric, out=tmp_path / "run", progress=stop, **options)
     free(8 << 30)
     assert_equal(cs.scrub(h, data, metric, out=tmp_path / "run", **options), whole)
