@@ -251,6 +251,10 @@ def test_what_cannot_be_spliced_says_so() -> None:
         cs.join(*pair)
     with pytest.raises(cs.HypothesisError, match="cannot restate: the graph was not made from"):
         cs.restate(fine, graph)
+    with pytest.raises(cs.HypothesisError, match="cannot restate: coarsen is not spliced"):
+        cs.restate(cs.Hypothesis(graph, root), graph.coarsen(["v"]))
+    with pytest.raises(cs.HypothesisError, match="restate takes a graph .* not str"):
+        cs.restate(fine, "z")
 
 
 def test_rewrites_are_equal_by_what_they_hold_not_by_their_names() -> None:

@@ -48,13 +48,16 @@ def restate(h: Hypothesis, graph: Graph) -> Hypothesis:
     Raises:
         HypothesisError: the graph is not made so, or no claims on it say the same.
     """
+    if not isinstance(graph, Graph):
+        raise HypothesisError(
+            [f"restate takes a graph made from the hypothesis's, not {type(graph).__name__}."],
+            name=h.name,
+        )
     form = block_form(h)
     try:
         found = refine(h.graph, graph)
     except GraphError as error:
-        raise HypothesisError(
-            [f"cannot restate on this graph: {str(error).rstrip('.')}."], name=h.name
-        ) from error
+        raise HypothesisError([f"cannot restate: {said(error)}."], name=h.name) from error
     if not is_same(found.graph, graph):
         raise HypothesisError(
             ["cannot restate: the graph was not made from the hypothesis's by rewrites."],
