@@ -253,7 +253,7 @@ def test_what_cannot_be_spliced_says_so() -> None:
         cs.restate(fine, graph)
     with pytest.raises(cs.HypothesisError, match="cannot restate: coarsen is not spliced"):
         cs.restate(cs.Hypothesis(graph, root), graph.coarsen(["v"]))
-    with pytest.raises(cs.HypothesisError, match="restate takes a graph .* not str"):
+    with pytest.raises(cs.HypothesisError, match=r"restate takes a graph .* not str"):
         cs.restate(fine, "z")
 
 
