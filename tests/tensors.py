@@ -82,14 +82,29 @@ def tensor_graph(rng: np.random.Generator, data: Dataset | None) -> Graph:
     return Graph.build(inputs=["x0", "x1", "m"], nodes=nodes, output="y", example=data)
 
 
-def rewritten(graph: Graph, data: Dataset, rng: np.random.Generator, steps: int) -> Graph:
-    """The graph after random rewrites, each of a random node that it fits."""
+def rewritten(
+    graph: Graph,
+    data: Dataset,
+    rng: np.random.Generator,
+    steps: int,
+    tests: tuple[str, ...] = ("nan", "values"),
+) -> Graph:
+    """The graph after random rewrites, each of a random node that it fits.
+
+    Args:
+        graph: where to start.
+        data: rows for shapes and edges.
+        rng: what is done, and to which node.
+        steps: how many rewrites.
+        tests: how edges may be tested; "values" takes a gate that is shut on the rows at hand for
+            one that is always shut, which other combinations of rows may open.
+    """
     for step in range(steps):
         shapes = {n: tuple(v.shape[1:]) for n, v in graph.values(data, "*").items()}
         matrices = [n for n in graph.names if shapes[n] == SHAPE]
         halves = [n for n in graph.names if len(shapes[n]) == 2 and shapes[n][1] in (2, WIDTH)]
         kind = rng.integers(12)
-        edges = ("nan", "values")[rng.integers(2)]
+        edges = tests[rng.integers(len(tests))]
         if kind <= 1 and halves:
             name = str(rng.choice(halves))
             graph = graph.split(name, axis=-1, into={f"s{step}h{{}}": 2}, data=data, edges=edges)
