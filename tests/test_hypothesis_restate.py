@@ -316,3 +316,16 @@ def test_a_rival_on_another_rewrite_is_joined_where_both_can_be_stated() -> None
     }
     assert found.tried["rival"] == 2
     assert any("coarsen is not spliced" in note for note in found.notes)
+
+
+def test_copies_of_the_field_that_tells_a_place_are_read_on_one_row() -> None:
+    graph, data = layer()
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("z", "half", cs.claim("u", "third"))))
+    cut = graph.split("z", axis=1, into={"own": "at"}, rest="rest", data=data)
+    groups = {"at.put": ["y"], "at.take": ["z.own"]}
+    swapped = dict(reversed(groups.items()))
+    for finer in (cut, cut.duplicate("at", groups), cut.duplicate("at", swapped)):
+        again = cs.restate(h, finer)
+        assert float(cs.exact_scrub(again, data).expectation) == pytest.approx(
+            float(cs.exact_scrub(h, data).expectation)
+        )

@@ -138,11 +138,6 @@ class _Restating:
         self.at = found.places
         self.features: dict[str, Parts] = {}
         self.owner = {part: name for name, parts in side.parts.items() for part in parts}
-        self.inputs = {
-            node.field: name
-            for name, node in found.graph.nodes.items()
-            if node.field is not None and node.fn is None
-        }
 
     def positions(self, old: Position) -> list[Position]:
         """The positions of a node's parts, which share its datum."""
@@ -223,9 +218,10 @@ class _Restating:
             for field in self.at.get(parent, NONE) - self.side.places.get(owner, NONE):
                 wanted.setdefault(field, set()).add(block)
         found: dict[str, str] = {}
-        for field, blocks in wanted.items():
-            name = self.inputs.get(field)
-            if name is None or name not in self.graph.parents(node):
+        for name in self.graph.parents(node):
+            own = self.graph.nodes[name]
+            blocks = wanted.get(own.field or "") if own.fn is None else None
+            if blocks is None:
                 continue
             if len(blocks) > 1:
                 self.refuse(node, name)
