@@ -329,3 +329,19 @@ def test_copies_of_the_field_that_tells_a_place_are_read_on_one_row() -> None:
         assert float(cs.exact_scrub(again, data).expectation) == pytest.approx(
             float(cs.exact_scrub(h, data).expectation)
         )
+
+
+def test_what_lies_below_a_whole_claim_adds_no_feature_to_it() -> None:
+    graph, _ = layer()
+    finer = graph.split("z", axis=1, into={"p{}": 3}).append("out", torch.neg, parents=["y"])
+    below = cs.claim("z", "half", cs.claim("u", "third", cs.claim("x", cs.anything)))
+    h1 = cs.restate(
+        cs.Hypothesis(graph, cs.claim("y", cs.exact, below)),
+        graph.split("z", axis=1, into={"p{}": 3}),
+    )
+    root = cs.claim("out", cs.exact, cs.Claim("y", "at", h1.root.children))
+    deep = cs.Hypothesis(finer, root)
+    flat = cs.Hypothesis(finer, cs.claim("out", cs.exact, cs.claim("y", cs.anything)))
+    for how in ("swaps", "graphs"):
+        (child,) = cs.join(deep, flat, how=how).root.children
+        assert (child.feature, child.children) == ("at", None)

@@ -115,6 +115,7 @@ class _Join:
         self.forms = (one, two)
         self.shared = [_drawn_twice(form) for form in self.forms]
         self.above: dict[str, str] = {}
+        self.settled: set[str] = set()
         # The datum that each must agree with, by key.
         self.agrees = {
             f"{side}:{member.block}": f"{side}:{inner.block}"
@@ -129,7 +130,8 @@ class _Join:
         features: dict[str, Parts] = {}
         for key in sorted(self.above, key=lambda k: k[0]):
             block, parts = self.find(key), self.forms[int(key[0])].features[key[2:]]
-            if key in self.agrees and self.find(self.agrees[key]) == block:
+            own = key in self.agrees and self.find(self.agrees[key]) == block
+            if own or key in self.settled:
                 parts = ()  # it is the datum that it would have to agree with
             features[block] = flatten_feature((*features.get(block, ()), *parts))
         within = flatten_feature((*self.forms[0].within, *self.forms[1].within))
@@ -183,6 +185,7 @@ class _Join:
                 key = f"{side}:{member.block}"
                 if member.block.startswith(GROUP) or member.block in self.shared[side]:
                     self.tie(block, key)
+                    self.settled.add(key)  # what it agrees with has the same datum
                 todo.append(member)
 
     def wire(self, one: Position, two: Position) -> Wiring:
