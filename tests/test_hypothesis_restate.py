@@ -345,3 +345,15 @@ def test_what_lies_below_a_whole_claim_adds_no_feature_to_it() -> None:
     for how in ("swaps", "graphs"):
         (child,) = cs.join(deep, flat, how=how).root.children
         assert (child.feature, child.children) == ("at", None)
+
+
+def test_an_output_renamed_in_one_and_cut_in_the_other_is_one_output() -> None:
+    graph, data = layer()
+    wide = graph.append("pair", lambda y: torch.stack([y, y**2], 1), parents=["y"])
+    cut = wide.split("pair", axis=1, into={"p{}": 2})
+    named = wide.rename({"pair": "both"})
+    found = refine(cut, named)
+    h = cs.Hypothesis(named, cs.claim("both", cs.exact, cs.claim("y", "half")))
+    again = rebuild(restate_form(block_form(h), found, 1), ())
+    assert expectation(again, data) == pytest.approx(expectation(h, data))
+    assert expectation(h, data) != pytest.approx(float(total(wide(data), data).mean()))

@@ -344,6 +344,7 @@ class _Refining(Splicing):
         rename_keys(side.places, new)
         rename_keys(side.whole, new)
         rename_keys(side.views, new)
+        side.inside.update({part: new.get(name, name) for part, name in side.inside.items()})
         if self.graph is not step.before:
             return
         self.home.update(dict.fromkeys(new.values(), after))
