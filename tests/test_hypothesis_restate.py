@@ -349,7 +349,7 @@ def test_what_lies_below_a_whole_claim_adds_no_feature_to_it() -> None:
 
 def test_an_output_renamed_in_one_and_cut_in_the_other_is_one_output() -> None:
     graph, data = layer()
-    wide = graph.append("pair", lambda y: torch.stack([y, y**2], 1), parents=["y"])
+    wide = graph.append("pair", lambda y, v: torch.stack([y, y * v], 1), parents=["y", "v"])
     cut = wide.split("pair", axis=1, into={"p{}": 2})
     named = wide.rename({"pair": "both"})
     found = refine(cut, named)
