@@ -13,7 +13,7 @@ from problems import random_hypothesis
 from tensors import rewritten, tensor_data, tensor_graph
 
 import causal_scrubbing as cs
-from causal_scrubbing._graph import refine
+from causal_scrubbing._graph import is_same, refine
 from causal_scrubbing._hypothesis.blockform import block_form
 from causal_scrubbing._hypothesis.rebuild import rebuild
 from causal_scrubbing._hypothesis.restate import restate_form
@@ -357,3 +357,35 @@ def test_an_output_renamed_in_one_and_cut_in_the_other_is_one_output() -> None:
     again = rebuild(restate_form(block_form(h), found, 1), ())
     assert expectation(again, data) == pytest.approx(expectation(h, data))
     assert expectation(h, data) != pytest.approx(float(total(wide(data), data).mean()))
+
+
+def test_a_rewrite_is_the_same_however_its_arguments_are_given() -> None:
+    graph, data = layer()
+    axis = torch.ones(4, dtype=torch.bfloat16)
+
+    def recursive() -> object:
+        def fn(z: torch.Tensor, again: bool = True) -> torch.Tensor:
+            return fn(z, again=False) if again else z / 2
+
+        return fn
+
+    def scaled(by: torch.Tensor) -> object:
+        return lambda z: z * by.to(z)
+
+    named = graph.split(pattern="z", axis=1, into={"p{}": 3})
+    other = graph.split("z", axis=2, into={"h{}": 2})
+    pair = [
+        cs.Hypothesis(named, cs.claim("y", cs.exact, cs.claim("z.p0", "half"))),
+        cs.Hypothesis(other, cs.claim("y", cs.exact, cs.claim("z.h0", "third"))),
+    ]
+    assert len(cs.join(*pair).graph.find("z.*")) == 6
+    sums = [
+        [graph.split_sum("z", pieces=made(), rest="rest") for _ in range(2)]
+        for made in (
+            lambda: {"d": scaled(axis.clone())},
+            lambda: {"d": recursive()},
+        )
+    ]
+    assert is_same(*sums[0])
+    assert not is_same(*sums[1])  # cannot be told: taken for different
+    torch.testing.assert_close(sums[1][0](data), graph(data))

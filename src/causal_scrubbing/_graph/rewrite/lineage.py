@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from types import CellType, FunctionType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, cast
 
 import numpy as np
 import torch
@@ -24,8 +25,7 @@ class Rewrite:
     Attributes:
         kind: name of the method.
         before: the graph it was called on.
-        target: its positional argument, a pattern, a name or a mapping of names; None if it had
-            none.
+        target: its first argument, a pattern, a name or a mapping of names; None if it has none.
         options: its other arguments.
     """
 
@@ -39,21 +39,23 @@ def recorded(
     method: Callable[Concatenate[Any, Arguments], Graph],
 ) -> Callable[Concatenate[Any, Arguments], Graph]:
     """A rewriting method whose result remembers the call."""
+    signature = inspect.signature(method)
+    first = next(name for name in list(signature.parameters)[1:])
 
     @wraps(method)
     def call(self: Any, *args: Arguments.args, **options: Arguments.kwargs) -> Graph:
         new = method(self, *args, **options)
         if new is not self:
-            target, *more = args or (None,)
-            named = dict(zip(_MORE.get(method.__name__, ()), more, strict=False))
-            new.rewrite = Rewrite(method.__name__, self, target, {**named, **options})
+            given = dict(list(signature.bind(self, *args, **options).arguments.items())[1:])
+            target = None if first in _SILENT else given.pop(first)
+            new.rewrite = Rewrite(method.__name__, self, target, given)
         return new
 
     return cast("Callable[Concatenate[Any, Arguments], Graph]", call)
 
 
-_MORE = {"split_sum": ("pieces",), "duplicate": ("copies",), "append": ("fn",)}
-"""Arguments that may be given by position after the first."""
+_SILENT: Final = ("data", "edges")
+"""Arguments that say how a rewrite is checked, not what it is."""
 
 
 def lineage(graph: Graph) -> list[Graph]:
@@ -86,11 +88,10 @@ def _alike(one: Rewrite | None, two: Rewrite | None) -> bool:
         {k: v for k, v in step.options.items() if k not in _SILENT and v is not None}
         for step in (one, two)
     ]
-    return one.kind == two.kind and same(one.target, two.target) and same(*told)
-
-
-_SILENT = ("data", "edges")
-"""Options that say how a rewrite is checked, not what it is."""
+    try:
+        return one.kind == two.kind and same(one.target, two.target) and same(*told)
+    except (RecursionError, RuntimeError, TypeError, ValueError):
+        return False  # a function that holds itself, or what cannot be compared
 
 
 def same(one: object, two: object) -> bool:
@@ -107,18 +108,16 @@ def same(one: object, two: object) -> bool:
         return list(one) == list(two) and all(same(one[key], two[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(two, list | tuple):
         return len(one) == len(two) and all(map(same, one, two))
-    if isinstance(one, torch.Tensor | np.ndarray) or isinstance(two, torch.Tensor | np.ndarray):
-        return type(one) is type(two) and np.array_equal(_array(one), _array(two))
+    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
+        return one.dtype == two.dtype and torch.equal(one.detach().cpu(), two.detach().cpu())
+    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
+        return np.array_equal(one, two)
     if is_dataclass(one) and type(one) is type(two):
         return all(same(getattr(one, f.name), getattr(two, f.name)) for f in fields(one))
     return bool(one == two)
 
 
 _HELD = ("__closure__", "__defaults__", "__kwdefaults__")
-
-
-def _array(value: object) -> np.ndarray[Any, np.dtype[Any]]:
-    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def plain(value: object) -> object:

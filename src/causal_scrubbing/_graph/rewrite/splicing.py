@@ -145,6 +145,7 @@ class Splicing:
         self.now.update({one: (one,) for one in made})
 
     def place(self, made: Iterable[str], fields: frozenset[str]) -> None:
+        """Note the fields that say at which place of each row the pieces lie."""
         for one in made:
             self.places[one] = self.places.get(one, NONE) | fields
 
@@ -154,6 +155,7 @@ class Splicing:
         return lambda: known_view(part, known, lambda: whole(self.shape(graph, part)))
 
     def later_view(self, side: Side, name: str) -> Callable[[], View | None]:
+        """What a node of one of the graphs holds, worked out when it is asked for."""
         known, all_ = self._later_whole(side, name)
         return lambda: known_view(name, known, all_)
 
