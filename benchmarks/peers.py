@@ -17,7 +17,7 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._engine import Executor
 from causal_scrubbing._engine.program import Step, _make
-from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._graph.evaluate import evaluate, made
 from causal_scrubbing._hypothesis.routes import ChildSource, CopySource
 
 Rows = Mapping[str, np.ndarray]
@@ -117,7 +117,8 @@ def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
     def clean() -> None:
         with torch.no_grad():
             for nodes, part in batches:
-                evaluate(graph, data.take(part), nodes, device=executor.device)
+                for _ in made(graph, data.take(part), nodes, device=executor.device):
+                    pass
 
     from causal_scrubbing._engine.cost import Closures
     from causal_scrubbing._engine.explain import _floor

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from problems import datasets, hypotheses
 
 from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, add, claim, exact
-from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._engine import Compiler, Executor, Settings, Space, peak_bytes
 from causal_scrubbing._engine.memory import parse_bytes, read_budget
+from causal_scrubbing._graph.evaluate import made
 from causal_scrubbing._sampling import Sampler
 
 CPU = torch.device("cpu")
@@ -224,3 +228,50 @@ def test_an_unknown_store_is_refused() -> None:
     space, root, _ = compiled(h, data, 10)
     with pytest.raises(ScrubError, match="store='tape'; it is one of 'auto', 'memory', 'disk'"):
         _ = Executor(h.graph, space, [root], data, Settings(store="tape")).layout
+
+
+def test_a_clean_value_is_freed_once_it_is_moved() -> None:
+    names = [f"n{i}" for i in range(20)]
+    nodes = {
+        one: (torch.sin, [before]) for one, before in zip(names, ["x", *names[:-1]], strict=True)
+    }
+    graph = Graph.build(inputs=["x"], nodes=nodes, output=names[-1])
+    data = Dataset(x=torch.ones(100, 50, dtype=torch.float64))
+    seen = []
+
+    def run() -> None:
+        for name, value in made(graph, data, names):
+            seen.append(name)
+            del value
+
+    assert peak_bytes(run) <= 3 * 100 * 50 * 8
+    assert seen == names
+
+
+CHURN = """
+import resource
+import torch
+from causal_scrubbing._engine.memory import keep_freed
+
+def batch():
+    kept = [torch.ones(1 << 18) for _ in range(40)]
+
+keep_freed()
+for _ in range(3):
+    batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives memory back")
+def test_memory_freed_by_a_batch_is_there_for_the_next() -> None:
+    # Where the heap lies, and so whether its end would be given back, differs by process.
+    runs = [
+        subprocess.Popen([sys.executable, "-c", CHURN], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    faults = [int(run.communicate(timeout=120)[0]) for run in runs]
+    assert max(faults) < 10_000, "of 102,400 were each batch given back"

@@ -6,10 +6,12 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import numpy as np
 import torch
 
 from causal_scrubbing._errors import ScrubError
@@ -26,6 +28,7 @@ _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _SHARE: Final = 0.5
 _MOST: Final = 4 << 30
 _UNKNOWN: Final = 2 << 30
+_LARGEST_KEPT: Final = (32 << 20) - (64 << 10)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,18 @@ def release(device: torch.device | None) -> None:
     """Give memory that is cached for reuse, but not in use, back to a device."""
     if device is not None and device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def keep_freed() -> None:
+    """Have the C library keep up to 64 MiB that a batch freed, for the next batch.
+
+    glibc gives the end of its heap back once that is twice the largest block it has yet seen
+    freed, of at most 32 MiB, and pays a page fault for every 4 KiB when it takes it again: a
+    fifth of a run on a small model. It has now seen one of nearly 32 MiB, never written to.
+    Elsewhere nothing changes.
+    """
+    with suppress(MemoryError):
+        np.empty(_LARGEST_KEPT, dtype=np.uint8)
 
 
 def clock(device: torch.device | None) -> float:

@@ -18,7 +18,14 @@ from causal_scrubbing._engine.compiling import NOTHING, Compiled, check_compile,
 from causal_scrubbing._engine.cost import NodeCost, measure_costs
 from causal_scrubbing._engine.expr import Clean, Space
 from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
-from causal_scrubbing._engine.memory import Budget, MemoryLimit, clock, read_budget, release
+from causal_scrubbing._engine.memory import (
+    Budget,
+    MemoryLimit,
+    clock,
+    keep_freed,
+    read_budget,
+    release,
+)
 from causal_scrubbing._engine.program import Program, Step, assemble, calculate
 from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
@@ -247,6 +254,7 @@ class Executor:
         Args:
             looks: samples that were asked for at once, the last of them now.
         """
+        keep_freed()
         dry = self._make_table(dry=True)
         since: list[Sequence[Bools]] = []
 
@@ -281,6 +289,7 @@ class Executor:
         Yields:
             First sample of the batch, one past its last, and root -> value [batch, ...].
         """
+        keep_freed()
         samples = len(next(iter(rows.values())))
         read = {step.variable for step in self.program.gathers}
         drawn = {variable: rows[variable] for variable in read}

@@ -16,7 +16,7 @@ from causal_scrubbing._engine.memory import show_bytes
 from causal_scrubbing._engine.storage import NoRoomError, Storage, allocate, gather
 from causal_scrubbing._errors import GraphError, ScrubError
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import evaluate, is_out_of_memory, read_field
+from causal_scrubbing._graph.evaluate import is_out_of_memory, made, read_field
 
 SLOT: Final = 4
 """Bytes of the number that says where in the table a row is."""
@@ -282,12 +282,16 @@ class CleanTable:
     def _evaluate(
         self, needed: Sequence[int], nodes: Sequence[str], rows: Ints, wants: Bools
     ) -> None:
-        values = evaluate(self.graph, self.data.lazy(rows), nodes, device=self.device)
+        wanted: dict[int, Bools | None] = {}
         for i in needed:
-            wanted = None if wants[i].all() else wants[i]
-            self._take_slots(i, rows if wanted is None else rows[wanted])
-            for name in self.columns[i].nodes:
-                self._put(name, values.pop(name), rows, wanted)
+            wanted[i] = None if wants[i].all() else wants[i]
+            self._take_slots(i, rows if wants[i].all() else rows[wants[i]])
+        # Each value is moved as it is made: kept to the end of the batch they would take so much
+        # memory that the C library gives it back, and asks for it anew, with every batch.
+        lazy = self.data.lazy(rows)
+        for name, value in made(self.graph, lazy, nodes, device=self.device):
+            self._put(name, value, rows, wanted[self._column[name]])
+            del value
 
     def _take_slots(self, i: int, rows: Ints) -> None:
         slots = self._slots[i]

@@ -134,18 +134,16 @@ def stored_bytes(cost: NodeCost, dtype: torch.dtype | None) -> float:
 
 
 def row_peak(graph: Graph, wanted: list[str], costs: Mapping[str, NodeCost]) -> float:
-    """Most bytes alive for one row while the wanted nodes are evaluated."""
+    """Most bytes alive for one row while the wanted nodes are evaluated, each moved when made."""
     order = needed_nodes(graph, wanted)
     last = {parent: name for name in order for parent in graph.nodes[name].parents}
-    keep = set(wanted)
     alive = most = 0.0
     for name in order:
         most = max(most, alive + costs[name].peak)
         alive += costs[name].bytes
-        for parent in set(graph.nodes[name].parents):
-            if last[parent] == name and parent not in keep:
-                alive -= costs[parent].bytes
-    return max(most, alive)
+        gone = {parent for parent in graph.nodes[name].parents if last[parent] == name}
+        alive -= sum(costs[one].bytes for one in (gone if name in last else {*gone, name}))
+    return most
 
 
 def _power(most: float) -> int:

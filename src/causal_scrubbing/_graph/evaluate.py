@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -46,6 +46,22 @@ def evaluate(
         given: values to use in place of nodes' own.
         device: where fields are moved before the first node runs.
     """
+    values = dict(made(graph, rows, wanted, given=given, device=device))
+    return {name: values[name] for name in wanted}
+
+
+def made(
+    graph: Graph,
+    rows: Dataset,
+    wanted: Sequence[str],
+    *,
+    given: Mapping[str, torch.Tensor] | None = None,
+    device: torch.device | str | None = None,
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The wanted nodes and their values, each as soon as it is made; see `evaluate`.
+
+    A value that the caller does not keep is freed when nothing downstream needs it any more.
+    """
     given = given or {}
     order = needed_nodes(graph, wanted, given)
     uses = dict.fromkeys(order, 0)
@@ -53,22 +69,24 @@ def evaluate(
         if name not in given:
             for parent in graph.nodes[name].parents:
                 uses[parent] += 1
-    for name in wanted:
-        uses[name] += 1
+    shown = set(wanted)
     values: dict[str, torch.Tensor] = {}
     for name in order:
         node = graph.nodes[name]
+        parents: tuple[str, ...] = ()
         if name in given:
             values[name] = given[name]
         elif node.is_input:
             values[name] = read_field(node, rows, device)
         else:
-            values[name] = call(node, [values[p] for p in node.parents])
-            for parent in node.parents:
-                uses[parent] -= 1
-                if uses[parent] == 0:
-                    values.pop(parent, None)
-    return {name: values[name] for name in wanted}
+            parents = node.parents
+            values[name] = call(node, [values[p] for p in parents])
+        for parent in parents:
+            uses[parent] -= 1
+            if uses[parent] == 0:
+                values.pop(parent, None)
+        if name in shown:
+            yield name, values[name] if uses[name] else values.pop(name)
 
 
 def read_field(node: Node, rows: Dataset, device: torch.device | str | None) -> torch.Tensor:
