@@ -237,15 +237,17 @@ def wide() -> tuple[cs.Hypothesis, cs.Dataset]:
     return cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims)), data
 
 
-@pytest.mark.parametrize("how", ["kept", "auto"])
+@pytest.mark.parametrize("how", ["kept", "auto", "shared"])
 def test_clean_rows_are_run_once_however_many_blocks_there_are(how, tmp_path) -> None:
     h, data = wide()
     options = {"randomize": "y"}
     if how == "auto":
         options |= {"tolerance": 4.0, "max_samples": 4096}
     plain = cs.scrub(h, data, samples=4096, randomize="y")
+    if how == "shared":
+        options |= {"shared": True}
     many = cs.scrub(
-        h, data, samples=4096 if how == "kept" else "auto", out=tmp_path / "run", **options
+        h, data, samples="auto" if how == "auto" else 4096, out=tmp_path / "run", **options
     )
     assert many.settings["actual"]["blocks"] > 1
     assert many.settings["actual"]["rows"] <= 1.5 * plain.settings["actual"]["rows"]

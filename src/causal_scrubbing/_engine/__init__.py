@@ -11,6 +11,7 @@ from causal_scrubbing._engine.expr import Apply as Apply
 from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
+from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
 from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.noted import note_layout as note_layout

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,21 +19,18 @@ import safetensors
 import safetensors.torch
 import torch
 
+from causal_scrubbing._engine.locks import Lock
 from causal_scrubbing._errors import Notice, ScrubError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
 
 _IDENTITY: Final = "run.json"
 _LOCK: Final = "lock"
+_TURN: Final = "turn"
 
 
 class Checkpoint:
-    """The finished blocks of one run in a folder, held by one process at a time.
+    """The finished blocks of one run in a folder, held by one process, or by several that share it.
 
     A block is written beside its place, synced, and renamed, so that a file there is whole however
     the process ended. Use it as a context manager.
@@ -42,35 +38,54 @@ class Checkpoint:
     Args:
         folder: made if missing.
         identity: what must be equal for blocks to be of one run, as plain data.
+        shared: whether other processes that say so too may work on it at the same time.
 
     Raises:
         ScrubError: another process holds the folder, or it holds blocks of another run.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, shared: bool = False) -> None:
         self.folder = folder
         self.identity = json.loads(json.dumps(identity))
-        self._lock: IO[bytes] | None = None
+        self.shared = shared
+        self._lock: Lock | None = None
 
     def __enter__(self) -> Checkpoint:
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / _LOCK).open("ab")
+            self._lock = Lock(self.folder / _LOCK)
         try:
-            _take(self._lock)
-        except OSError as error:
-            self._lock.close()
-            raise ScrubError(
-                f"another run is writing to {self.folder.parent}; wait for it, or give another "
-                "folder as out=."
-            ) from error
-        try:
-            self._tidy()
-            self._recognise()
+            with self.turn():
+                self._take()
+                self._recognise()
         except BaseException:
             self._lock.close()
             raise
         return self
+
+    def _take(self) -> None:
+        assert self._lock is not None
+        alone = self._lock.take()
+        if alone:
+            self._tidy()
+        if self.shared and self._lock.take(shared=True):
+            return
+        if self.shared or not alone:
+            raise ScrubError(
+                f"another run is writing to {self.folder.parent}; wait for it, or give another "
+                "folder as out=. Several processes can work on one run with shared=True in all of "
+                "them."
+            )
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other process that shares the folder is in its turn, and take one."""
+        if not self.shared:
+            yield
+            return
+        with Lock(self.folder / _TURN) as lock:
+            lock.take(wait=True)
+            yield
 
     def __exit__(
         self,
@@ -108,6 +123,30 @@ class Checkpoint:
             write_whole(file, json.dumps(value).encode())
         return _read_json(file)
 
+    @contextmanager
+    def claim(self, start: int, stop: int) -> Iterator[bool]:
+        """Whether these samples are for this process to compute: nobody has or does.
+
+        They are claimed until the block is left. Should the process end before, others may claim
+        them.
+        """
+        if self.has(start, stop):
+            yield False
+            return
+        file = self._file(start, stop).with_suffix(".lock")
+        with _told(file):
+            lock = Lock(file)
+        with lock:
+            # It may be free because the samples were finished since.
+            yield lock.take() and not self.has(start, stop)
+            if self.has(start, stop):
+                with suppress(OSError):
+                    file.unlink()
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether samples start..stop - 1 are finished."""
+        return self._file(start, stop).exists()
+
     def _file(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:012d}-{stop:012d}.parquet"
 
@@ -136,7 +175,7 @@ class Checkpoint:
                 stacklevel=2,
             )
             with _told(file):
-                file.unlink()
+                file.unlink(missing_ok=True)
             return None
 
     def put(
@@ -250,10 +289,3 @@ class _told:
                 f"cannot write {self.file}: {error.strerror or error}. What is finished is kept: "
                 "free space or fix the folder's permissions and run again."
             ) from error
-
-
-def _take(lock: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -52,11 +52,14 @@ def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
             inlined=inlined,
             samples=executor.samples,
         )
-    device, on_disk = noted["storage"]
+    kind, on_disk = noted["storage"]
+    where = torch.device(kind)
+    if executor.device is not None and where.type == executor.device.type:
+        where = executor.device  # another of its kind, where several processes share a run
     most = noted["table_bytes"]
     executor.layout = replace(
         layout,
-        storage=Storage(torch.device(device), on_disk, layout.storage.dtype),
+        storage=Storage(where, on_disk, layout.storage.dtype),
         table_bytes=math.inf if most is None else most,
         batch_size=noted["batch_size"],
         row_batch=noted["row_batch"],

@@ -153,6 +153,7 @@ class Executor:
         self.samples = samples
         self.reading = reading
         self.actual = Actual()
+        self._ahead: Sequence[Bools] | None = None
         self._plain = settings is None and batch_size is not None
 
     # --- planning ------------------------------------------------------------------------------
@@ -278,6 +279,21 @@ class Executor:
             with suppress(NoRoomError):  # blocks of samples find the table as small as it now is
                 self.table.fill(needs)
 
+    def look_ahead(self, draws: Iterable[Mapping[str, Ints]]) -> None:
+        """Evaluate a row, from now on, for all that these draws need of it when one needs some.
+
+        For a process that runs some of the blocks, it does not know which: rows that only the
+        others' blocks need are left to the others, and no row is run twice for different nodes.
+        """
+        self._ahead = _union(self._make_table(dry=True), draws)
+
+    def _needs(self, rows: Mapping[str, Ints]) -> Sequence[Bools]:
+        needs = self.table.needs(rows)
+        if self._ahead is None or not self.table.holds(self._ahead):
+            return needs
+        touched = np.logical_or.reduce(needs)
+        return [need | (ahead & touched) for need, ahead in zip(needs, self._ahead, strict=True)]
+
     # --- running -------------------------------------------------------------------------------
 
     def run(self, rows: Mapping[str, Ints]) -> Iterator[tuple[int, int, dict[int, torch.Tensor]]]:
@@ -299,7 +315,7 @@ class Executor:
             stop = _largest(self.table, drawn, start, samples)
             part = {variable: found[start:stop] for variable, found in drawn.items()}
             try:
-                self.table.ensure(part)
+                self.table.fill(self._needs(part))
             except NoRoomError:
                 continue
             self.actual.effort = self.table.effort

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, SupportsIndex, cast
 
 import numpy as np
 import torch
 
+from causal_scrubbing._engine import CAN_SHARE
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 
@@ -180,6 +182,20 @@ def check_store_dtype(dtype: object) -> torch.dtype | None:
             f"{', '.join(str(one).removeprefix('torch.') for one in STORABLE)}, by dtype or name."
         )
     return found
+
+
+def check_shared(shared: bool, folder: Path | None) -> None:
+    if not shared:
+        return
+    if folder is None:
+        raise ScrubError(
+            "shared=True has processes work on one run in one folder: name it with out=."
+        )
+    if not CAN_SHARE:
+        raise ScrubError(
+            "shared=True needs locks on files that several processes can hold, which this system "
+            "lacks: run one process, without it."
+        )
 
 
 def check_auto(many: Sequence[Hypothesis], pool: int | None) -> None:

@@ -150,13 +150,13 @@ def identity(
         "features": [sorted(sampler.variables.values()) for sampler in work.samplers],
         "metric": list(work.metrics),
         "samples": samples,
-        "device": str(work.executor.device or "cpu"),
+        "device": work.executor.device.type if work.executor.device else "cpu",
         **settings,
     }
 
 
 def open_checkpoint(
-    folder: Path | None, what: Mapping[str, Any]
+    folder: Path | None, what: Mapping[str, Any], *, shared: bool
 ) -> AbstractContextManager[Checkpoint | None]:
     """The finished blocks of a run in a folder, or of none where there is no folder.
 
@@ -170,7 +170,7 @@ def open_checkpoint(
         raise ScrubError(
             f"{parent} holds a finished run that was not made with out=; give another folder."
         )
-    return Checkpoint(folder, what)
+    return Checkpoint(folder, what, shared=shared)
 
 
 def take_up(work: Work, checkpoint: Checkpoint | None) -> None:
@@ -181,9 +181,10 @@ def take_up(work: Work, checkpoint: Checkpoint | None) -> None:
     """
     if checkpoint is None:
         return
-    take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
-    found = probe(work)
-    check_probe(checkpoint.note("model", found), found, checkpoint.folder.parent)
+    with checkpoint.turn():
+        take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
+        found = probe(work)
+        check_probe(checkpoint.note("model", found), found, checkpoint.folder.parent)
 
 
 def folder_name(hypothesis: Hypothesis, number: int) -> str:

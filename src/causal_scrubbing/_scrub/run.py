@@ -30,6 +30,7 @@ from causal_scrubbing._scrub.arguments import (
     check_pools,
     check_samples_or_auto,
     check_seed,
+    check_shared,
     check_store_dtype,
     check_tolerance,
 )
@@ -47,7 +48,7 @@ from causal_scrubbing._scrub.explain import Asked
 from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings, stuck_in_pools
 from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
-from causal_scrubbing._scrub.save import save
+from causal_scrubbing._scrub.save import keep
 from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
 from causal_scrubbing._scrub.work import Work, joined
 
@@ -74,6 +75,7 @@ class Options(TypedDict, total=False):
     pools: int
     force: bool
     out: str | Path | None
+    shared: bool
     keep_outputs: bool | None
     compare: bool
     check: bool
@@ -119,6 +121,7 @@ def scrub(
     pools: int = 8,
     force: bool = False,
     out: str | Path | None = None,
+    shared: bool = False,
     keep_outputs: bool | None = None,
     compare: bool = True,
     check: bool = True,
@@ -170,6 +173,9 @@ def scrub(
             several hypotheses are given). With "auto" a smaller tolerance goes on from the blocks
             of a larger one. Metrics and models are code: that they are the same is told from what
             they give on a few rows, and other ones are refused.
+        shared: other processes that make this call too, each on a device or machine of its own,
+            take part in the run in `out`: each computes blocks that no other does, and all return
+            the whole result. Values equal those of a run by one process up to rounding.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
         compare: compare each scrubbed output with the model's own, for `compare_functions`; False
@@ -212,6 +218,7 @@ def scrub(
     engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
     chosen = None if pool is None else Pools.choose(data, pool, pools, most, seed)
     folder = None if out is None else Path(out)
+    check_shared(shared, folder)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
         groups.setdefault(id(one.graph), []).append(i)
@@ -267,7 +274,7 @@ def scrub(
                 },
             )
             blocks = None if folder is None else folder / f"blocks{number or ''}"
-            with open_checkpoint(blocks, what) as checkpoint:
+            with open_checkpoint(blocks, what, shared=shared) as checkpoint:
                 take_up(work, checkpoint)
                 stopped = None
                 if samples == "auto":
@@ -302,7 +309,7 @@ def scrub(
                     results[i] = result
                     if folder is not None:
                         where = folder if single else folder / folder_name(many[i], i)
-                        save(result, where, overwrite=True)
+                        keep(result, where, checkpoint)
     ordered = [results[i] for i in range(len(many))]
     return ordered[0] if single else ordered
 

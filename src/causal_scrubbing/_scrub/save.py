@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._engine import Checkpoint
 from causal_scrubbing._engine.checkpoint import (
     from_column,
     remove_parts,
@@ -71,6 +73,20 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
         body["plan"] = dict(result.plan)
     write_whole(path / _RUN, json.dumps(body, indent=2).encode())
     return path
+
+
+def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
+    """Save a result where its finished blocks are, once where several processes made it."""
+    with nullcontext() if checkpoint is None else checkpoint.turn():
+        if checkpoint is None or not checkpoint.shared or _samples_in(path) != len(result):
+            save(result, path, overwrite=True)
+
+
+def _samples_in(path: Path) -> int | None:
+    """How many samples the run saved in a folder has, None if there is none."""
+    with suppress(OSError, ValueError, KeyError):
+        return int(json.loads((path / _RUN).read_text())["settings"]["samples"])
+    return None
 
 
 def load(path: str | Path, *, data: Dataset | None = None) -> Result:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from causal_scrubbing._scrub.reading import Reader, Spent
 from causal_scrubbing._scrub.reading import joined as joined
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
+
+_PAUSE: Final = 0.1
+"""Seconds between looks at whether other processes have finished their blocks."""
 
 
 @dataclass
@@ -180,9 +183,34 @@ class Work:
             How many samples each block had.
         """
         self._looks.append(_Look(list(blocks)))
+        if checkpoint is not None and checkpoint.shared:
+            yield from self._take_part(blocks, checkpoint)
+            for low, high in blocks:
+                self._block(low, high, checkpoint)
+            return
         for low, high in blocks:
             self._block(low, high, checkpoint)
             yield high - low
+
+    def _take_part(
+        self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint
+    ) -> Iterator[int]:
+        """Compute the blocks that no other process does, until all are finished by someone."""
+        waiting = list(blocks)
+        if not all(checkpoint.has(*block) for block in blocks):
+            self.executor.look_ahead(self._drawn(blocks, len(blocks)))
+        while waiting:
+            before, waiting = waiting, []
+            for low, high in before:
+                with checkpoint.claim(low, high) as mine:
+                    if mine:
+                        checkpoint.put(low, high, *self._compute(self.draw(low, high)[0]))
+                if checkpoint.has(low, high):
+                    yield high - low
+                else:
+                    waiting.append((low, high))
+            if waiting == before:
+                time.sleep(_PAUSE)
 
     def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)
