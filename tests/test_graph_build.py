@@ -134,3 +134,10 @@ def test_a_fault_is_named(
 ) -> None:
     with pytest.raises(cs.GraphError, match=message):
         make(graph)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_a_batch_of_no_rows_is_refused(size) -> None:
+    graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
+    with pytest.raises(cs.GraphError, match="give a positive number of rows"):
+        graph(cs.Dataset(x=torch.arange(4.0)), batch_size=size)

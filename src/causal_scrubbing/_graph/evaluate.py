@@ -210,7 +210,13 @@ def evaluate_dataset(
     batch_size: int,
     device: torch.device | str | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Values of the wanted nodes on every row of a dataset, in batches, without gradients."""
+    """Values of the wanted nodes on every row of a dataset, in batches, without gradients.
+
+    Raises:
+        GraphError: the batch size is not a positive number, or a node fails.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise GraphError(f"batch_size={batch_size!r}: give a positive number of rows.")
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
     with torch.no_grad():
         for start in range(0, len(data), batch_size):

@@ -256,7 +256,16 @@ class Graph(Rewrites):
     def __call__(
         self, data: Dataset, *, batch_size: int = 1024, device: torch.device | str | None = None
     ) -> torch.Tensor:
-        """The output on every row of a dataset, in row order, [n, ...]."""
+        """The output on every row of a dataset, in row order, [n, ...].
+
+        Args:
+            data: the rows.
+            batch_size: how many are run at once.
+            device: where to run; where the graph says, or where the data is, if None.
+
+        Raises:
+            GraphError: the batch size is not a positive number, or a node fails.
+        """
         return evaluate_dataset(self, data, [self.output], batch_size, device)[self.output]
 
     def values(

@@ -100,12 +100,14 @@ def _grounded(
     ]
     if faults:
         raise HypothesisError(faults)
-    # A mean is as long as the batch, which it reads off an input's shape.
+    # A mean is as long as the batch, which it reads off an input's shape. It is moved to where it
+    # will be used now, not with every batch.
+    home = device or graph.device
     made = [
         Node(
             name=mean_node(name),
             parents=(graph.inputs[0],),
-            fn=_Mean(mean),
+            fn=_Mean(mean if home is None else mean.to(home)),
             shapes=frozenset({0}),
         )
         for name, mean in means.items()
