@@ -255,7 +255,7 @@ def run_synthetic() -> list[Line]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     h, data = synthetic(heads=heads, width=width, device=device)
     what = f"24 layers, {heads} heads, width {width} ({len(h.tree.claims)} claims), 2,000 rows"
-    return [compare(what, Case(h, data, 4000), naive_samples=64)]
+    return [compare(what, Case(h, data, 4000), naive_samples=64, repeat=4)]
 
 
 def run_smollm2() -> list[Line]:

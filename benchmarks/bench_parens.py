@@ -73,7 +73,7 @@ def run() -> list[Line]:
                     f"parens {name} ({len(h.tree.claims)} claims), 4,000 rows",
                     Case(h, data, samples),
                     naive_samples=256,
-                    repeat=1 if QUICK else 2 if samples > 4000 else 5,
+                    repeat=1 if QUICK else 4 if samples > 4000 else 6,
                     user=user_of_hooks(weights, data) if name == "1b" else None,
                 )
             )

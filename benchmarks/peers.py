@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 
@@ -89,15 +90,21 @@ def clock() -> float:
 
 def best_of(times: int, run: Callable[[], object]) -> float:
     """Shortest of several timings in seconds: others use the machine too."""
-    found = []
-    for _ in range(times):
-        began = clock()
-        run()
-        found.append(clock() - began)
-    return min(found)
+    return min(_timed(run) for _ in range(times))
 
 
-def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
+def typical(run: Callable[[], object], times: int = 5) -> float:
+    """The median of several timings in seconds."""
+    return statistics.median(_timed(run) for _ in range(times))
+
+
+def _timed(run: Callable[[], object]) -> float:
+    began = clock()
+    run()
+    return clock() - began
+
+
+def floor_seconds(executor: Executor, rows: Rows) -> float:
     """Seconds for the distinct clean pairs and the recomputed nodes, with no other work at all.
 
     Clean rows are evaluated in the engine's own batches, without keeping anything, and scaled by
@@ -126,7 +133,7 @@ def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
     closures = Closures(graph, executor.costs)
     done = sum(n * closures.flops(nodes) for nodes, n in dry.table.effort.rows.items())
     share = _floor(dry, closures) / done if done else 1.0
-    seconds = best_of(repeat, clean) * min(share, 1.0)
+    seconds = typical(clean, 1) * min(share, 1.0)
 
     size = min(executor.batch_size, len(next(iter(rows.values()))))
     part = {v: torch.as_tensor(r[:size]) for v, r in rows.items()}
@@ -141,7 +148,7 @@ def floor_seconds(executor: Executor, rows: Rows, repeat: int = 3) -> float:
                 values[step.out] = table.gather(step.node, index)
             else:
                 values[step.out] = _make(graph, step, values)
-                computing += best_of(repeat, lambda s=step: _call(graph, s, values))
+                computing += typical(lambda s=step: _call(graph, s, values))
             for place in step.frees:
                 values[place] = None if step.kind == "gather" else values[place]
     samples = len(next(iter(rows.values())))

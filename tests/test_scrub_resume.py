@@ -76,6 +76,9 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path) -> None:
     whole = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=tmp_path / "whole")
     assert_equal(resumed, whole)
     assert_equal(cs.load(folder, data=data), whole)
+    computed = 3000 - resumed.settings["actual"]["samples"]
+    assert f"{computed:,} samples were finished before" in str(resumed.explain())
+    assert "were finished before" not in str(whole.explain())
     plain = cs.scrub(h, data, METRIC, samples=3000, seed=3)
     np.testing.assert_allclose(plain.samples["scrubbed"], whole.samples["scrubbed"], rtol=1e-4)
 

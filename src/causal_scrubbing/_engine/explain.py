@@ -370,6 +370,9 @@ def _text(plan: Explanation) -> str:
             f"actual time: {plan.actual['seconds']:.3g} s = "
             + " + ".join(f"{seconds:.3g} s {words}" for words, seconds in _parts(plan.actual))
         )
+        found = plan.samples - plan.actual["samples"]
+        if found > 0:
+            lines.append(f"  {found:,} samples were finished before, or by other processes")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
 
