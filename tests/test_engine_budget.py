@@ -190,7 +190,7 @@ def test_a_size_that_is_enough_is_never_rounded_down(count, text) -> None:
 
 # --- where the table goes, told without the device --------------------------------------------
 
-NEED = Need(sample=100.0, row=50.0, put=10.0, kept=8.0)
+NEED = Need(sample=100.0, active=90.0, row=50.0, put=10.0, kept=8.0)
 COLUMNS = (Column(("a",), frozenset({"u", "v"}), 1000.0, largest=1000.0),)
 
 

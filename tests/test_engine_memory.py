@@ -275,3 +275,28 @@ def test_memory_freed_by_a_batch_is_there_for_the_next() -> None:
     ]
     faults = [int(run.communicate(timeout=120)[0]) for run in runs]
     assert max(faults) < 10_000, "of 102,400 were each batch given back"
+
+
+def test_outputs_of_many_hypotheses_do_not_make_batches_small() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(8, 4000, generator=generator)
+    graph = Graph.build(
+        inputs=["x"],
+        nodes={"a": (torch.sin, ["x"]), "y": (lambda x, a: (x + a) @ weight, ["x", "a"])},
+        output="y",
+    )
+    classes = {f"k{i}": torch.arange(50) % (i + 2) for i in range(30)}
+    data = Dataset(x=torch.randn(50, 8, generator=generator), **classes)
+
+    def batch(count: int, memory: str) -> int:
+        space = Space()
+        compiler = Compiler(graph, space)
+        hs = [Hypothesis(graph, claim("y", exact, claim("a", f"k{i}"))) for i in range(count)]
+        samplers = [Sampler(h, data, 0) for h in hs]
+        roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in samplers]
+        assert len(set(roots)) == count
+        settings = Settings(memory=memory)
+        return Executor(graph, space, roots, data, settings, samples=10_000).batch_size
+
+    assert batch(30, "4GiB") >= batch(1, "4GiB") / 4 >= 256
+    assert batch(30, "40MB") < 16, "the budget covers them"

@@ -62,6 +62,7 @@ class Program:
         stored: Mapping[str, float] | None = None,
         *,
         keep: bool = False,
+        roots: bool = True,
     ) -> float:
         """Most bytes alive at once for one sample.
 
@@ -69,8 +70,10 @@ class Program:
             costs: of the nodes.
             stored: node -> bytes of its value as it is stored, where that is not as it is read.
             keep: values are kept to the end, not freed when nothing reads them any more.
+            roots: count the wanted values, which are kept to the end, from when they are made.
         """
         stored = stored or {}
+        aside = set() if roots else set(self.roots.values())
         alive = most = 0.0
         size: dict[int, float] = {}
         for step in self.steps:
@@ -83,7 +86,9 @@ class Program:
                 kept = stored.get(step.node, cost.bytes)
                 inside = cost.bytes + (kept if kept != cost.bytes else 0.0)
             most = max(most, inside if keep else alive + inside)
-            alive += cost.bytes
+            if step.out in aside:
+                size[step.out] = 0.0
+            alive += size[step.out]
             for place in () if keep else step.frees:
                 alive -= size.pop(place, 0.0)
         return most + alive if keep else most

@@ -35,6 +35,7 @@ class Need:
 
     Attributes:
         sample: while a sample is computed.
+        active: of these, what is computed with: wanted values that are made already lie aside.
         row: while a clean row is evaluated, without moving it to the table.
         put: for moving one clean row to the table.
         kept: the wanted values: those of the last batch are alive while the next is computed.
@@ -43,6 +44,7 @@ class Need:
     """
 
     sample: float
+    active: float
     row: float
     put: float
     kept: float
@@ -76,7 +78,7 @@ class Need:
         room = self.reserved(budget)
         best = WORKING.get(device.type, WORKING["cuda"])
         most = room / (self.sample + self.kept)
-        samples = asked or _power(min(best / (self.sample + self.kept), most, _LARGEST_BATCH))
+        samples = asked or _power(min(best / self.active, most, _LARGEST_BATCH))
         if given:
             samples = max(1, min(samples, int(most)))
         most = (room - samples * self.kept) / (self.row + self.put)
@@ -121,9 +123,10 @@ def needed(
     places = {step.out: costs[step.node].bytes for step in program.steps}
     kept = sum(places[place] for place in set(program.roots.values()))
     sample = program.peak(costs, stored, keep=keep) + index
+    active = program.peak(costs, stored, keep=keep, roots=False) + index
     largest = max((costs[name].bytes for name in wanted), default=0.0)
     row = row_peak(graph, wanted, costs)
-    return Need(max(sample, 1.0), max(row, 1.0), 2 * largest + 3 * _NUMBER, kept)
+    return Need(max(sample, 1.0), max(active, 1.0), max(row, 1.0), 2 * largest + 3 * _NUMBER, kept)
 
 
 def stored_bytes(cost: NodeCost, dtype: torch.dtype | None) -> float:
