@@ -6,6 +6,8 @@ steer this, each on the line before the fence it is about:
     <!-- skip: REASON -->     the Python block is not run
     <!-- output -->           the text block is what the Python block before it prints
 
+A page with `<!-- needs: PACKAGE, PACKAGE -->` is left out where one of these is not installed.
+
 `UPDATE_DOCS=1 pytest tests/test_readme.py` writes what the blocks print now into the pages.
 """
 
@@ -16,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,11 @@ def blocks(page: str) -> Iterator[Block]:
     for match in FENCE.finditer(page):
         line = page.count("\n", 0, match.start("body"))
         yield Block(match["language"], match["body"], line, match["note"] or "", match.span("body"))
+
+
+def needs(page: str) -> list[str]:
+    found = re.search(r"^<!-- needs: ([\w, ]+) -->$", page, re.MULTILINE)
+    return found[1].split(", ") if found else []
 
 
 def is_run(block: Block) -> bool:
@@ -93,6 +101,9 @@ def test_the_page_runs_as_written(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for pages that start the command
     text = page.read_text()
+    for package in needs(text):
+        if find_spec(package) is None:
+            pytest.skip(f"the page needs {package}: make test installs it where it can")
     fresh = run_page(page.name, text, capsys)
     if os.environ.get("UPDATE_DOCS"):
         page.write_text(fresh)
