@@ -27,6 +27,8 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 _IDENTITY: Final = "run.json"
 _LOCK: Final = "lock"
 _TURN: Final = "turn"
+_PART: Final = "causal-scrubbing"
+"""Ends the names of files being written, so that none of the user's is taken for one."""
 
 
 class Checkpoint:
@@ -83,8 +85,13 @@ class Checkpoint:
         if not self.shared:
             yield
             return
-        with Lock(self.folder / _TURN) as lock:
-            lock.take(wait=True)
+        with _told(self.folder / _TURN):
+            lock = Lock(self.folder / _TURN)
+        with lock:
+            if not lock.take(wait=True):
+                raise ScrubError(
+                    f"cannot wait for {lock.file}, which another process holds; run again."
+                )
             yield
 
     def __exit__(
@@ -221,7 +228,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 def remove_parts(folder: Path) -> None:
     """Remove files that a process killed while writing left behind."""
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f".*.{_PART}"):
         with suppress(OSError):
             part.unlink()
 
@@ -255,7 +262,7 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         ScrubError: the disk is full or cannot be written.
     """
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    part = file.with_name(f".{file.name}.{os.getpid()}.{_PART}")
     with _told(file):
         try:
             with part.open("wb") as out:
