@@ -53,7 +53,7 @@ class Checkpoint:
         self._lock: Lock | None = None
 
     def __enter__(self) -> Checkpoint:
-        with _told(self.folder):
+        with told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.folder / _LOCK)
         try:
@@ -85,7 +85,7 @@ class Checkpoint:
         if not self.shared:
             yield
             return
-        with _told(self.folder / _TURN):
+        with told(self.folder / _TURN):
             lock = Lock(self.folder / _TURN)
         with lock:
             if not lock.take(wait=True):
@@ -141,7 +141,7 @@ class Checkpoint:
             yield False
             return
         file = self._file(start, stop).with_suffix(".lock")
-        with _told(file):
+        with told(file):
             lock = Lock(file)
         with lock:
             # It may be free because the samples were finished since.
@@ -181,7 +181,7 @@ class Checkpoint:
                 Notice,
                 stacklevel=2,
             )
-            with _told(file):
+            with told(file):
                 file.unlink(missing_ok=True)
             return None
 
@@ -263,7 +263,7 @@ def write_whole(file: Path, content: bytes) -> None:
         ScrubError: the disk is full or cannot be written.
     """
     part = file.with_name(f".{file.name}.{os.getpid()}.{_PART}")
-    with _told(file):
+    with told(file):
         try:
             with part.open("wb") as out:
                 out.write(content)
@@ -276,7 +276,7 @@ def write_whole(file: Path, content: bytes) -> None:
             raise
 
 
-class _told:
+class told:
     """Tells a failing disk as an error of this package, naming the file."""
 
     def __init__(self, file: Path) -> None:

@@ -17,6 +17,9 @@ else:
 CAN_SHARE: Final = sys.platform != "win32"
 """Whether several processes can hold one lock between them here."""
 
+_FAR: Final = 2**30
+"""Where a byte is locked that none may read or write then: past what such a file holds."""
+
 
 class Lock:
     """A file that one holder has at a time, or several that share it.
@@ -51,6 +54,7 @@ class Lock:
         try:
             if sys.platform == "win32":
                 mode = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK
+                self._handle.seek(_FAR)
                 msvcrt.locking(self._handle.fileno(), mode, 1)
             else:
                 kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
