@@ -88,6 +88,21 @@ def clock() -> float:
     return time.perf_counter()
 
 
+def unit() -> str:
+    """What `clock` counts, in words."""
+    return "seconds by the clock" if torch.cuda.is_available() else "processor seconds"
+
+
+def where() -> str:
+    """What the numbers were measured with, for the head of the table."""
+    if not torch.cuda.is_available():
+        return "Processor seconds of one thread; no GPU."
+    return (
+        f"Seconds by the clock, of one thread, and of {torch.cuda.get_device_name()} for the "
+        "synthetic model; sampling and libraries: processor seconds of one thread."
+    )
+
+
 def best_of(times: int, run: Callable[[], object]) -> float:
     """Shortest of several timings in seconds: others use the machine too."""
     return min(_timed(run) for _ in range(times))

@@ -1,6 +1,7 @@
 """All benchmarks, each part in a process of its own; the table goes to RESULTS.md.
 
-Seconds are processor seconds of one thread, so that other work on the machine tells less.
+Seconds are processor seconds of one thread, so that other work on the machine tells less; beside a
+GPU, which those leave out, seconds by the clock.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import bench_libraries
+import peers
 
 HERE = Path(__file__).parent
 PARTS = {
@@ -65,7 +67,7 @@ def render(found: dict[str, object]) -> str:
         "",
         f"{platform.processor() or platform.machine()}, {cpu()}, Python "
         f"{platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}. "
-        f"Processor seconds of one thread; no GPU. {SIZES}",
+        f"{peers.where()} {SIZES}",
         "",
         "*floor*: each distinct clean (node, row) once and the recomputed nodes in isolation; "
         "*naive*: one forward pass for each tree node and sample; *own code*: what one writes by "
@@ -136,7 +138,7 @@ def plot(growth: dict[str, list[tuple[int, float]]]) -> None:
     figure, axes = plt.subplots(1, len(growth), figsize=(8, 3), layout="constrained")
     for axis, (what, points) in zip(axes, growth.items(), strict=True):
         axis.plot(*zip(*points, strict=True), marker="o")
-        axis.set(xlabel=what, ylabel="processor seconds", xlim=(0, None), ylim=(0, None))
+        axis.set(xlabel=what, ylabel=peers.unit(), xlim=(0, None), ylim=(0, None))
     figure.savefig(HERE / "growth.png", dpi=110)
     plt.close(figure)
 

@@ -47,6 +47,16 @@ def file(tmp_path: Path, monkeypatch) -> str:
     return str(path)
 
 
+@pytest.fixture(autouse=True)
+def own_modules(monkeypatch, tmp_path):
+    """Lets each test's files have modules of their own, which a command's process has anyway."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name, module in [*sys.modules.items()]:
+        if str(tmp_path) in str(getattr(module, "__file__", "")):
+            del sys.modules[name]
+
+
 def test_run_prints_saves_and_reloads(file, tmp_path, capsys) -> None:
     out = tmp_path / "runs"
     code, shown, error = run(capsys, "run", file, "--samples", "200", "--out", str(out))
@@ -149,3 +159,48 @@ def test_a_full_folder_is_refused_before_anything_runs(tmp_path: Path, capsys) -
     assert "--overwrite" in err
     again = ("run", str(file), "--samples", "20", "--out", str(out), "--overwrite")
     assert run(capsys, *again)[0] == 0
+
+
+def test_a_file_runs_as_python_itself_runs_it(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "claims.py"
+    beside = "def weight():\n    import second_beside\n    return second_beside.WEIGHT\n"
+    (tmp_path / "first_beside.py").write_text(beside)
+    (tmp_path / "second_beside.py").write_text("WEIGHT = 2.0\n")
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        + FILE
+        + "\n\n@dataclass\nclass Options:\n    weight: float = 1.0\n\n\n"
+        "def metric(output, rows):\n    import first_beside\n"
+        "    return Options(first_beside.weight()).weight * output\n"
+    )
+    code, shown, error = run(capsys, "run", f"{file}:right", "--samples", "50")
+    assert (code, error) == (0, "")
+    assert "right: 50 samples" in shown
+
+
+def test_a_file_takes_no_other_modules_place(tmp_path: Path, capsys) -> None:
+    before = sys.modules["json"]
+    file = tmp_path / "json.py"
+    file.write_text(FILE)
+    assert run(capsys, "run", f"{file}:right", "--samples", "50")[0] == 0
+    assert sys.modules["json"] is before
+
+
+def test_a_failing_line_is_told_though_its_path_is_relative(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    (tmp_path / "broken.py").write_text("import sys\nsys.path.clear()\nnowhere\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run(capsys, "run", "broken.py")
+    assert code == 2
+    assert "broken.py:3: nowhere\nNameError" in error
+
+
+def test_the_gallerys_json_is_strict(capsys) -> None:
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    code, shown, _ = run(capsys, "gallery", "sharing", "--samples", "50", "--json")
+    assert code == 0
+    rows = json.loads(shown, parse_constant=refuse)["sharing"]
+    assert "nan" in [row["recovered %"] for row in rows], "undefined, as run --json says it"

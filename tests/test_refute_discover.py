@@ -347,14 +347,52 @@ def test_discovery_says_when_no_target_can_be_reached() -> None:
         cs.discover(graph, data, nodes="c*")
     with pytest.raises(cs.GraphError, match="no node matches"):
         cs.discover(graph, data, to_model, nodes="d*")
-    for wrong in ({"depth": 0}, {"most": 0}, {"beam": 0}, {"samples": 1}):
-        with pytest.raises(cs.ScrubError, match=f"{next(iter(wrong))}=.* at least"):
-            cs.discover(graph, data, to_model, nodes="c*", **wrong)
     with pytest.raises(cs.ScrubError, match="features= is empty"):
         cs.discover(graph, data, to_model, features=[])
     poor = cs.discover(graph, data, to_model, nodes="c*", features=["f3"], samples=200)
     assert not poor.reached
     assert "not reached" in str(poor)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"depth": 0}, "depth=0: .* at least 1"),
+        ({"depth": 1.5}, r"depth=1\.5: .* at least 1"),
+        ({"most": "3"}, "most='3': .* at least 1"),
+        ({"beam": 0}, "beam=0: .* at least 1"),
+        ({"samples": "100"}, "samples='100': .* at least 2"),
+        ({"samples": 100.5}, r"samples=100\.5: .* at least 2"),
+        ({"target": "high"}, "target='high': give the percent"),
+        ({"target": float("nan")}, "target=nan: give the percent"),
+        ({"unimportant": "bogus"}, "unimportant='bogus' is no policy"),
+        ({"within": 3}, "within"),
+        ({"randomize": "nope"}, "no node matches 'nope'"),
+        ({"via": ["nope"]}, "no node matches 'nope'"),
+        ({"via": 3}, "via=3: give a node's name"),
+        ({"nodes": 5}, "nodes=5: give a node's name"),
+        ({"graph": torch.nn.Linear(2, 2)}, r"graph is Linear; make one with cs\.Graph\.build or"),
+        ({"data": {"x": [1]}}, r"data is dict; wrap it: cs\.Dataset"),
+        ({"data": torch.ones(3), "features": None}, r"data is Tensor; wrap it: cs\.Dataset"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_told(wrong: dict[str, object], message: str) -> None:
+    graph, data, _ = planted(0)
+    usual = {"graph": graph, "data": data, "nodes": "c*", "features": ["f3"], "samples": 50}
+    with pytest.raises(cs.CausalScrubbingError, match=message):
+        cs.discover(metric=to_model, **usual | wrong)
+
+
+def test_the_last_scrub_keeps_to_the_batch_size_too() -> None:
+    graph, data, _ = planted(0)
+    most: list[int] = []
+
+    def watched(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        most.append(len(output))
+        return to_model(output, rows)
+
+    cs.discover(graph, data, watched, nodes="c*", features=["f3"], samples=200, batch_size=60)
+    assert max(most) <= 60
 
 
 def test_discovery_finds_heads_of_layer_2_of_the_shipped_checker() -> None:

@@ -1,4 +1,4 @@
-"""What a search tries, tests and tells: ties across claims, rounding, power, journals."""
+"""What a search tries, tests and tells: ties across claims, rounding, power."""
 
 from __future__ import annotations
 
@@ -338,46 +338,6 @@ def test_progress_counts_up_to_what_was_planned() -> None:
     cs.refute(h, data, metric, samples=300, progress=lambda done, of: calls.append((done, of)))
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert calls[-1][0] == calls[-1][1]
-
-
-def field(name: str) -> object:
-    def feature(rows: cs.Dataset) -> torch.Tensor:
-        return rows[name]
-
-    return feature
-
-
-def test_a_journal_is_of_its_features_metric_and_rivals_not_of_their_names(tmp_path) -> None:
-    h, data, reward = hash_game()
-    scaled = [lambda y, rows, k=k: k * reward(y, rows) for k in (1.0, 10.0)]
-    one = lambda **changes: {"h": h, "metric": scaled[0], **changes}  # noqa: E731
-    rival = [cs.Hypothesis(h.graph, cs.claim("answer", f), name="rival") for f in ("mode", "last")]
-    about = [h.with_(root=cs.claim("answer", field(name))) for name in ("last", "guess")]
-    for first, second in [
-        (one(features=[field("mode")]), one(features=[field("last")])),
-        (one(features=["mode"]), one(features=["mode"], metric=scaled[1])),
-        (one(rivals=rival[:1]), one(rivals=rival[1:])),
-        (one(h=about[0]), one(h=about[1])),
-    ]:
-        file = tmp_path / "search.jsonl"
-        file.unlink(missing_ok=True)
-        kwargs = {"fields": False, "activations": (), "samples": 100, "out": file}
-        cs.refute(data=data, **first, **kwargs)
-        cs.refute(data=data, **first, **kwargs)
-        with pytest.raises(cs.ScrubError, match="belongs to another search"):
-            cs.refute(data=data, **second, **kwargs)
-
-
-def test_what_is_no_journal_is_told(tmp_path) -> None:
-    h, data, reward = hash_game()
-    file = tmp_path / "notes.txt"
-    for text in ("hello\n", "{}\n", '{"search": 1}\n', "shopping list"):
-        file.write_text(text)
-        with pytest.raises(cs.ScrubError, match="is no journal of a search"):
-            cs.refute(h, data, reward, out=file)
-        assert file.read_text() == text
-    with pytest.raises(cs.ScrubError, match="is a folder"):
-        cs.refute(h, data, reward, out=tmp_path)
 
 
 def counted() -> tuple[cs.Hypothesis, cs.Dataset, list[int]]:

@@ -114,3 +114,13 @@ def test_a_loaded_run_has_a_page_without_its_data(tmp_path) -> None:
     page = cs.load(tmp_path / "run").report()
     assert "Worst inputs" not in page
     assert str(one.scrubbed) in page
+
+
+@pytest.mark.parametrize("name", [r"cost $\foo$", "a$x_{$"])
+def test_a_dollar_in_a_name_begins_no_formula(name: str, tmp_path) -> None:
+    data = cs.Dataset(x=torch.arange(12.0), y=torch.arange(12.0) % 3)
+    graph = cs.Graph.build(inputs=["x"], nodes={"out": (lambda x: x % 3, ["x"])}, output="out")
+    h = cs.Hypothesis(graph, cs.claim("out", "y", name=name), name=name)
+    one = cs.scrub(h, data, {name: cs.metrics.squared_error("y")}, samples=40)
+    one.plot().savefig(tmp_path / "picture.png")
+    assert name in "".join(read(one.report()).text)

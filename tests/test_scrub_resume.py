@@ -18,6 +18,7 @@ from resumable import METRIC, problem
 from test_engine_memory import wide_problem
 
 import causal_scrubbing as cs
+from causal_scrubbing._engine import checkpoint
 from causal_scrubbing._scrub.spans import auto_spans
 
 HERE = Path(__file__).parent
@@ -137,7 +138,7 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
     assert child.returncode != 0
     assert "What is finished is kept" in said
     assert len(list((folder / "blocks").glob("*.parquet"))) == 3
-    assert not list((folder / "blocks").glob("*.part"))
+    assert not list((folder / "blocks").glob(".*"))
     h, data = problem()
     resumed = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
     whole = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=tmp_path / "whole")
@@ -385,11 +386,36 @@ def test_a_damaged_identity_is_named(tmp_path) -> None:
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path) -> None:
     h, data = problem()
     cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
-    left = [tmp_path / "run.json.1.part", tmp_path / "blocks" / "0-64.parquet.1.part"]
+    names = ["run.json", "blocks/0-64.parquet"]
+    left = [(tmp_path / f).with_name(f".{Path(f).name}.1.causal-scrubbing") for f in names]
     for file in left:
         file.write_bytes(b"half")
     cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
-    assert not list(tmp_path.rglob("*.part"))
+    assert not any(file.exists() for file in left)
+
+
+def test_files_of_the_users_own_are_left_alone(tmp_path) -> None:
+    h, data = problem()
+    own = [tmp_path / "thesis.part", tmp_path / ".notes", tmp_path / "x.1.part"]
+    for file in own:
+        file.write_text("mine")
+    result = cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+    result.save(tmp_path, overwrite=True)
+    assert [file.read_text() for file in own] == ["mine"] * 3
+
+
+def test_a_file_is_written_beside_under_a_name_that_is_swept_up_later(
+    tmp_path, monkeypatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.write_whole(tmp_path / "run.json", b"half")
+    assert len(list(tmp_path.iterdir())) == 1
+    checkpoint.remove_parts(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypatch) -> None:

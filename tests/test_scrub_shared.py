@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,7 +82,7 @@ def test_workers_share_a_run_and_take_over_from_one_that_is_killed(tmp_path) -> 
     h, data = problem()
     alone = cs.scrub(h, data, METRIC, samples=3000, seed=3)
     assert_close(cs.load(folder, data=data), alone)
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob(".*"))
     assert {f.name for f in (folder / "blocks").glob("*lock")} <= {"lock"}
     again = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
     assert again.samples["scrubbed"].tolist() == values
@@ -140,13 +142,53 @@ def test_parts_of_a_block_that_another_worker_is_writing_are_left_alone(tmp_path
     h, data = problem()
     cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
     what = json.loads((tmp_path / "blocks/run.json").read_text())
-    part = tmp_path / "blocks" / "x.parquet.1.part"
+    part = tmp_path / "blocks" / ".x.parquet.1.causal-scrubbing"
     with Checkpoint(tmp_path / "blocks", what, shared=True):
         part.write_bytes(b"half")
         with Checkpoint(tmp_path / "blocks", what, shared=True):
             assert part.exists()
     with Checkpoint(tmp_path / "blocks", what, shared=True):
         assert not part.exists()
+
+
+def test_locks_are_those_that_network_file_systems_grant(tmp_path, monkeypatch) -> None:
+    flock, modes = locks.fcntl.flock, set()
+
+    def strict(handle, kind: int) -> None:
+        # As flock(2) says of NFS: a shared lock needs reading, an exclusive one writing.
+        wanted = "readable" if kind & locks.fcntl.LOCK_SH else "writable"
+        modes.add(wanted)
+        if not getattr(handle, wanted)():
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(handle, kind)
+
+    monkeypatch.setattr(locks.fcntl, "flock", strict)
+    h, data = problem()
+    result = cs.scrub(h, data, METRIC, samples=100, out=tmp_path, shared=True)
+    assert len(result) == 100
+    assert modes == {"readable", "writable"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_without_locks_is_told_as_that(tmp_path, monkeypatch, code, shared) -> None:
+    def without(handle, kind: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    h, data = problem()
+    monkeypatch.setattr(locks.fcntl, "flock", without)
+    reason = re.escape(os.strerror(code))
+    with pytest.raises(cs.ScrubError, match=rf"cannot lock .*: {reason}.*file system that has"):
+        cs.scrub(h, data, METRIC, samples=100, out=tmp_path, shared=shared)
+
+
+def test_a_turn_that_cannot_be_had_is_not_taken(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(locks.Lock, "take", lambda self, **how: "wait" not in how)
+    with (
+        pytest.raises(cs.ScrubError, match=r"cannot wait for .*turn, which another process holds"),
+        Checkpoint(tmp_path, {}, shared=True),
+    ):
+        pass
 
 
 def test_a_worker_of_another_run_is_refused(tmp_path) -> None:

@@ -12,6 +12,7 @@ import click
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
+from causal_scrubbing._measure._plain import plain
 from causal_scrubbing._scrub import Result, compare, load, scrub
 
 BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
@@ -82,7 +83,7 @@ def run(
             result.plot().savefig(out / name / "picture.png", dpi=150)
             result.report(out / name / "report.html")
     if as_json:
-        click.echo(json.dumps({name: result.to_dict() for name, result in named.items()}, indent=2))
+        _print_json({name: result.to_dict() for name, result in named.items()})
     else:
         click.echo("\n\n".join(str(result) for result in results))
         if out is not None:
@@ -116,7 +117,7 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
             name: {"hypothesis": h.to_dict(), "agreement": figures[name].to_dict()}
             for name, h in found.hypotheses.items()
         }
-        click.echo(json.dumps(body, indent=2))
+        _print_json(body)
         return
     click.echo("\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items()))
 
@@ -127,7 +128,10 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
 def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
     """Compare saved RUNS, paired on their common reference rows."""
     comparison = compare([load(path) for path in runs])
-    click.echo(json.dumps(comparison.to_dict(), indent=2) if as_json else str(comparison))
+    if as_json:
+        _print_json(comparison.to_dict())
+    else:
+        click.echo(str(comparison))
 
 
 @cli.command()
@@ -153,7 +157,7 @@ def gallery(
     if name is None:
         entries = {each: _gallery.load(each) for each in _gallery.names()}
         if as_json:
-            click.echo(json.dumps({k: e.title for k, e in entries.items()}, indent=2))
+            _print_json({k: e.title for k, e in entries.items()})
             return
         width = max((len(each) for each in entries), default=0)
         click.echo("\n".join(f"{k:<{width}}  {e.title}" for k, e in entries.items()))
@@ -183,7 +187,12 @@ def gallery(
             if not as_json:
                 click.echo("\n".join(f"wrote {path}" for path in paths))
     if as_json:
-        click.echo(json.dumps(body, indent=2, default=str))
+        _print_json(body)
+
+
+def _print_json(body: object) -> None:
+    """Print JSON as every reader takes it: what is not finite as text, as saved runs have it."""
+    click.echo(json.dumps(plain(body), indent=2, allow_nan=False, default=str))
 
 
 def _file_name(key: str) -> str:

@@ -34,6 +34,8 @@ class Target:
 def read_target(spec: str, names: Sequence[str]) -> Target:
     """Run a Python file and take its hypotheses, data and metric.
 
+    Its folder stays on the path of modules, for what its functions import when they are called.
+
     Args:
         spec: ``FILE.py`` or ``FILE.py:name,name``.
         names: further names of hypotheses; all module-level ones if no name is given.
@@ -88,20 +90,22 @@ def read_target(spec: str, names: Sequence[str]) -> Target:
 def _execute(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ScrubError(f"there is no file {path}; give a Python file that makes hypotheses.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    file = path.resolve()
+    # Known by its own name, as when imported, unless that is another module's.
+    name = file.stem if file.stem not in sys.modules else f"{file.stem} (the command's file)"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ScrubError(f"{path} is no Python file; its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
-    # The file may import what lies beside it, as when run by python itself.
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules[name] = module  # where dataclasses and pickles look for what it defines
+    # It may import what lies beside it, as when run by python itself, and do so when called later.
+    sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)
     except CausalScrubbingError:
         raise
     except Exception as error:
-        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
         place = f"{path}:{own[-1].lineno}: {own[-1].line}\n" if own else f"{path}: "
         raise ScrubError(f"{place}{type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
     return vars(module)

@@ -27,6 +27,8 @@ Arrays = Mapping[str, npt.NDArray[np.float64]]
 _IDENTITY: Final = "run.json"
 _LOCK: Final = "lock"
 _TURN: Final = "turn"
+_PART: Final = "causal-scrubbing"
+"""Ends the names of files being written, so that none of the user's is taken for one."""
 
 
 class Checkpoint:
@@ -51,7 +53,7 @@ class Checkpoint:
         self._lock: Lock | None = None
 
     def __enter__(self) -> Checkpoint:
-        with _told(self.folder):
+        with told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.folder / _LOCK)
         try:
@@ -83,8 +85,13 @@ class Checkpoint:
         if not self.shared:
             yield
             return
-        with Lock(self.folder / _TURN) as lock:
-            lock.take(wait=True)
+        with told(self.folder / _TURN):
+            lock = Lock(self.folder / _TURN)
+        with lock:
+            if not lock.take(wait=True):
+                raise ScrubError(
+                    f"cannot wait for {lock.file}, which another process holds; run again."
+                )
             yield
 
     def __exit__(
@@ -134,7 +141,7 @@ class Checkpoint:
             yield False
             return
         file = self._file(start, stop).with_suffix(".lock")
-        with _told(file):
+        with told(file):
             lock = Lock(file)
         with lock:
             # It may be free because the samples were finished since.
@@ -174,7 +181,7 @@ class Checkpoint:
                 Notice,
                 stacklevel=2,
             )
-            with _told(file):
+            with told(file):
                 file.unlink(missing_ok=True)
             return None
 
@@ -221,7 +228,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 def remove_parts(folder: Path) -> None:
     """Remove files that a process killed while writing left behind."""
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f".*.{_PART}"):
         with suppress(OSError):
             part.unlink()
 
@@ -255,8 +262,8 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         ScrubError: the disk is full or cannot be written.
     """
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    with _told(file):
+    part = file.with_name(f".{file.name}.{os.getpid()}.{_PART}")
+    with told(file):
         try:
             with part.open("wb") as out:
                 out.write(content)
@@ -269,7 +276,7 @@ def write_whole(file: Path, content: bytes) -> None:
             raise
 
 
-class _told:
+class told:
     """Tells a failing disk as an error of this package, naming the file."""
 
     def __init__(self, file: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import torch
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._scrub.arguments import (
     check_batch_size,
@@ -37,3 +42,35 @@ def check_run(
     check_arguments([h], data, samples, randomize, None)
     check_device(device)
     h.classes(data)
+
+
+def check_target(target: object) -> float:
+    """A percent recovered to reach.
+
+    Raises:
+        ScrubError: it is no finite number.
+    """
+    if isinstance(target, Real) and not isinstance(target, bool) and math.isfinite(target):
+        return float(target)
+    raise ScrubError(f"target={target!r}: give the percent recovered to reach, like 95.")
+
+
+def check_patterns(graph: Graph, name: str, patterns: object) -> tuple[str, ...]:
+    """Names or patterns of nodes, given as one or a list.
+
+    Args:
+        graph: where they must match.
+        name: the argument, for messages.
+        patterns: what was given.
+
+    Raises:
+        GraphError: one matches no node.
+        ScrubError: they are no text.
+    """
+    given = (patterns,) if isinstance(patterns, str) else patterns
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise ScrubError(
+            f"{name}={patterns!r}: give a node's name or a pattern, or a list of them."
+        )
+    graph.find(given)
+    return tuple(given)

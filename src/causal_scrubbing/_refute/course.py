@@ -183,7 +183,7 @@ class Search:
         cuts_kept = min(len(self.cut), MOST_CUTS + self.always)
         held_out = settings.samples * (1 + min(len(self.added), settings.keep) + cuts_kept)
         total = FIRST_LOOK + self.budget.spent + held_out
-        with Progress(settings.progress, total) as bar:
+        with self.journal, Progress(settings.progress, total) as bar:
             trials.advance = bar.advance
             first = self._first_look()
             sign = 1.0 if first["model"] >= first["scrubbed"] else -1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,14 +12,15 @@ from causal_scrubbing._data import Dataset, Feature, exact
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._refute.arguments import check_patterns, check_run, check_target
 from causal_scrubbing._refute.explained import Explained, explain
 from causal_scrubbing._refute.grow import Grower, Step
 from causal_scrubbing._refute.judge import Judge
 from causal_scrubbing._refute.pool import PoolFeature, field_features, named_features
-from causal_scrubbing._refute.stem import Pool
+from causal_scrubbing._refute.stem import Pool, Stem
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub import Result, scrub
-from causal_scrubbing._scrub.arguments import check_device, check_seed, whole
+from causal_scrubbing._scrub.arguments import check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric
 
 
@@ -152,16 +153,30 @@ def discover(
 
     Raises:
         GraphError: a pattern matches no node.
-        HypothesisError: a feature is none.
-        ScrubError: recovered is undefined, so that no target can be reached; or a number makes no
-            sense.
+        HypothesisError: a feature is none, or `unimportant` no policy.
+        ScrubError: recovered is undefined, so that no target can be reached; or an argument makes
+            no sense.
     """
-    for name, number, least in (("depth", depth, 1), ("most", most, 1), ("beam", beam, 1),
-                                ("samples", samples, 2)):  # fmt: skip
-        if number is not None and number < least:
-            raise ScrubError(f"{name}={number!r}: give a whole number of at least {least}.")
-    seed, device = check_seed(seed), check_device(device)
+    seed = check_seed(seed)
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
+    samples = whole("samples", samples, "how many for each candidate", least=2)
+    most = whole("most", most, "how many claims below any one")
+    beam = whole("beam", beam, "how many hypotheses are kept")
+    depth = None if depth is None else whole("depth", depth, "how many levels, or None for all")
+    target = check_target(target)
+    if not isinstance(graph, Graph):
+        raise ScrubError(
+            f"graph is {type(graph).__name__}; make one with cs.Graph.build or cs.capture."
+        )
+    via = check_patterns(graph, "via", via)
+    wanted = None if nodes is None else graph.find(check_patterns(graph, "nodes", nodes))
+    judge = Judge(
+        graph, data, metric, Pool(()), via, unimportant, () if within is None else within,
+        samples, seed, {"randomize": randomize, "batch_size": batch_size, "device": device},
+    )  # fmt: skip
+    # What is wrong whatever is claimed is told by the hypothesis that all growth begins with.
+    nothing = judge.hypothesis(Stem(graph.output, children=()))
+    check_run(nothing, data, samples, seed, batch_size, device, randomize)
     pool = (
         [*field_features(data), PoolFeature("exact", exact)]
         if features is None
@@ -169,15 +184,12 @@ def discover(
     )
     if not pool:
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
-    judge = Judge(
-        graph, data, metric, Pool(tuple(pool)), (via,) if isinstance(via, str) else tuple(via),
-        unimportant, () if within is None else within, samples, seed,
-        {"randomize": randomize, "batch_size": batch_size, "device": device},
-    )  # fmt: skip
-    grower = Grower(judge, None if nodes is None else graph.find(nodes), target, most, beam)
+    judge = replace(judge, pool=Pool(tuple(pool)))
+    grower = Grower(judge, wanted, target, most, beam)
     tree, explained = explain(grower, depth)
     h = judge.hypothesis(tree).with_(name="discovered")
     result = scrub(
-        h, data, metric, samples=4 * samples, seed=seed, randomize=randomize, device=device
-    )
+        h, data, metric, samples=4 * samples, seed=seed, randomize=randomize, device=device,
+        batch_size=batch_size,
+    )  # fmt: skip
     return Discovery(h, result, tuple(grower.steps), explained, target)

@@ -7,15 +7,20 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from causal_scrubbing._engine.checkpoint import told
+from causal_scrubbing._engine.locks import Lock
 from causal_scrubbing._errors import ScrubError
 
 
 class Journal:
     """Records by name; kept in memory only where no file is given.
+
+    One process has the file at a time. Use it as a context manager to let go.
 
     Args:
         path: the file; made where it is missing.
@@ -24,7 +29,8 @@ class Journal:
         values: numbers that they depend on too, which may differ by rounding.
 
     Raises:
-        ScrubError: the path is no file, no journal, or one of another search.
+        ScrubError: the path is no file, no journal, one of another search or one that another
+            process has, or it cannot be written.
     """
 
     def __init__(
@@ -32,20 +38,40 @@ class Journal:
     ) -> None:
         self.path = None if path is None else Path(path)
         self.records: dict[str, Any] = {}
+        self._lock: Lock | None = None
         text = json.dumps(what, sort_keys=True, default=str)
         self.key = blake2b(text.encode(), digest_size=16).hexdigest()
         if self.path is None:
+            self.finish("values", list(values))
             return
         if self.path.is_dir():
             raise ScrubError(f"out={str(self.path)!r} is a folder; name a file, like search.jsonl.")
-        if self.path.is_file():
-            lines = self.path.read_text(errors="replace").split("\n")
-            whole = lines[:-1]  # a line cut short has no newline
-            for line in whole:
-                self._take(line)
-            if not whole and lines[-1] and not '{"search":'.startswith(lines[-1][:10]):
-                raise self._not_one()
-            self.path.write_text("".join(line + "\n" for line in whole))
+        with told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.path)
+        try:
+            self._open(self.path, values)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, path: Path, values: Sequence[float]) -> None:
+        assert self._lock is not None
+        if not self._lock.take():
+            raise ScrubError(
+                f"another search is writing to {path}; wait for it, or choose another out=."
+            )
+        with told(path):
+            content = path.read_bytes()
+        whole, end, cut = content.rpartition(b"\n")  # a line cut short has no newline
+        lines = whole.decode(errors="replace").split("\n") if end else []
+        for line in lines:
+            self._take(line)
+        if cut and not lines and not b'{"search":'.startswith(cut[:10]):
+            raise self._not_one()
+        if cut:
+            with told(path):
+                os.truncate(path, len(whole) + len(end))
         known = self.done("values")
         if known is None:
             self.finish("values", list(values))
@@ -76,13 +102,32 @@ class Journal:
         return self.records.get(name)
 
     def finish(self, name: str, record: Any) -> None:
-        """Keep the record of a finished stage."""
+        """Keep the record of a finished stage.
+
+        Raises:
+            ScrubError: the disk is full or cannot be written; what is finished is kept.
+        """
         self.records[name] = record
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"search": self.key, "name": name, "record": record})
-        with self.path.open("a") as out:
-            out.write(line + "\n")
+        with told(self.path), self.path.open("ab") as out:
+            out.write(line.encode() + b"\n")
             out.flush()
             os.fsync(out.fileno())
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        if self._lock is not None:
+            self._lock.close()

@@ -1,4 +1,4 @@
-"""Pictures of estimates."""
+"""Pictures of estimates. What a user named is drawn as it is: a $ begins no formula."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def plot_scores(scores: Scores, *, title: str, metric: str, caption: str = "") -
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.4, -0.7)
     axes.margins(x=0.15)
-    axes.set_xlabel(metric)
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(metric, parse_math=False)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.grid(axis="x", color="#e2e8f0")
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    figure.supxlabel("\n".join(wrap(caption)), fontsize=8, color="#4a5568")
+    figure.supxlabel("\n".join(wrap(caption)), fontsize=8, color="#4a5568", parse_math=False)
     return figure
 
 
@@ -101,7 +101,7 @@ def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure
             ordered, np.arange(1, len(ordered) + 1) / len(ordered),
             where="post", label=label, color=COLOURS[label],
         )  # fmt: skip
-    left.set_xlabel(metric)
+    left.set_xlabel(metric, parse_math=False)
     left.set_ylabel("share of samples at or below")
     left.legend(frameon=False)
     # More points than the eye can tell apart only make the file large.
@@ -110,8 +110,8 @@ def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure
     low = min(model.min(), scrubbed.min())
     high = max(model.max(), scrubbed.max())
     right.plot([low, high], [low, high], color="#718096", linewidth=1)
-    right.set_xlabel(f"{metric}, model")
-    right.set_ylabel(f"{metric}, scrubbed")
+    right.set_xlabel(f"{metric}, model", parse_math=False)
+    right.set_ylabel(f"{metric}, scrubbed", parse_math=False)
     for axes in (left, right):
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
