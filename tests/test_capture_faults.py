@@ -172,3 +172,48 @@ def test_the_weights_are_the_models_own() -> None:
         model.up.weight.mul_(2.0)
         model.down.weight.add_(1.0)
         assert_close(graph(DATA), model(X), "output after the weights changed")
+
+
+class Pooled(nn.Module):
+    """Sums an embedding over its places and adds what an image shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(7, 4)
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, tokens: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        read: torch.Tensor = self.out(self.embed(tokens).sum(1))
+        return read + image.sum((1, 2))[:, None]
+
+
+def pooled(places: int, height: int) -> cs.Dataset:
+    return cs.Dataset(
+        tokens=torch.arange(4 * places).reshape(4, places) % 7,
+        image=torch.ones(4, height, 3),
+    )
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_rows_of_another_shape_than_the_example_are_refused(rewritten: bool) -> None:
+    torch.manual_seed(0)
+    model = Pooled().eval()
+
+    def captured(**options: Any) -> cs.Graph:
+        fields = ["tokens", "image"]
+        graph = cs.capture(model, pooled(8, 4), fields=fields, sites=["embed"], **options)
+        return graph.split("image", axis=1, into={"p{}": 2}) if rewritten else graph
+
+    fixed = captured()
+    assert fixed(pooled(8, 4)).shape == (4, 2)
+    match = r"captured for rows of 'tokens' of shape \[8\].*have shape \[12\].*dynamic=True"
+    with pytest.raises(cs.GraphError, match=match):
+        fixed(pooled(12, 4))
+    partly = captured(dynamic={"tokens": [1]})
+    longer = pooled(12, 4)
+    assert_close(partly(longer), model(longer["tokens"], longer["image"]), "longer rows")
+    with pytest.raises(cs.GraphError, match=r"'image' of shape \[4, 3\].*shape \[6, 3\]"):
+        partly(pooled(12, 6))
+    h = cs.Hypothesis(fixed, cs.claim("output", cs.exact, cs.claim("embed", cs.anything)))
+    with pytest.raises(cs.GraphError, match=r"'tokens' of shape \[8\]"):
+        cs.scrub(h, pooled(12, 4), lambda output, rows: output[:, 0], samples=10)

@@ -75,9 +75,10 @@ class _Builder:
         by_field: dict[str, Op] = {}
         for op in self.graph.nodes:
             if op.op == "placeholder" and op.name in self.traced.inputs:
-                by_field[self.traced.inputs[op.name]] = op
-                self.names[op] = self.traced.inputs[op.name]
-                made.append(Node(name=self.names[op], field=self.names[op]))
+                field = self.traced.inputs[op.name]
+                by_field[field] = op
+                self.names[op] = field
+                made.append(Node(name=field, field=field, sizes=self.traced.shapes[field]))
         self.inputs = by_field
         self._name()
         taken = self._taken_over()

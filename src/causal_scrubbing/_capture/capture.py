@@ -64,7 +64,7 @@ def capture(
             several tensors.
         dynamic: True if rows may have other lengths than the example's (every dimension of a field
             but the first), or field -> its dimensions of free size. The number of rows is free
-            in any case.
+            in any case. Otherwise rows of another shape than the example's are refused.
         tolerance: how far the graph may differ from the model, as a share of the largest output;
             by default 1e-8, 1e-4, 1e-2, 4e-2 for float64, float32, float16, bfloat16.
 
@@ -96,7 +96,7 @@ def capture(
         device=device,
         example=example,
     )
-    check(graph, model, run, used, free, tolerance)
+    check(graph, model, run, used, traced.free, tolerance)
     return graph
 
 

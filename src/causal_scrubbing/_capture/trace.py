@@ -35,7 +35,7 @@ class Traced:
         constants: placeholder -> the model's own tensor.
         sizes: symbol -> (field, dimension) it is the size of.
         rows: the symbol of the number of rows.
-        free: lengths, as (field, dimension), that may differ from the example's.
+        shapes: field -> sizes of its rows, None where they may differ from the example's.
     """
 
     graph: torch.fx.Graph
@@ -43,7 +43,16 @@ class Traced:
     constants: Mapping[str, torch.Tensor]
     sizes: Mapping[Any, tuple[str, int]]
     rows: Any
-    free: tuple[tuple[str, int], ...]
+    shapes: Mapping[str, tuple[int | None, ...]]
+
+    @property
+    def free(self) -> dict[str, tuple[int, ...]]:
+        """Field -> its dimensions whose size may differ from the example's."""
+        dims = {
+            field: tuple(dim for dim, size in enumerate(shape, 1) if size is None)
+            for field, shape in self.shapes.items()
+        }
+        return {field: found for field, found in dims.items() if found}
 
 
 class _Runner(torch.nn.Module):
@@ -230,11 +239,21 @@ def _read(
                 )
             constants[name] = held
     rows = next(symbol for symbol, (_, dim) in sizes.items() if dim == 0)
-    # A size whose range is one number is as good as fixed.
     ranges = program.range_constraints
-    free = tuple(
-        place
-        for symbol, place in sizes.items()
-        if place[1] > 0 and (symbol not in ranges or ranges[symbol].lower != ranges[symbol].upper)
-    )
-    return Traced(program.graph, inputs, constants, sizes, rows, free)
+    shapes = {
+        field: tuple(_fixed(size, ranges) for size in placeholders[name].meta["val"].shape[1:])
+        for name, field in inputs.items()
+    }
+    return Traced(program.graph, inputs, constants, sizes, rows, shapes)
+
+
+def _fixed(size: int | torch.SymInt, ranges: Mapping[Any, Any]) -> int | None:
+    """A size that the export fixed; None if it may be another."""
+    if isinstance(size, int):
+        return size
+    symbol = size.node.expr
+    if symbol.is_Integer:
+        return int(symbol)
+    # A size whose range is one number is as good as fixed.
+    known = ranges.get(symbol)
+    return int(known.lower) if known is not None and known.lower == known.upper else None

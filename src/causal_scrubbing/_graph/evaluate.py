@@ -93,7 +93,8 @@ def read_field(node: Node, rows: Dataset, device: torch.device | str | None) -> 
     """The value of an input node.
 
     Raises:
-        GraphError: the dataset lacks the field, or it holds strings.
+        GraphError: the dataset lacks the field, it holds strings, or rows of another shape than
+            the graph was captured for.
     """
     field = node.field
     if field is None or field not in rows:
@@ -104,8 +105,26 @@ def read_field(node: Node, rows: Dataset, device: torch.device | str | None) -> 
     value = rows[field]
     if isinstance(value, np.ndarray):
         raise GraphError(f"input {node.name!r} reads {field!r}, which holds strings, not numbers.")
+    _check_sizes(node, value)
     tensor: torch.Tensor = value if device is None else value.to(device)
     return tensor if node.fn is None else _run(node, (field,), (tensor,))
+
+
+def _check_sizes(node: Node, value: torch.Tensor) -> None:
+    """Refuse rows of a shape the graph was not made for, on which it may compute anything."""
+    if node.sizes is None:
+        return
+    found = value.shape[1:]
+    if len(found) == len(node.sizes) and all(
+        size in (None, n) for size, n in zip(node.sizes, found, strict=True)
+    ):
+        return
+    made_for = ", ".join("any" if size is None else str(size) for size in node.sizes)
+    raise GraphError(
+        f"the graph was captured for rows of {node.field!r} of shape [{made_for}], but the data's "
+        f"have shape {list(found)}. Capture with dynamic=True, if the model takes rows of other "
+        "lengths, or pad the data to that shape."
+    )
 
 
 def call(node: Node, arguments: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -19,6 +19,8 @@ class Node:
         fn: tensors, batch first, in the order of `parents`, to a tensor, batch first, one row never
             reading another. For an input, what it takes of its field; None for all of it.
         field: the dataset field an input reads; None otherwise.
+        sizes: the field's sizes past the first, counting, axis that the graph was made for, None
+            where any size will do; None altogether if the graph does not care.
         shapes: argument positions of which only the shape is read, which makes no edge.
         ignores: nodes whose value cannot reach this one although wires lead from them to it, as one
             head's query cannot reach another head's output.
@@ -28,6 +30,7 @@ class Node:
     parents: tuple[str, ...] = ()
     fn: Callable[..., Any] | None = None
     field: str | None = None
+    sizes: tuple[int | None, ...] | None = None
     shapes: frozenset[int] = frozenset()
     ignores: frozenset[str] = frozenset()
 

@@ -153,7 +153,8 @@ def _split_one(
             draft.add(Node(name=made[-1], parents=(whole, *extra), fn=fn), near=name)
         else:
             part = fn if node.fn is None else Then(node.fn, fn)
-            draft.add(Node(name=made[-1], field=node.field, fn=part), near=name)
+            cut = replace(node, name=made[-1], fn=part)
+            draft.add(cut, near=name)
     together = Join(axis, tuple(where for _, where in pieces), rest is not None)
     draft.add(Node(name=join, parents=(*made, *positions), fn=together))
     draft.reignore(name, made)
