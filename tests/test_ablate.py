@@ -155,7 +155,7 @@ def test_tables_several_metrics_and_wrong_arguments() -> None:
         cs.ablate(graph, "m9", data)
     with pytest.raises(cs.ScrubError, match=r"samples=0: give the number of samples"):
         cs.ablate(graph, "m2", data, samples=0)
-    with pytest.raises(cs.ScrubError, match="not one boolean a row"):
+    with pytest.raises(cs.ScrubError, match="'signal' is not true or false on every row"):
         found.on("signal")
     words = data.with_fields(t=torch.arange(16))
     tokens = cs.Graph.build(inputs=["t"], nodes={"y": (torch.neg, ["t"])}, output="y")

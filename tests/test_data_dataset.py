@@ -127,6 +127,54 @@ def test_equal_data_has_an_equal_fingerprint(data: cs.Dataset) -> None:
     assert data[[1, 0, 2, 3, 4, 5]].fingerprint != data.fingerprint
 
 
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "uint64", ">i4", ">u2", ">f8", "<c8"])
+def test_numbers_of_any_width_and_byte_order_are_fields(kind: str) -> None:
+    data = cs.Dataset(x=np.array([4, 5, 4, 6]).astype(kind))
+    assert data[1:]["x"].tolist() == [5, 4, 6]
+    assert data.classes("x").ids.tolist() == [0, 1, 0, 2]
+    if kind.startswith("uint"):
+        held = torch.tensor([4, 5, 4, 6]).to(getattr(torch, kind))
+        assert cs.Dataset(x=held).take(np.array([3]))["x"].tolist() == [6]
+
+
+def test_conjugated_numbers_have_classes_and_a_fingerprint() -> None:
+    values = torch.tensor([1 + 1j, 2 + 3j, 1 + 1j])
+    data = cs.Dataset(x=values.conj())
+    ids = data.classes("x").ids
+    assert ids[0] == ids[2] != ids[1]
+    assert data.fingerprint == cs.Dataset(x=torch.tensor([1 - 1j, 2 - 3j, 1 - 1j])).fingerprint
+
+
+@pytest.mark.parametrize("given", [torch.arange(3), np.arange(3), torch.arange(3).flip(0)])
+def test_a_dataset_keeps_what_it_was_made_from(given: torch.Tensor | np.ndarray) -> None:
+    data = cs.Dataset(x=given, y=given)
+    more = data.with_fields(z=given)
+    was = data["x"].tolist()
+    given[:] = 9
+    assert data["x"].tolist() == data["y"].tolist() == more["z"].tolist() == was
+
+
+def test_a_function_that_writes_into_what_it_reads_leaves_the_data_alone() -> None:
+    def capped(rows: cs.Dataset) -> torch.Tensor:
+        values: torch.Tensor = rows["x"]
+        rows["word"][:] = "z"
+        values[values > 1] = 1
+        return values
+
+    def shown(row: dict[str, torch.Tensor]) -> str:
+        row["x"].mul_(0)
+        return str(row["word"])
+
+    given = torch.tensor([1, 2, 3])
+    data = cs.Dataset(x=given, word=["a", "b", "c"], show=shown)
+    assert data.classes(capped).count == 1
+    assert data.with_fields(x=capped)["x"].tolist() == [1, 1, 1]
+    assert data.show(1) == "b"
+    assert data["x"].tolist() == given.tolist() == [1, 2, 3]
+    assert data["word"].tolist() == ["a", "b", "c"]
+    assert data.classes("x").count == 3
+
+
 FAULTS: dict[str, tuple[Callable[[cs.Dataset], object], str]] = {
     "no field": (lambda d: cs.Dataset(), "needs at least one field"),
     "empty": (lambda d: cs.Dataset(x=[]), "the dataset is empty"),
@@ -149,6 +197,18 @@ FAULTS: dict[str, tuple[Callable[[cs.Dataset], object], str]] = {
     "unknown field": (lambda d: d["z"], "no field 'z'; it has x, y, m"),
     "near field": (lambda d: d.with_fields(count=d["x"])["cuont"], "Did you mean 'count'"),
     "no such column": (lambda d: d["m[5]"], r"has shape \[6, 2\], so it has no column 5"),
+    "fractions for rows": (lambda d: d[[0.7, 2.9]], r"data\[\[0.7, 2.9\]\]: give one field's name"),
+    "two fields": (lambda d: d[["x", "m"]], r"data\[\['x', 'm'\]\]: give one field's name"),
+    "numpy's row": (lambda d: d[np.int64(1)], r"data\[1\] is one row; write data\[1:2\]"),
+    "large integers": (
+        lambda d: cs.Dataset(x=np.array([1, 2**63], dtype="uint64")),
+        "'x' has numbers of 2\\*\\*63 and more",
+    ),
+    "long doubles": (
+        lambda d: cs.Dataset(x=np.ones(2, dtype=np.clongdouble)),
+        "which no tensor has: give double precision",
+    ),
+    "sparse": (lambda d: cs.Dataset(x=torch.eye(3).to_sparse()), "'x' is sparse or quantized"),
     "one row": (lambda d: d[3], r"write data\[3:4\] for a Dataset"),
     "the last row": (lambda d: d[-1], r"write data\[-1:\] for a Dataset"),
     "no row to show": (lambda d: d.show(6), r"show\(6\): there is no such row; rows are 0 to 5"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -172,6 +173,9 @@ def test_subsets_of_reference_rows() -> None:
     both = len(yes) * yes.scrubbed.mean + len(no) * no.scrubbed.mean
     assert both / 900 == pytest.approx(result.scrubbed.mean)
     assert "on high" in str(yes)
+    for mask in (data["high"], data["high"].numpy(), pd.Series(data["high"].numpy())):
+        assert result.on(mask).scrubbed == yes.scrubbed
+        assert "on a mask" in str(result.on(mask))
     with pytest.raises(cs.ScrubError, match="none of the 900 samples"):
         result.on(lambda rows: rows["z1"] > 9)
 

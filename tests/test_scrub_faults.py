@@ -81,6 +81,18 @@ FAULTS: dict[str, tuple[Make, str]] = {
         lambda h, d: cs.scrub(h, d, error).on("third"),
         "subset 'third' is not true or false on every row",
     ),
+    "mask of samples": (
+        lambda h, d: cs.scrub(h, d, error).on(torch.ones(7, dtype=torch.bool)),
+        "a mask of 7 entries for 40 rows of data",
+    ),
+    "mask of numbers": (
+        lambda h, d: cs.scrub(h, d, error).on(d["third"]),
+        "subset 'a mask' is not true or false on every row",
+    ),
+    "no mask": (
+        lambda h, d: cs.scrub(h, d, error).on(None),  # type: ignore[arg-type]
+        r"on\(None\): give a boolean field",
+    ),
     "empty subset": (
         lambda h, d: cs.scrub(h, d, error).on(lambda rows: rows["x"] > 99),
         "samples has its reference row in",

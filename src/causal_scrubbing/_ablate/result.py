@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import pandas as pd
-import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._data.classes import Ints
@@ -18,7 +17,7 @@ from causal_scrubbing._graph.text import shorten
 from causal_scrubbing._measure import Estimate, RunComparison, Scores, Triples, compare_runs
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import align
-from causal_scrubbing._scrub.result import Subset
+from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 
 _NO_BASELINE = "an ablation is compared with the model itself, not with random outputs"
 
@@ -108,17 +107,16 @@ class Ablation:
         """The same ablation on the samples whose reference row is in a subset of the data.
 
         Args:
-            subset: a boolean field, or a function of a Dataset that gives one boolean a row.
+            subset: a boolean field, a function of a Dataset that gives one boolean a row, or a mask
+                with one entry for each row of the dataset.
 
         Raises:
             ScrubError: the subset is no boolean a row, or holds no sample.
         """
-        flags = torch.as_tensor(self.data.evaluate(subset)).reshape(len(self.data), -1)
-        if flags.shape[1] != 1 or flags.dtype != torch.bool:
-            raise ScrubError(f"subset {subset!r} is not one boolean a row.")
-        keep = flags[:, 0].cpu().numpy()[self.reference]
+        keep = rows_inside(self.data, subset)[self.reference]
         if not keep.any():
-            raise ScrubError(f"none of the {len(self)} samples is in {subset!r}; take more.")
+            name = subset_name(subset)
+            raise ScrubError(f"none of the {len(self)} samples is in {name!r}; take more.")
         return replace(
             self,
             model_values={name: found[keep] for name, found in self.model_values.items()},

@@ -14,11 +14,25 @@ import numpy.typing as npt
 import torch
 
 from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
-from causal_scrubbing._data.features import Feature, exact, feature_name, flatten_feature
+from causal_scrubbing._data.features import (
+    Feature,
+    exact,
+    feature_name,
+    flatten_feature,
+)
+from causal_scrubbing._data.fields import (
+    Field,
+    as_field,
+    as_weights,
+    bytes_view,
+    copied,
+    kind,
+    move,
+    take,
+)
 from causal_scrubbing._data.lazy import LazyFields
 from causal_scrubbing._errors import DataError, Notice
 
-Field: TypeAlias = torch.Tensor | npt.NDArray[np.str_]
 Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
 
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
@@ -28,7 +42,9 @@ class Dataset:
     """A finite dataset with weights: named fields, one entry a row.
 
     A datum is a row index. Rows with equal contents are different data. Rows of weight zero are
-    dropped, with a notice.
+    dropped, with a notice. D is fixed: fields are copied when the dataset is made, and functions
+    of a Dataset are given copies of what they read. What ``data["name"]`` gives is the dataset's
+    own: copy it before writing into it.
 
     Example::
 
@@ -56,7 +72,7 @@ class Dataset:
     ) -> None:
         if not fields:
             raise DataError("a Dataset needs at least one field: cs.Dataset(tokens=tokens).")
-        table = {name: _as_field(value, f"field {name!r}") for name, value in fields.items()}
+        table = {name: as_field(value, f"field {name!r}") for name, value in fields.items()}
         lengths = {name: len(value) for name, value in table.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(
@@ -66,7 +82,7 @@ class Dataset:
         n = next(iter(lengths.values()))
         if n == 0:
             raise DataError("the dataset is empty: give at least one row.")
-        checked = None if weights is None else _as_weights(weights, n)
+        checked = None if weights is None else as_weights(weights, n)
         if checked is not None and (checked == 0).any():
             keep = np.flatnonzero(checked > 0)
             warnings.warn(
@@ -74,7 +90,7 @@ class Dataset:
                 Notice,
                 stacklevel=2,
             )
-            table = {name: _take(value, keep) for name, value in table.items()}
+            table = {name: take(value, keep) for name, value in table.items()}
             checked, n = checked[keep], len(keep)
         self._setup(table, n, None if checked is None else checked / checked.sum(), show)
 
@@ -121,7 +137,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         fields = ", ".join(
-            f"{name}: {_kind(value)}{list(value.shape[1:]) if value.ndim > 1 else ''}"
+            f"{name}: {kind(value)}{list(value.shape[1:]) if value.ndim > 1 else ''}"
             for name, value in self._fields.items()
         )
         weighted = "" if self._weights is None else ", weighted"
@@ -171,22 +187,29 @@ class Dataset:
         """
         if isinstance(key, str):
             return self._field(key)
-        if isinstance(key, int):
-            end = "" if key == -1 else key + 1
-            raise DataError(f"data[{key}] is one row; write data[{key}:{end}] for a Dataset.")
         rows = self._row_numbers(key)
         if len(rows) == 0:
             raise DataError("no row is left: the rows chosen are empty.")
         weights = None if self._weights is None else self._weights[rows]
         if weights is not None:
             weights = weights / weights.sum()
-        fields = {name: _take(value, rows) for name, value in self._fields.items()}
+        fields = {name: take(value, rows) for name, value in self._fields.items()}
         return Dataset._make(fields, len(rows), weights, self._show)
 
     def _row_numbers(self, key: Rows) -> Ints:
         if isinstance(key, slice):
             return np.arange(self._n)[key]
         array = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            end = "" if key == -1 else int(array) + 1
+            raise DataError(
+                f"data[{int(array)}] is one row; write data[{int(array)}:{end}] for a Dataset."
+            )
+        if array.ndim != 1 or (array.dtype.kind not in "biu" and len(array)):
+            raise DataError(
+                f"data[{_brief(array.tolist())}]: give one field's name, a slice, a list of row "
+                "numbers, or one boolean a row."
+            )
         if array.dtype == bool:
             if len(array) != self._n:
                 raise DataError(
@@ -224,13 +247,19 @@ class Dataset:
             rows: row numbers, int64 [N].
             device: where the tensors shall be; where they are if None.
         """
-        fields = {name: _move(_take(field, rows), device) for name, field in self._fields.items()}
+        fields = {name: move(take(field, rows), device) for name, field in self._fields.items()}
         return Dataset._make(fields, len(rows), None, self._show)
 
     def lazy(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
         """`take`, for rows that do not outlive this dataset: a field is copied when first read."""
-        fields = LazyFields(self._fields, lambda field: _move(_take(field, rows), device))
+        fields = LazyFields(self._fields, lambda field: move(take(field, rows), device))
         return Dataset._make(fields, len(rows), None, self._show)
+
+    def _apart(self) -> Dataset:
+        """The same rows, each field copied when first read, for functions that may write in it."""
+        apart = Dataset._make(LazyFields(self._fields, copied), self._n, self._weights, self._show)
+        apart._output = self._output
+        return apart
 
     def with_fields(self, **fields: object) -> Dataset:
         """The same rows and weights with fields added or replaced.
@@ -239,8 +268,8 @@ class Dataset:
         """
         table = dict(self._fields)
         for name, value in fields.items():
-            values = value(self) if callable(value) else value
-            table[name] = _as_field(values, f"field {name!r}")
+            values = value(self._apart()) if callable(value) else value
+            table[name] = as_field(values, f"field {name!r}")
             if len(table[name]) != self._n:
                 raise DataError(
                     f"field {name!r} has {len(table[name])} entries for {self._n} rows; "
@@ -262,7 +291,9 @@ class Dataset:
         """
         if not -self._n <= row < self._n:
             raise DataError(f"show({row}): there is no such row; rows are 0 to {self._n - 1}.")
-        entry = {name: value[row] for name, value in self._fields.items()}
+        entry = {
+            name: take(value, np.array([row % self._n]))[0] for name, value in self._fields.items()
+        }
         if self._show is not None:
             return self._show(entry)
         return ", ".join(f"{name}={_brief(value)}" for name, value in entry.items())
@@ -279,14 +310,15 @@ class Dataset:
         if not callable(feature):
             raise DataError(f"{what} has no values of its own; ask data.classes for its classes.")
         try:
-            values = feature(self)
+            # On a copy, for a function that writes into what it reads must not change D.
+            values = feature(self._apart())
         except DataError:
             raise
         except Exception as error:
             raise DataError(
                 f"{what} failed on the dataset: {type(error).__name__}: {error}"
             ) from error
-        field = _as_field(values, what)
+        field = as_field(values, what, copy=False)
         if len(field) != self._n:
             raise DataError(
                 f"{what} gave {len(field)} values for {self._n} rows; a feature is a function of a "
@@ -334,91 +366,11 @@ class Dataset:
         digest = blake2b(digest_size=16)
         for name in sorted(self._fields):
             value = self._fields[name]
-            array = _bytes_view(value)
-            digest.update(f"{name}|{_kind(value)}|{list(value.shape)}|".encode())
+            array = bytes_view(value)
+            digest.update(f"{name}|{kind(value)}|{list(value.shape)}|".encode())
             digest.update(array.tobytes())
         digest.update(b"uniform" if self._weights is None else self._weights.tobytes())
         return digest.hexdigest()
-
-
-def _as_field(value: object, what: str) -> Field:
-    if isinstance(value, torch.Tensor):
-        tensor = value.detach()
-    else:
-        if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
-            try:
-                tensor = torch.stack([torch.as_tensor(v) for v in value])
-            except (RuntimeError, TypeError) as error:
-                raise DataError(
-                    f"{what}: its entries differ in shape; pad them to one shape."
-                ) from error
-            return tensor
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise DataError(
-                f"{what}: its entries differ in length; pad them to one length."
-            ) from error
-        if array.dtype == object and all(isinstance(v, str) for v in array.reshape(-1)):
-            array = array.astype(np.str_)
-        if array.dtype.kind == "U":
-            if isinstance(value, list | tuple) and not all(isinstance(v, str) for v in value):
-                raise DataError(
-                    f"{what} mixes strings with other things: give strings only, or numbers only."
-                )
-            if array.ndim != 1:
-                raise DataError(
-                    f"{what}: strings come one a row, not in shape {list(array.shape)}."
-                )
-            return array
-        if array.dtype.kind not in "biufc":
-            raise DataError(
-                f"{what} has dtype {array.dtype}: give numbers, booleans or strings, one a row."
-            )
-        if not array.flags.writeable or any(step < 0 for step in array.strides):
-            array = array.copy()
-        tensor = torch.as_tensor(array)
-    if tensor.ndim == 0:
-        raise DataError(f"{what} is a single number: give one entry a row.")
-    return tensor
-
-
-def _as_weights(value: object, n: int) -> Floats:
-    plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-    weights = np.asarray(plain, dtype=np.float64)
-    if weights.shape != (n,):
-        raise DataError(
-            f"weights have shape {list(weights.shape)}: give one number for each of {n} rows."
-        )
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        bad = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
-        raise DataError(f"weights[{bad}] is {weights[bad]}: weights are finite and not negative.")
-    if weights.sum() <= 0:
-        raise DataError("all weights are zero: give at least one row a positive weight.")
-    return weights
-
-
-def _take(value: Field, rows: Ints) -> Field:
-    if isinstance(value, np.ndarray):
-        return value[rows]
-    return value.index_select(0, torch.as_tensor(rows, device=value.device))
-
-
-def _move(value: Field, device: torch.device | str | None) -> Field:
-    return value if device is None or isinstance(value, np.ndarray) else value.to(device)
-
-
-def _kind(value: Field) -> str:
-    return "str" if isinstance(value, np.ndarray) else str(value.dtype).removeprefix("torch.")
-
-
-def _bytes_view(value: Field) -> npt.NDArray[Any]:
-    if isinstance(value, np.ndarray):
-        return np.char.encode(value, "utf-8")
-    flat = value.detach().cpu().contiguous()
-    if flat.is_complex():
-        flat = torch.view_as_real(flat)
-    return flat.view(torch.uint8).numpy() if flat.ndim and flat.numel() else np.zeros(0)
 
 
 _BRIEF = 60

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -31,14 +30,13 @@ from causal_scrubbing._report import plot_scores, render, scores_html, scores_ta
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 from causal_scrubbing._scrub.estimates import Estimated
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
 from causal_scrubbing._scrub.untested import never_swapped, stuck_share
 from causal_scrubbing._scrub.words import EVERY, first_notes, headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Subset = str | Callable[[Dataset], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,26 +133,18 @@ class Result(Estimated):
         """The same result on the samples whose reference row is in a subset of the data.
 
         Args:
-            subset: a boolean field, or a function of a Dataset that gives one boolean a row.
+            subset: a boolean field, a function of a Dataset that gives one boolean a row, or a mask
+                with one entry for each row of the dataset.
 
         Raises:
             ScrubError: the data is not at hand, or the subset holds no sample.
         """
         data = self._need_data("to know which rows are in the subset")
-        values = torch.as_tensor(data.evaluate(subset)).reshape(len(data), -1)
-        if values.shape[1] != 1:
-            raise ScrubError(f"subset {subset!r} gives {values.shape[1]} values a row, not one.")
-        inside = values[:, 0].cpu().numpy()
-        if not np.isin(inside, (0, 1)).all():
-            raise ScrubError(
-                f"subset {_subset_name(subset)!r} is not true or false on every row; give a "
-                "boolean field, or a function like lambda rows: rows['length'] > 8."
-            )
-        keep = inside.astype(bool)[self.drawn[REFERENCE]]
+        keep = rows_inside(data, subset)[self.drawn[REFERENCE]]
         if not keep.any():
             raise ScrubError(
                 f"none of the {len(self)} samples has its reference row in "
-                f"{_subset_name(subset)!r}; take more samples or a larger subset."
+                f"{subset_name(subset)!r}; take more samples or a larger subset."
             )
         outputs = self.outputs
         if outputs is not None:
@@ -169,7 +159,7 @@ class Result(Estimated):
             moved={k: v[keep] for k, v in self.moved.items()},
             moved_randomized={k: v[keep] for k, v in self.moved_randomized.items()},
             outputs=outputs,
-            settings={**self.settings, "subset": _subset_name(subset)},
+            settings={**self.settings, "subset": subset_name(subset)},
         )
 
     def _need_data(self, why: str) -> Dataset:
@@ -411,7 +401,3 @@ def _is_loss(trio: Triples, given: bool | None) -> bool:
     if given is not None:
         return given
     return trio.randomized is None or float(trio.model.mean()) <= float(trio.randomized.mean())
-
-
-def _subset_name(subset: Subset) -> str:
-    return subset if isinstance(subset, str) else str(getattr(subset, "__name__", "a subset"))
