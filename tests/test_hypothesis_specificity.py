@@ -144,3 +144,18 @@ def test_what_permits_more_reaches_every_value(h, data, number) -> None:
         assert set(mine) <= set(theirs)
     if relation in ("first permits more", "equal"):
         assert set(theirs) <= set(mine)
+
+
+def test_an_exact_claim_is_told_from_a_coarser_one_by_its_feature(problem) -> None:
+    graph, data = problem
+
+    def made(name: str, feature: cs.Feature) -> cs.Hypothesis:
+        return cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("a", feature)), name=name)
+
+    found = cs.permits(made("E", cs.exact), made("F", "bit"), data)
+    assert found.relation == "second permits more"
+    assert found.obstacles == ("", "y/a must agree on exact in E, on bit in F")
+    passed = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("x1", cs.exact, via="a")))
+    assert cs.permits(made("F", "bit"), passed, data).obstacles[0] == (
+        "x1 has the reference row in this one"
+    )

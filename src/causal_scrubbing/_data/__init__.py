@@ -8,3 +8,4 @@ from causal_scrubbing._data.features import FeatureFunction as FeatureFunction
 from causal_scrubbing._data.features import anything as anything
 from causal_scrubbing._data.features import exact as exact
 from causal_scrubbing._data.features import feature_name as feature_name
+from causal_scrubbing._data.given import check_dataset as check_dataset

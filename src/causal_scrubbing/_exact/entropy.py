@@ -11,7 +11,7 @@ import pandas as pd
 from causal_scrubbing._data import Classes, Dataset, joint_classes
 from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.joint import Joint, bits, enters_itself, leaf_draws
-from causal_scrubbing._hypothesis import Block, Hypothesis
+from causal_scrubbing._hypothesis import Block, Free, Hypothesis, as_hypothesis
 from causal_scrubbing._hypothesis.tree import REFERENCE
 
 
@@ -93,7 +93,7 @@ class Entropy:
         return "\n".join(lines)
 
 
-def entropy(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Entropy:
+def entropy(hypothesis: Hypothesis | Free, data: Dataset, *, budget: int = BUDGET) -> Entropy:
     """How much information a hypothesis says is thrown away, in bits, draw by draw.
 
     The joint law of the data that enter a scrubbed run (of leaf claims and unimportant parents) has
@@ -104,14 +104,15 @@ def entropy(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> E
     rest is what has been opened before it in tree order, and that is reported beside.
 
     Args:
-        hypothesis: the hypothesis.
+        hypothesis: the hypothesis, or `free(graph)`.
         data: D.
         budget: the most combinations in one table.
 
     Raises:
-        HypothesisError: a feature cannot be used on this data.
+        HypothesisError: a feature cannot be used on this data, or what is given is no hypothesis.
         ExactError: a claim is no program and its excess does not fit the budget.
     """
+    hypothesis = as_hypothesis(hypothesis, "entropy")
     tree = hypothesis.tree
     classes = hypothesis.classes(data)
     weights = data.weights

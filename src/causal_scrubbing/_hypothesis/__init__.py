@@ -7,6 +7,7 @@ from causal_scrubbing._hypothesis.claim import claim as claim
 from causal_scrubbing._hypothesis.claim import nothing as nothing
 from causal_scrubbing._hypothesis.free import Free as Free
 from causal_scrubbing._hypothesis.free import free as free
+from causal_scrubbing._hypothesis.given import as_hypothesis as as_hypothesis
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis.isomorphic import isomorphic as isomorphic
 from causal_scrubbing._hypothesis.join import join as join

@@ -57,7 +57,17 @@ class Claim:
     @property
     def label(self) -> str:
         """The claim's part of a path: its name, or its node's."""
-        return self.node if self.name is None else self.name
+        return node_label(self.node) if self.name is None else self.name
+
+
+def node_label(node: str) -> str:
+    """A node's name as a part of a path, in which "/" stands between claims only: as "%2F"."""
+    return node.replace("/", "%2F")
+
+
+def node_path(*nodes: str) -> str:
+    """The path of a claim from the root's node down, no claim having a name of its own."""
+    return "/".join(map(node_label, nodes))
 
 
 def claim(
@@ -87,7 +97,8 @@ def claim(
         others: feature that the unimportant parents' datum must share; `anything` by default. A
             leaf has no unimportant parents, so there it has no effect.
         tie: draw this claim together with its siblings of the same tie.
-        name: path part, to tell apart two claims about one node.
+        name: path part, to tell apart two claims about one node; by default the node's name, a "/"
+            in it written "%2F".
 
     Raises:
         HypothesisError: an argument is not of its kind.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from causal_scrubbing._data import anything
+from causal_scrubbing._data import Dataset, anything
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph
+from causal_scrubbing._hypothesis.agreement import Agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 
@@ -49,6 +50,14 @@ class Free:
             claims[node] = Claim(node, anything, children)
         return Hypothesis(self.graph, claims[self.graph.output], name=name)
 
+    def agreement(self, data: Dataset) -> Agreement:
+        """How far each of its claims can be tested on a dataset; see `Hypothesis.agreement`.
+
+        Raises:
+            HypothesisError: the graph has more paths than `hypothesis` writes out.
+        """
+        return self.hypothesis().agreement(data)
+
     def __repr__(self) -> str:
         return f"free(graph of {len(self.graph)} nodes, output {self.graph.output!r})"
 
@@ -57,6 +66,13 @@ def free(graph: Graph) -> Free:
     """The hypothesis with `anything` everywhere and everything drawn apart.
 
     It permits every swap, and adds nothing to a join. It is not written out until
-    ``free(graph).hypothesis()``, since it has one claim for each path through the graph.
+    ``free(graph).hypothesis()``, since it has one claim for each path through the graph. Functions
+    about hypotheses (`permits`, `entropy`, `isomorphic`, `restate`) write it out; to scrub it, pass
+    ``free(graph).hypothesis()``.
+
+    Raises:
+        HypothesisError: what is given is no graph.
     """
+    if not isinstance(graph, Graph):
+        raise HypothesisError([f"cs.free takes a cs.Graph, not {type(graph).__name__}."])
     return Free(graph)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from causal_scrubbing._data import Classes, Dataset, Feature, anything, feature_name
+from causal_scrubbing._data import (
+    Classes,
+    Dataset,
+    Feature,
+    anything,
+    check_dataset,
+    feature_name,
+)
 from causal_scrubbing._data.features import flatten_feature, is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._graph import Graph
@@ -106,7 +113,9 @@ class Hypothesis:
 
         Raises:
             HypothesisError: lists every feature that fails, with the claims that use it.
+            DataError: the data is no dataset.
         """
+        check_dataset(data)
         found: dict[str, Classes] = {}
         faults: dict[str, list[str]] = {}
         for block in self.tree.blocks:

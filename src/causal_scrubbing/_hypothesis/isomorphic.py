@@ -14,6 +14,8 @@ from causal_scrubbing._graph.packing import Pack, Unpack
 from causal_scrubbing._graph.program import AnyValue
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.formula import formula
+from causal_scrubbing._hypothesis.free import Free
+from causal_scrubbing._hypothesis.given import as_hypothesis
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
@@ -22,7 +24,7 @@ from causal_scrubbing._hypothesis.tree import TreeClaim
 CLEAN = "~clean/"
 
 
-def isomorphic(hypothesis: Hypothesis) -> Hypothesis:
+def isomorphic(hypothesis: Hypothesis | Free) -> Hypothesis:
     """The hypothesis rewritten so that the correspondence is a bijection, with the same swaps.
 
     The new graph has one node for each claim, named by the claim's path: a leaf's node with all
@@ -37,14 +39,16 @@ def isomorphic(hypothesis: Hypothesis) -> Hypothesis:
     which gradients do not pass.
 
     Args:
-        hypothesis: the hypothesis.
+        hypothesis: the hypothesis, or `free(graph)`.
 
     Returns:
         The isomorphic hypothesis, about a graph that computes the same function.
 
     Raises:
-        HypothesisError: unimportant parents are set to means, which are no draws.
+        HypothesisError: unimportant parents are set to means, which are no draws, or what is given
+            is no hypothesis.
     """
+    hypothesis = as_hypothesis(hypothesis, "isomorphic")
     check_scrubs(hypothesis, "the isomorphic form needs")
     return _Isomorphic(hypothesis).build()
 

@@ -20,7 +20,7 @@ from causal_scrubbing._hypothesis.blockform import (
     normal,
     same_swaps,
 )
-from causal_scrubbing._hypothesis.claim import Claim
+from causal_scrubbing._hypothesis.claim import Claim, node_label
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.refusals import shared_feature
 
@@ -156,7 +156,9 @@ class _Builder:
         if not above:
             label = own.label if own else label
             options = {"feature": _feature(self.form.features[position.block])}
-        made = Claim(position.node, anything, name=None if label == position.node else label)
+        made = Claim(
+            position.node, anything, name=None if label == node_label(position.node) else label
+        )
         made = replace(made, **options)
         if position.wiring is None:
             return made
@@ -258,7 +260,7 @@ class _Builder:
                 extra["via"] = own.via
             else:
                 extra["via"] = wiring.routes(i)
-            label = _fresh(own.label if own else member.node, labels)
+            label = _fresh(own.label if own else node_label(member.node), labels)
             labels.add(label)
             yield member, label, extra
 

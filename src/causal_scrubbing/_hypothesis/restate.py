@@ -21,6 +21,9 @@ from causal_scrubbing._hypothesis.blockform import (
     Wiring,
     block_form,
 )
+from causal_scrubbing._hypothesis.claim import node_label
+from causal_scrubbing._hypothesis.free import Free
+from causal_scrubbing._hypothesis.given import as_hypothesis
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.rebuild import rebuild
 from causal_scrubbing._hypothesis.refusals import different_graphs
@@ -31,7 +34,7 @@ OWN_DATUM: Final = "/~own"
 """Ends the key of a block that is a claim's own datum, read below it."""
 
 
-def restate(h: Hypothesis, graph: Graph) -> Hypothesis:
+def restate(h: Hypothesis | Free, graph: Graph) -> Hypothesis:
     """The same hypothesis about a rewriting of its graph: the same swaps, the same estimate.
 
     Example::
@@ -42,12 +45,13 @@ def restate(h: Hypothesis, graph: Graph) -> Hypothesis:
     The first part of a node has its claim's path, so that the draws are those of `h`.
 
     Args:
-        h: the hypothesis.
+        h: the hypothesis, or `free(graph)`.
         graph: made from ``h.graph`` by `split`, `split_sum`, `duplicate`, `replace`, `rename`.
 
     Raises:
         HypothesisError: the graph is not made so, or no claims on it say the same.
     """
+    h = as_hypothesis(h, "restate")
     if not isinstance(graph, Graph):
         raise HypothesisError(
             [f"restate takes a graph made from the hypothesis's, not {type(graph).__name__}."],
@@ -147,7 +151,11 @@ class _Restating:
         """The position of one part of a node."""
         first = self.side.parts[old.node][0] == part
         claims = tuple(
-            replace(claim, node=part, name=claim.label if first and claim.label != part else None)
+            replace(
+                claim,
+                node=part,
+                name=claim.label if first and claim.label != node_label(part) else None,
+            )
             for claim in old.claims
         )
         wiring = None if old.wiring is None else self.wiring(old, old.wiring, part)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from causal_scrubbing._data import Dataset, feature_name
+from causal_scrubbing._data import Dataset, check_dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis.blockform import BlockForm, CopyKey, Position, Wiring, normal
+from causal_scrubbing._hypothesis.free import Free
+from causal_scrubbing._hypothesis.given import as_hypothesis
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import check_scrubs
 from causal_scrubbing._hypothesis.restate import OWN_DATUM, forms_on_one_graph
@@ -46,7 +48,7 @@ class Specificity:
         return f"{one} and {two} are not comparable: {why}"
 
 
-def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
+def permits(h1: Hypothesis | Free, h2: Hypothesis | Free, data: Dataset) -> Specificity:
     """Which of two hypotheses permits more swaps on a dataset.
 
     h2 permits every swap that h1 permits when, at every position of the treeified graph, h2's
@@ -57,13 +59,15 @@ def permits(h1: Hypothesis, h2: Hypothesis, data: Dataset) -> Specificity:
     score.
 
     Args:
-        h1: a hypothesis.
+        h1: a hypothesis, or `free(graph)`.
         h2: another about the same graph, or another rewriting of it.
         data: D.
 
     Raises:
-        HypothesisError: a feature cannot be used on this data.
+        HypothesisError: a feature cannot be used on this data, or one is no hypothesis.
     """
+    h1, h2 = as_hypothesis(h1, "permits"), as_hypothesis(h2, "permits")
+    check_dataset(data)
     names = (h1.name or "the first", h2.name or "the second")
     for h in (h1, h2):
         check_scrubs(h, "comparisons of swaps need")
@@ -108,7 +112,7 @@ class _Walk:
     """
 
     def __init__(self, fewer: _Seen, more: _Seen) -> None:
-        self.features = more.features
+        self.features = (fewer.features, more.features)
         self.names = (fewer.name or "the other", more.name or "this one")
         self.roots = (fewer.root, more.root)
         self.few, self.many = fewer.classes, more.classes
@@ -123,20 +127,27 @@ class _Walk:
         """Whether a datum of `more` can be one datum of `fewer`."""
         here = self.many_datum[block]
         if self.image.setdefault(here, datum) != datum:
-            return f"{node} is drawn together with others in {self.names[1]}"
+            if here == block:
+                return f"{node} is drawn together with others in {self.names[1]}"
+            kept = "the reference row" if here == REFERENCE else f"the row of {here}"
+            return f"{node} has {kept} in {self.names[1]}"
         return ""
 
     def _positions(self, few: Position, many: Position) -> str:
+        # First the features: a draw that keeps a row has the datum it agrees with by its feature.
+        if not self.few[few.block].refines(self.many[many.block]):
+            less, held = (
+                " & ".join(map(feature_name, flatten_feature(features[one.block])))
+                for features, one in zip(self.features, (few, many), strict=True)
+            )
+            there = "" if few.block == many.block else f"{few.block} "
+            there = f"{there}on {less}" if less else f"not {there}".rstrip()
+            fewer, more = self.names
+            return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
         datum = self.few_datum[few.block]
         found = self._maps(many.block, datum, many.node)
         if found:
             return found
-        if not self.few[few.block].refines(self.many[many.block]):
-            feature = flatten_feature(self.features[many.block])
-            held = " & ".join(map(feature_name, feature))
-            there = "not" if few.block == many.block else f"not {few.block}"
-            fewer, more = self.names
-            return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
         if many.wiring is None:
             if few.wiring is not None:
                 return f"{many.node} is taken as a whole in {self.names[1]}"

@@ -31,7 +31,7 @@ class TreeClaim:
 
     Attributes:
         index: position in `Tree.claims`; parents come before children.
-        path: labels from the root, joined by "/".
+        path: labels from the root, joined by "/", which no label holds.
         claim: the claim as the user wrote it.
         parent: index of the claim it is computed into; None for the root.
         children: indices of the claims it is computed from; None for a leaf.

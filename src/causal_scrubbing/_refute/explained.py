@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from causal_scrubbing._hypothesis.claim import node_path
 from causal_scrubbing._refute.grow import Grower
 from causal_scrubbing._refute.judge import CUTTING, Scored
 from causal_scrubbing._refute.stem import Path, Stem
@@ -95,7 +96,7 @@ def _explained(
     stem = tree.at(path)
     by = tuple(one.node for one in stem.children or ()) if is_inner else None
     carries = grower.judge.pool.names(stem.features) if path else "exact"
-    return Explained("/".join((tree.node, *path)), carries, by, why, tried)
+    return Explained(node_path(tree.node, *path), carries, by, why, tried)
 
 
 def _kept(scored: Scored) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from causal_scrubbing._hypothesis.claim import node_path
 from causal_scrubbing._refute.judge import CUTTING, LEAST, Judge, Scored
 from causal_scrubbing._refute.parts import reachable
 from causal_scrubbing._refute.stem import Path, Stem
@@ -62,7 +63,7 @@ class Grower:
         """Write a step down."""
         tree = scored.tree
         text = self.judge.pool.told(tree.at(path))
-        name = "/".join((tree.node, *path))
+        name = node_path(tree.node, *path)
         self.steps.append(Step(name, move, text, scored.recovered, scored.bits, tried))
 
     # --- what is enough -----------------------------------------------------------------------

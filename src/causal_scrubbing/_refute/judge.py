@@ -15,6 +15,7 @@ from causal_scrubbing._data.classes import Floats
 from causal_scrubbing._errors import HypothesisError, ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis.claim import node_path
 from causal_scrubbing._refute.additions import class_entropy
 from causal_scrubbing._refute.controls import recovered
 from causal_scrubbing._refute.search import search_seed
@@ -138,7 +139,7 @@ class Judge:
 
     def loose(self, tree: Stem, path: Path) -> tuple[str, ...]:
         """The unimportant parents of the claim at a path."""
-        return tuple(self.hypothesis(tree).tree["/".join((tree.node, *path))].other_draws)
+        return tuple(self.hypothesis(tree).tree[node_path(tree.node, *path)].other_draws)
 
     def bits(self, h: Hypothesis) -> float:
         """How much is claimed: the entropy of the feature that each node is said to carry.

@@ -12,6 +12,7 @@ from causal_scrubbing._data.classes import Floats, Ints
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Claim, Hypothesis
+from causal_scrubbing._hypothesis.claim import node_label
 
 ATTEMPTS = 40
 """Draws made for each random hypothesis before it is given up."""
@@ -153,7 +154,7 @@ def _place(
         chosen = str(rng.choice(options))
         taken.add(chosen)
         via = _route(h.graph, chosen, node, rng)
-        below = (f"{path[0]}/{child.label}", f"{path[1]}/{chosen}")
+        below = (f"{path[0]}/{child.label}", f"{path[1]}/{node_label(chosen)}")
         placed = _place(h, child, chosen, below, paths, rng, other)
         children.append(replace(placed, via=via, name=None, draw=None, cut=()))
     return replace(claim, node=node, children=tuple(children))
