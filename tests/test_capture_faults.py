@@ -33,6 +33,22 @@ def test_a_place_that_is_no_place() -> None:
     refused(zoo.Mlp().eval(), "'up:sideways' is no place", sites={"a": "up:sideways"})
 
 
+def test_sites_and_an_example_of_another_kind() -> None:
+    model = zoo.Mlp().eval()
+    refused(model, r"sites='up' is one string; write a list, sites=\['up'\]", sites="up")
+    refused(
+        model, "'h': Linear is no place; give a name and a module's path", sites={"h": model.up}
+    )
+    with pytest.raises(cs.DataError, match=r"the example is Tensor; wrap it: cs\.Dataset"):
+        cs.capture(model, X)  # type: ignore[arg-type]
+
+
+def test_a_number_in_a_place_may_have_a_digit_for_a_name() -> None:
+    model = zoo.Attention().eval()
+    graph = cs.capture(model, TOKENS, sites={"m{0}": "blocks.{0}.mlp"})
+    assert graph.find("m{0}") == graph.find("m*") == ("m0", "m1")
+
+
 def test_a_module_that_is_never_called() -> None:
     refused(zoo.NeverCalled().eval(), "'layer' is never called", sites=["layer"])
 

@@ -39,6 +39,7 @@ def test_neighbours(graph: cs.Graph) -> None:
 def test_patterns_find_names_in_topological_order(graph: cs.Graph) -> None:
     assert graph.find("h.*") == ("h.0", "h.1")
     assert graph.find("h.{i}") == ("h.0", "h.1")
+    assert graph.find("h.{0}") == graph.find("h.{}") == ("h.0", "h.1")
     assert graph.find(["c", "x"]) == ("x", "c")
 
 
@@ -104,6 +105,22 @@ FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
         lambda g: cs.Graph.build(inputs=["x"], nodes={"~a": (torch.relu, ["x"])}, output="~a"),
         "begin with ~ are reserved",
     ),
+    "parents of append": (
+        lambda g: g.append("loss", torch.neg, parents="c"),
+        r"parents='c' is one string; write a list, parents=\['c'\]",
+    ),
+    "another kind of graph": (
+        lambda g: cs.check_equal(g, "g", cs.Dataset(x=[1.0])),  # type: ignore[arg-type]
+        "check_equal takes two graphs, not str",
+    ),
+    "no rows": (
+        lambda g: cs.check_equal(g, g, cs.Dataset(x=[1.0]), rows=0),
+        "rows=0: give a positive number",
+    ),
+    "pieces without names": (
+        lambda g: g.split("x", axis=0, into=4),  # type: ignore[arg-type]
+        r"into=4 names no piece; write into=\{'h\{\}': 4\}",
+    ),
     "pattern": (lambda g: g.find("q*"), r"no node matches 'q\*'"),
     "node": (lambda g: g.parents("h.2"), "no node 'h.2'. Did you mean"),
     "given no tensor": (
@@ -141,3 +158,23 @@ def test_a_batch_of_no_rows_is_refused(size) -> None:
     graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
     with pytest.raises(cs.GraphError, match="give a positive number of rows"):
         graph(cs.Dataset(x=torch.arange(4.0)), batch_size=size)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda g, d: g(d),
+        lambda g, d: g.values(d),
+        lambda g, d: g.prune(d),
+        lambda g, d: cs.check_equal(g, g, d),
+        lambda g, d: cs.Hypothesis(g, cs.claim("c", cs.exact)).agreement(d),
+        lambda g, d: cs.free(g).agreement(d),
+        lambda g, d: cs.entropy(cs.Hypothesis(g, cs.claim("c", cs.exact)), d),
+        lambda g, d: cs.permits(cs.free(g), cs.free(g), d),
+    ],
+)
+def test_what_is_no_dataset_is_told_to_be_wrapped(
+    graph: cs.Graph, use: Callable[[cs.Graph, object], object]
+) -> None:
+    with pytest.raises(cs.DataError, match=r"data is Tensor; wrap it: cs\.Dataset\("):
+        use(graph, torch.ones(3))

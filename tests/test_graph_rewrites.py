@@ -343,6 +343,7 @@ def test_a_dictionary_of_features(data, affine) -> None:
         ),
         (lambda g: g.split_sum("a0", {"p": (torch.neg, ["r2"])}, rest="r"), "cycle"),
         (lambda g: cs.dictionary(abs, abs, {"a": [1], "b": [1]}), "both in 'a' and in 'b'"),
+        (lambda g: cs.dictionary(abs, abs, {"a": [3, 1, 1]}), "feature 1 is twice in 'a'"),
         (lambda g: cs.dictionary(abs, abs, {"a": []}), "group 'a' is empty"),
         (
             lambda g: g.split_sum("a0", cs.dictionary(abs, abs, {"a": [9]}), rest="r"),

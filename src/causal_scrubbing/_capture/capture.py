@@ -14,7 +14,7 @@ from causal_scrubbing._capture.hooks import Seen, check_seen, marked
 from causal_scrubbing._capture.places import Place, check_faults, find_places
 from causal_scrubbing._capture.rows import Rows, make_forward, number_fields
 from causal_scrubbing._capture.trace import Run, Traced, export, plain_execution
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Graph
 
@@ -75,8 +75,10 @@ def capture(
     Raises:
         GraphError: a site matches no module or is never passed, the example does not fit, the model
             cannot be exported or its graph differs from it; each names the place and a way out.
+        DataError: the example is no dataset.
     """
     _check_model(model)
+    check_dataset(example, "the example")
     places, faults = find_places(sites, dict(model.named_modules(remove_duplicate=False)))
     check_faults(faults)
     device = _device(model)

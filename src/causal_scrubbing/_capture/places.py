@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.patterns import number, substitute
 
-_TOKEN = re.compile(r"\*|\{(\w*)\}")
 _PLACE = re.compile(
     r"^(?P<path>[^:#]*)(?::(?P<side>input|output)(?:\.(?P<key>\w+))?)?(?:#(?P<call>\d+))?$"
 )
@@ -55,11 +55,20 @@ def find_places(
     Returns:
         The places, and what is wrong with the sites, in words.
     """
+    if isinstance(sites, str):
+        return [], [f"sites={sites!r} is one string; write a list, sites=[{sites!r}]."]
     known = list(paths)
     entries = sites if isinstance(sites, Mapping) else {place: place for place in sites}
     found: list[Place] = []
     faults: list[str] = []
     for name, text in entries.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            what = text if isinstance(name, str) else name
+            faults.append(
+                f"{name!r}: {type(what).__name__} is no place; give a name and a module's path in "
+                "the model, as model.named_modules() tells it."
+            )
+            continue
         parsed = _PLACE.match(text)
         if parsed is None or name.startswith("~") or not name:
             faults.append(
@@ -69,24 +78,17 @@ def find_places(
             continue
         side, key = parsed["side"] or "output", parsed["key"]
         call = None if parsed["call"] is None else int(parsed["call"])
-        pattern = _pattern(parsed["path"])
-        hits = [(path, match) for path in known if (match := pattern.fullmatch(path))]
-        if parsed["path"] in known:
-            hits = [(parsed["path"], re.match("", ""))]  # type: ignore[list-item]
+        pattern = parsed["path"]
+        hits = [(path, substitute(pattern, path, name)) for path in known]
+        if pattern in known:
+            hits = [(pattern, name)]
+        hits = [(path, filled) for path, filled in hits if filled is not None]
         if not hits:
             faults.append(
                 f"{name!r}: no module is called {parsed['path']!r}. {_near(parsed['path'], known)}"
             )
-        for path, match in hits:
-            found.append(
-                Place(
-                    _fill(name, match),
-                    path,
-                    side,
-                    int(key) if key is not None and key.isdigit() else key,
-                    call,
-                )
-            )
+        entry = int(key) if key is not None and key.isdigit() else key
+        found += [Place(str(filled), path, side, entry, call) for path, filled in hits]
     return found, faults + _repeated(found)
 
 
@@ -102,43 +104,8 @@ def _repeated(places: list[Place]) -> list[str]:
     ]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    out, last, seen = [], 0, set[str]()
-    for token in _TOKEN.finditer(path):
-        out.append(re.escape(path[last : token.start()]))
-        name = token[1]
-        if token[0] == "*":
-            out.append("(.*)")
-        elif name and name in seen:
-            out.append(f"(?P={name})")
-        elif name and not name.isdigit():
-            seen.add(name)
-            out.append(rf"(?P<{name}>\d+)")
-        else:
-            out.append(r"(\d+)")
-        last = token.end()
-    out.append(re.escape(path[last:]))
-    return re.compile("".join(out))
-
-
-def _fill(name: str, match: re.Match[str] | None) -> str:
-    """The name with what the pattern's wildcards stood for in this path."""
-    if match is None or not match.re.groups:
-        return name
-    named = match.groupdict()
-    taken = set(match.re.groupindex.values())
-    others = iter(g for i, g in enumerate(match.groups(), 1) if i not in taken)
-
-    def one(token: re.Match[str]) -> str:
-        if token[1] and token[1] in named:
-            return named[token[1]]
-        return next(others, token[0])
-
-    return _TOKEN.sub(one, name)
-
-
 def _near(path: str, known: Sequence[str]) -> str:
-    plain = _TOKEN.sub("0", path)
+    plain = number(path, 0).replace("*", "0")
     near = get_close_matches(plain, known, n=5, cutoff=0.5)
     if not near:
         last = plain.rsplit(".", 1)[-1]

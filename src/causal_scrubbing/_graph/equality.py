@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rows import spread
 
@@ -88,6 +88,14 @@ def compare_outputs(
         tolerance: see `check_equal`.
         rewritten: whether the other graph was made from the first, for the words of the error.
     """
+    from causal_scrubbing._graph.graph import Graph
+
+    for given in (graph, other):
+        if not isinstance(given, Graph):
+            raise GraphError(f"check_equal takes two graphs, not {type(given).__name__}.")
+    check_dataset(data)
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise GraphError(f"rows={rows!r}: give a positive number of rows to compare.")
     chosen = spread(len(data), rows)
     part = data.take(chosen)
     one, two = graph(part), other(part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.node import Node
 
@@ -234,6 +234,7 @@ def evaluate_dataset(
     Raises:
         GraphError: the batch size is not a positive number, or a node fails.
     """
+    check_dataset(data)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise GraphError(f"batch_size={batch_size!r}: give a positive number of rows.")
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}

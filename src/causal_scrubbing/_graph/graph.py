@@ -11,7 +11,7 @@ from typing import Any
 import networkx as nx
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.build import make_nodes, sort_nodes
 from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
@@ -289,6 +289,7 @@ class Graph(Rewrites):
         Raises:
             GraphError: a name matches nothing, or a given tensor has the wrong number of rows.
         """
+        check_dataset(data)
         asked = [self.output] if names is None else [names] if isinstance(names, str) else names
         wanted = {
             name: wire

@@ -14,7 +14,8 @@ _TOKEN = re.compile(r"\*|\{(\w*)\}")
 def compile_pattern(pattern: str, capture: bool = False) -> re.Pattern[str]:
     """A pattern as a regular expression over whole names.
 
-    ``*`` matches any characters, ``{i}`` a number; the same ``{i}`` twice is the same number.
+    ``*`` matches any characters, ``{i}`` a number; the same ``{i}`` twice is the same number, while
+    ``{}`` and ``{0}`` have no name and are any number each time.
     With `capture`, wildcards without a name are groups too.
     """
     out, last, seen = [], 0, set[str]()
@@ -23,7 +24,7 @@ def compile_pattern(pattern: str, capture: bool = False) -> re.Pattern[str]:
         name = token[1]
         if token[0] == "*":
             out.append("(.*)" if capture else ".*")
-        elif not name:
+        elif not name.isidentifier():  # {}, and {0}, which names no group
             out.append(r"(\d+)" if capture else r"\d+")
         elif name in seen:
             out.append(f"(?P={name})")

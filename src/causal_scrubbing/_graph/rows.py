@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 
 EXAMPLE_ROWS: Final = 16
 """How many rows a graph keeps as its example."""
@@ -27,6 +27,7 @@ def few_rows(data: Dataset, most: int, fields: Iterable[str | None] = ()) -> Dat
         fields: fields, of which those that hold one integer a row have all their values covered by
             further rows, up to 64 values each: such a field may say which place a row is read at.
     """
+    check_dataset(data)
     chosen = [spread(len(data), most)]
     for name in fields:
         value = data[name] if name is not None and name in data else None

@@ -42,11 +42,11 @@ def dictionary(
     Args:
         encode: activation [..., d] to features [..., m].
         decode: features [..., m] to activation [..., d].
-        groups: features by the name of the group; no feature is in two.
+        groups: features by the name of the group; each once, and none in two groups.
         other: name of the features that are in no group; None leaves them in the error.
 
     Raises:
-        GraphError: a group is empty, or a feature is in two.
+        GraphError: a group is empty, or a feature is in two, or twice in one.
     """
     found: dict[str, tuple[int, ...]] = {}
     owner: dict[int, str] = {}
@@ -58,6 +58,9 @@ def dictionary(
         if min(found[name], default=0) < 0:
             faults.append(f"group {name!r} has a negative feature number")
         for feature in found[name]:
+            if found[name].count(feature) > 1:
+                fault = f"feature {feature} is twice in {name!r}"
+                faults += [] if fault in faults else [fault]
             if owner.setdefault(feature, name) != name:
                 faults.append(f"feature {feature} is both in {owner[feature]!r} and in {name!r}")
     if other is not None and other in found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._graph.node import is_hidden
@@ -42,6 +42,7 @@ def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
     source = graph.example if data is None else data
     if source is None:
         return None
+    check_dataset(source)
     lacking = {graph.nodes[name].field for name in graph.inputs} - set(source.field_names)
     if lacking and data is None:
         return None

@@ -226,11 +226,15 @@ class Rewrites:
         A parent that the graph does not have is a dataset field and becomes an input.
 
         Raises:
-            GraphError: the name is taken.
+            GraphError: the name is taken, or the parents are no list.
         """
         draft = Draft(_graph(self))
         if is_hidden(name):
             raise GraphError(f"append: {name!r} is reserved; names do not begin with ~.")
+        if isinstance(parents, str):
+            raise GraphError(
+                f"append: parents={parents!r} is one string; write a list, parents=[{parents!r}]."
+            )
         read = tuple(draft.wire(parent) for parent in parents)
         draft.add(Node(name=name, parents=read, fn=recognise(fn, len(read))))
         draft.output = name

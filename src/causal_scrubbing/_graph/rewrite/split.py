@@ -60,6 +60,11 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
     Raises:
         GraphError: lists every piece that cannot be understood.
     """
+    if not isinstance(into, Mapping):
+        raise GraphError(
+            f"split: into={into!r} names no piece; write into={{'h{{}}': 4}} for equal parts, or "
+            "{'last': -1}."
+        )
     faults: list[str] = []
     found: list[tuple[str, Where]] = []
     for key, value in into.items():
