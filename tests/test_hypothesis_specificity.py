@@ -155,7 +155,9 @@ def test_an_exact_claim_is_told_from_a_coarser_one_by_its_feature(problem) -> No
     found = cs.permits(made("E", cs.exact), made("F", "bit"), data)
     assert found.relation == "second permits more"
     assert found.obstacles == ("", "y/a must agree on exact in E, on bit in F")
+    either = cs.permits(made("T", "bit"), made("U", "third"), data)
+    assert str(either) == "T and U are not comparable: y/a must agree on bit in T, on third in U"
     passed = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("x1", cs.exact, via="a")))
     assert cs.permits(made("F", "bit"), passed, data).obstacles[0] == (
-        "x1 has the reference row in this one"
+        "x1 has the reference row in the second"
     )

@@ -44,7 +44,7 @@ class Specificity:
             return f"{two} permits every swap that {one} permits, and more ({self.obstacles[1]})"
         if self.relation == "first permits more":
             return f"{one} permits every swap that {two} permits, and more ({self.obstacles[0]})"
-        why = "; ".join(one for one in self.obstacles if one)
+        why = "; ".join(dict.fromkeys(self.obstacles))
         return f"{one} and {two} are not comparable: {why}"
 
 
@@ -75,9 +75,9 @@ def permits(h1: Hypothesis | Free, h2: Hypothesis | Free, data: Dataset) -> Spec
         one, two = forms_on_one_graph(h1, h2, "they cannot be compared")
     except HypothesisError as error:
         return Specificity("not comparable", names, (error.faults[0], ""))
-    first_side, second_side = _Seen(h1, one, data), _Seen(h2, two, data)
+    first_side, second_side = _Seen(h1, one, data, names[0]), _Seen(h2, two, data, names[1])
     second = _Walk(first_side, second_side).obstacle()
-    first = _Walk(second_side, first_side).obstacle()
+    first = _Walk(second_side, first_side, swapped=True).obstacle()
     relation: Relation
     if not second:
         relation = "second permits more" if first else "equal"
@@ -89,8 +89,8 @@ def permits(h1: Hypothesis | Free, h2: Hypothesis | Free, data: Dataset) -> Spec
 class _Seen:
     """A hypothesis in block form, with the classes of its blocks and the datum that each is."""
 
-    def __init__(self, h: Hypothesis, form: BlockForm, data: Dataset) -> None:
-        self.name = h.name
+    def __init__(self, h: Hypothesis, form: BlockForm, data: Dataset, name: str) -> None:
+        self.name = name
         self.root = normal(form.root)
         self.features = {k: (*parts, *form.within) for k, parts in form.features.items()}
         self.classes = h.classes(data)
@@ -111,9 +111,10 @@ class _Walk:
     Every datum of `more` must be one datum of `fewer`, so that `fewer`'s draw is one of `more`'s.
     """
 
-    def __init__(self, fewer: _Seen, more: _Seen) -> None:
+    def __init__(self, fewer: _Seen, more: _Seen, *, swapped: bool = False) -> None:
+        self.swapped = swapped
         self.features = (fewer.features, more.features)
-        self.names = (fewer.name or "the other", more.name or "this one")
+        self.names = (fewer.name, more.name)
         self.roots = (fewer.root, more.root)
         self.few, self.many = fewer.classes, more.classes
         self.few_datum, self.many_datum = fewer.datum, more.datum
@@ -136,14 +137,7 @@ class _Walk:
     def _positions(self, few: Position, many: Position) -> str:
         # First the features: a draw that keeps a row has the datum it agrees with by its feature.
         if not self.few[few.block].refines(self.many[many.block]):
-            less, held = (
-                " & ".join(map(feature_name, flatten_feature(features[one.block])))
-                for features, one in zip(self.features, (few, many), strict=True)
-            )
-            there = "" if few.block == many.block else f"{few.block} "
-            there = f"{there}on {less}" if less else f"not {there}".rstrip()
-            fewer, more = self.names
-            return f"{many.block} must agree on {held} in {more}, {there} in {fewer}"
+            return self._features(few.block, many.block)
         datum = self.few_datum[few.block]
         found = self._maps(many.block, datum, many.node)
         if found:
@@ -155,6 +149,21 @@ class _Walk:
         if few.wiring is None:
             return self._whole(datum, many)
         return self._copies(few.wiring, few.wiring.top, many.wiring, many.wiring.top)
+
+    def _features(self, few: str, many: str) -> str:
+        """What a block of `more` must agree on and one of `fewer` need not."""
+        told = [
+            (block, " & ".join(map(feature_name, flatten_feature(features[block]))), name)
+            for block, features, name in zip((few, many), self.features, self.names, strict=True)
+        ]
+        if told[0][1] and self.swapped:
+            told.reverse()  # both ways are told alike, the first hypothesis first
+        if not told[0][1]:
+            less = f"not in {told[0][2]}" if few == many else f"not {few} in {told[0][2]}"
+            return f"{many} must agree on {told[1][1]} in {told[1][2]}, {less}"
+        (one, feature, name), (two, other, second) = told
+        there = "" if one == two else f"{two} "
+        return f"{one} must agree on {feature} in {name}, {there}on {other} in {second}"
 
     def _whole(self, datum: str, many: Position) -> str:
         """Below what is whole in `fewer`, everything has its datum."""
