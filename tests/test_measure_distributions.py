@@ -160,3 +160,53 @@ def test_infinite_kl_has_no_mean_and_nothing_changed_is_said() -> None:
     two = np.ones((4, 2))
     with pytest.raises(MetricError, match="vector of 2 numbers"):
         compare_functions(measures, model=two, scrubbed=two, rows=np.arange(4))
+
+
+def in_pools(seed: int, width: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of one law, whose members lean apart by pool: model, scrubbed, pool of each."""
+    rng = np.random.default_rng(seed)
+    pools = np.repeat(np.arange(12), 25)
+    lean = rng.normal(size=(12, width))[pools]
+    model, noise = rng.normal(size=(2, 300, width))
+    return model + lean, noise - lean, pools * 3
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_swaps_of_pools_reject_at_their_level(width: int) -> None:
+    p_values = []
+    for seed in range(60):
+        model, scrubbed, pools = in_pools(seed, width)
+        options = {"seed": seed, "permutations": 99}
+        alone = compare_distributions("x", model, scrubbed, **options)
+        whole = compare_distributions("x", model, scrubbed, pools=pools, **options)
+        p_values.append((alone.tests[0].p_value, whole.tests[0].p_value))
+    rejected = (np.array(p_values) <= 0.05).mean(axis=0)
+    assert rejected[0] > 0.3  # what single pairs would say
+    assert rejected[1] <= 0.13
+    assert len(whole.tests) == (2 if width == 1 else 1)
+    assert all(test.pools == 12 for test in whole.tests)
+    assert "from 12 pools (pools are swapped whole" in str(whole)
+    assert "textbook" not in str(whole)
+
+
+def test_functions_count_samples_and_say_so() -> None:
+    # One input whose four samples go up and down, and three on which nothing moves.
+    rows = np.array([7, 7, 7, 7, 1, 2, 3])
+    model = np.zeros(7)
+    scrubbed = np.array([1.0, -1, 1, -1, 0, 0, 0])
+    found = compare_functions({"d": np.abs(scrubbed)}, model=model, scrubbed=scrubbed, rows=rows)
+    assert (found.samples, found.rows) == (7, 4)
+    assert found.better.mean == pytest.approx(200 / 7)
+    assert "7 samples on 4 rows: better 28.6%" in " ".join(str(found).split())
+    assert "100.0% of the change cancels between samples" in str(found)
+    assert "inputs better" not in str(found)
+
+
+def test_functions_take_pools_for_units() -> None:
+    model, scrubbed, pools = (part.reshape(-1) for part in in_pools(0))
+    change = {"distance": np.abs(scrubbed - model)}
+    options = {"model": model, "scrubbed": scrubbed, "rows": np.arange(300)}
+    alone = compare_functions(change, **options)
+    whole = compare_functions(change, pools=pools, **options)
+    assert whole.mean_change.se > 2 * alone.mean_change.se
+    assert whole.measures[0].scrubbed.se > alone.measures[0].scrubbed.se

@@ -115,3 +115,45 @@ def test_rare_rows_keep_their_precision() -> None:
     values, rows = np.array([1.0, 3.0, 2.0, 2.0]), np.array([0, 0, 1, 1])
     found = split_variance("m", values, rows, weights=weights)
     assert found.resampling.mean == pytest.approx(1.0)
+
+
+def pooled(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples from pools of a fixed population of 1,000 rows: values, rows, pool of each."""
+    population = np.random.default_rng(99).exponential(size=1000)
+    rng = np.random.default_rng(seed)
+    members = [rng.choice(1000, 50, replace=False) for _ in range(12)]
+    rows = np.concatenate([rng.choice(one, 100) for one in members])
+    return population[rows], rows, np.repeat(np.arange(12), 100)
+
+
+def test_intervals_of_worst_cases_and_variance_cover_in_pools() -> None:
+    population = np.random.default_rng(99).exponential(size=1000)
+    covered = np.zeros((2, 3))
+    for seed in range(100):
+        values, rows, pools = pooled(seed)
+        for which, ids in enumerate((None, pools)):
+            found = worst_cases("x", values, probabilities=(0.5, 0.9), pools=ids)
+            total = split_variance("x", values, rows, pools=ids, seed=seed).total
+            truths = [*np.quantile(population, (0.5, 0.9)), population.var()]
+            for place, (one, truth) in enumerate(
+                zip((*found.percentiles, total), truths, strict=True)
+            ):
+                covered[which, place] += one.interval[0] <= truth <= one.interval[1]
+    assert (covered[0] < 85).all()  # what single samples would say
+    assert (covered[1] >= 88).all()
+
+
+def test_pools_that_cannot_bound_or_split_say_so() -> None:
+    values, rows, pools = pooled(0)
+    one = worst_cases("x", values, probabilities=(0.9,), pools=np.zeros_like(pools))
+    assert "1200 samples from 1 pool cannot bound it, take more pools" in str(
+        one.percentiles[0].note
+    )
+    assert split_variance("x", values, rows, pools=np.zeros_like(pools)).total.note == (
+        "one pool: it has no standard error"
+    )
+    weights = np.linspace(1, 2, 1000)[rows] / 1500
+    split = split_variance("x", values, rows, pools=pools, weights=weights)
+    assert split.total.defined
+    assert "unequal weights and samples come from pools" in str(split.rows)
+    assert not split.resampling.defined

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "causal_scrubbing"
 ROOMS = [
     "_errors",
+    "_words",
     "_data",
     "_graph",
     "_capture",

@@ -96,7 +96,7 @@ The false claim recovers 100% of the squared error, as the true one does. Line b
 - on the rows where the model is right: gap {where_right}; where it is wrong: {where_wrong}.
   Splitting by the model's own error (`result.on("right")`) undoes the cancellation.
 - the law of the squared error: 0 or 1 at even odds, before and after. Nothing to see.
-- the functions compared, input by input, say it all:
+- the functions compared, sample by sample, say it all:
 
 ```text
 {false.compare_functions(worst=0)}

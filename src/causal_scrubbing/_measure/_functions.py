@@ -1,10 +1,10 @@
-"""The scrubbed model and the model itself, compared input by input."""
+"""The scrubbed model and the model itself, compared on the same inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,11 +15,17 @@ from causal_scrubbing._measure._plain import plain
 from causal_scrubbing._measure._resample import Group
 from causal_scrubbing._measure._scores import Table, check_settings, dense
 from causal_scrubbing._measure._values import FloatArray, IntArray, as_values, check_finite
+from causal_scrubbing._words import plural
+
+RANDOM_ROW: Final = "a random row's"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One comparison with the model's own output: for the scrubbed model, and for a random row."""
+    """One comparison with the model's own output: for the scrubbed model, and for the zero.
+
+    The zero is a random row's output, or that of the hypothesis that is the run's baseline.
+    """
 
     name: str
     scrubbed: Estimate
@@ -41,6 +47,10 @@ class WorstInput:
 class FunctionComparison:
     """How far the scrubbed model is from the model as a function of the input.
 
+    Everything counts samples: a reference row that was drawn more than once counts each time, and
+    its samples differ by what was swapped in. So the change that cancels does so between samples,
+    of one input or of several; most runs draw too few of a row to tell those two apart.
+
     Attributes:
         measures: Means over samples of per-input comparisons of outputs.
         better: Percent of samples whose behaviour improved by more than ``tolerance``.
@@ -53,6 +63,9 @@ class FunctionComparison:
         worst_by: The measure that ranks ``worst``.
         worst: Reference rows from the worst on.
         tolerance: Changes up to tolerance * (1 + abs(model)) count as none.
+        samples: How many samples there are.
+        rows: How many reference rows they have.
+        zero: Whose output ``Measure.randomized`` is about, in words.
     """
 
     measures: tuple[Measure, ...]
@@ -65,6 +78,9 @@ class FunctionComparison:
     worst_by: str
     worst: tuple[WorstInput, ...]
     tolerance: float
+    samples: int
+    rows: int
+    zero: str = RANDOM_ROW
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -75,14 +91,18 @@ class FunctionComparison:
         lines = ["against the model's own output on the same input:"]
         lines += [
             f"  {measure.name:<16} {measure.scrubbed}"
-            + (f"   (a random row's: {measure.randomized})" if measure.randomized.defined else "")
+            + (f"   ({self.zero}: {measure.randomized})" if measure.randomized.defined else "")
             for measure in self.measures
         ]
-        lines += [f"inputs better {self.better}, worse {self.worse}, the same {self.same}"]
+        lines += [
+            f"{self.samples} {plural(self.samples, 'sample')} on {self.rows} "
+            f"{plural(self.rows, 'row')}: better {self.better}, worse {self.worse}, the same "
+            f"{self.same}"
+        ]
         hidden = (
             "nothing changes"
             if np.isnan(self.cancelled)
-            else f"{self.cancelled:.1f}% of the change cancels between inputs"
+            else f"{self.cancelled:.1f}% of the change cancels between samples"
         )
         lines += [
             f"mean change {self.mean_change}, mean absolute change {self.mean_absolute_change}: "
@@ -118,6 +138,7 @@ def compare_functions(
     seed: int = 0,
     level: float = 0.95,
     resamples: int = 1000,
+    zero: str = RANDOM_ROW,
 ) -> FunctionComparison:
     """Compare two functions from per-sample numbers.
 
@@ -135,6 +156,7 @@ def compare_functions(
         seed: Of the bootstrap.
         level: Coverage of the intervals.
         resamples: How many bootstrap resamples.
+        zero: Whose output ``randomized`` is about, in words.
 
     Raises:
         MetricError: If arrays differ in length, or a behaviour is not finite.
@@ -176,7 +198,7 @@ def compare_functions(
 
     def estimate(name: str, source: Mapping[str, FloatArray] | None) -> Estimate:
         if source is None or name not in source:
-            return Estimate.undefined("no random row's output was measured", level=level)
+            return Estimate.undefined("no such output was measured", level=level)
         array = as_values(name, source[name], n)
         bad = int((~np.isfinite(array)).sum())
         if bad:
@@ -200,6 +222,9 @@ def compare_functions(
         first,
         ranked,
         tolerance,
+        n,
+        len(np.unique(rows)),
+        zero,
     )
 
 

@@ -391,6 +391,18 @@ def check_settings(level: float, resamples: int) -> None:
         raise MetricError(f"resamples is {resamples}; an interval needs at least 100")
 
 
+@overload
+def dense(pools: IntArray) -> IntArray: ...
+
+
+@overload
+def dense(pools: None) -> None: ...
+
+
+@overload
+def dense(pools: IntArray | None) -> IntArray | None: ...
+
+
 def dense(pools: IntArray | None) -> IntArray | None:
     """Return pool ids numbered from 0 without gaps."""
     if pools is None:

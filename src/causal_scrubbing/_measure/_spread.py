@@ -13,10 +13,16 @@ from scipy import stats
 
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._measure._estimate import Estimate
-from causal_scrubbing._measure._intervals import quantile_interval, t_interval
+from causal_scrubbing._measure._intervals import (
+    pooled_quantile_interval,
+    quantile_interval,
+    t_interval,
+)
 from causal_scrubbing._measure._plain import plain
 from causal_scrubbing._measure._resample import stream
+from causal_scrubbing._measure._scores import dense
 from causal_scrubbing._measure._values import FloatArray, IntArray, as_values, check_finite
+from causal_scrubbing._words import plural
 
 _PARTS = 20
 _SMALL = 1e-4
@@ -55,6 +61,7 @@ def worst_cases(
     values: Any,
     *,
     probabilities: Sequence[float] = (0.5, 0.9, 0.95, 0.99),
+    pools: IntArray | None = None,
     lower_is_better: bool = True,
     level: float = 0.95,
 ) -> WorstCases:
@@ -65,10 +72,14 @@ def worst_cases(
     estimate's note then says how many it takes. Standard errors are the interval's width in normal
     standard deviations, infinite where an end is.
 
+    Samples of one pool depend on each other; with `pools` the intervals are by pool, and right for
+    many pools (see :func:`causal_scrubbing._measure._intervals.pooled_quantile_interval`).
+
     Args:
         name: The behaviour, for messages.
         values: ``[N]``.
         probabilities: Shares of samples that are no worse, strictly between 0 and 1.
+        pools: The pool of each sample, ``[N]``, as in :class:`Triples`.
         lower_is_better: Whether large values are the bad ones (a loss).
         level: Coverage of the intervals.
 
@@ -84,12 +95,20 @@ def worst_cases(
         raise MetricError(f"probabilities {outside} are not strictly between 0 and 1")
     sign = 1.0 if lower_is_better else -1.0
     ordered = np.sort(sign * array)
+    units = dense(pools)
     width = 2 * float(stats.norm.ppf((1 + level) / 2))
     estimates = []
     for probability in probabilities:
-        low, high = quantile_interval(ordered, probability, level)
+        if units is None:
+            low, high = quantile_interval(ordered, probability, level)
+        else:
+            low, high = pooled_quantile_interval(sign * array, units, probability, level)
         note = None
-        if math.isinf(high - low):
+        if math.isinf(high - low) and units is not None:
+            count = int(units.max()) + 1
+            origin = f"{count} {plural(count, 'pool')}"
+            note = f"{len(array)} samples from {origin} cannot bound it, take more pools"
+        elif math.isinf(high - low):
             tail = math.log((1 - level) / 2)
             needed = math.ceil(max(tail / math.log(q) for q in (probability, 1 - probability)))
             note = f"{len(array)} samples cannot bound it, it takes {needed}"
@@ -126,7 +145,8 @@ class VarianceSplit:
             f"variance of a sample    {self.total}\n"
             f"  from reference rows   {self.rows}\n"
             f"  from resampling       {self.resampling} "
-            f"({self.repeated} rows were scrubbed more than once)"
+            f"({self.repeated} {plural(self.repeated, 'row was', 'rows were')} scrubbed more than "
+            "once)"
         )
 
 
@@ -136,6 +156,7 @@ def split_variance(
     rows: IntArray,
     *,
     weights: npt.ArrayLike | None = None,
+    pools: IntArray | None = None,
     seed: int = 0,
     level: float = 0.95,
 ) -> VarianceSplit:
@@ -149,13 +170,17 @@ def split_variance(
     uniform rows that is the pooled within-row mean square of the one-way random-effects analysis
     (Searle, Casella and McCulloch 1992, Variance Components, 3.6). The rest is the rows'; sampling
     noise can make it negative, it is then reported as it is, with a note.
-    Intervals are Student's, from leaving out each of 20 random parts of the samples.
+    Intervals are Student's, from leaving out each of 20 random parts of the samples. With `pools` a
+    part holds whole pools. Draws in a pool are from fewer rows and a little more often the row
+    itself, which makes the resampling's variance too small by about the share of those. How often
+    rows of unequal weights repeat in pools is not known here, so there the split is undefined.
 
     Args:
         name: The behaviour, for messages.
         values: ``[N]``.
         rows: The reference row of each sample, ``[N]``.
         weights: The weight w_i in D of each sample's reference row, ``[N]``; None for uniform.
+        pools: The pool of each sample, ``[N]``, as in :class:`Triples`.
         seed: Of the parts.
         level: Coverage of the intervals.
 
@@ -175,8 +200,10 @@ def split_variance(
     if n < 2:
         none = Estimate.undefined("one sample has no variance; draw more", n=n, level=level)
         return VarianceSplit(none, none, none, repeated)
-    parts = min(_PARTS, n)
-    label = stream(seed, "~variance").permutation(np.arange(n) % parts)
+    units = np.arange(n) if pools is None else dense(pools)
+    count = int(units.max()) + 1
+    parts = min(_PARTS, count)
+    label = stream(seed, "~variance").permutation(np.arange(count) % parts)[units]
     left_out = np.array(
         [
             _parts_of_variance(
@@ -189,6 +216,8 @@ def split_variance(
     )
     spread = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
     errors = np.sqrt(spread * (parts - 1) / parts)
+    if parts < 2:
+        errors[:] = np.nan
     estimates = []
     for value, se in zip(whole.tolist(), errors.tolist(), strict=True):
         if math.isnan(value):
@@ -198,12 +227,22 @@ def split_variance(
             )
             estimates.append(Estimate.undefined(reason, n=n, level=level))
         elif math.isnan(se):
-            note = "too few reference rows were drawn twice for a standard error"
+            note = (
+                "one pool: it has no standard error"
+                if parts < 2
+                else "too few reference rows were drawn twice for a standard error"
+            )
             estimates.append(Estimate(value, n=n, level=level, note=note))
         else:
             ends = t_interval(value, se, parts - 1, level)
             below = "below zero by sampling noise: the truth is near zero" if value < 0 else None
             estimates.append(Estimate(value, se, ends, n=n, level=level, note=below))
+    if pools is not None and share is not None:
+        reason = (
+            "rows have unequal weights and samples come from pools, where it is not known how "
+            "often rows repeat; run without pool= to split the variance"
+        )
+        estimates[1:] = [Estimate.undefined(reason, n=n, level=level)] * 2
     return VarianceSplit(estimates[0], estimates[1], estimates[2], repeated)
 
 

@@ -50,7 +50,10 @@ def distributions(
     seed: int,
 ) -> Distributions:
     """Compare the laws of a metric's values and, where kept, of the outputs."""
-    behaviour = compare_distributions(triples.name, triples.model, triples.scrubbed, seed=seed)
+    pools = triples.pools
+    behaviour = compare_distributions(
+        triples.name, triples.model, triples.scrubbed, seed=seed, pools=pools
+    )
     if outputs is None:
         return Distributions(behaviour, None)
     scrubbed, own = (part.reshape(len(part), -1) for part in outputs)
@@ -59,6 +62,6 @@ def distributions(
     return Distributions(
         behaviour,
         compare_distributions(
-            "output", own, scrubbed, seed=seed, note=_LEAF if root_is_leaf else None
+            "output", own, scrubbed, seed=seed, pools=pools, note=_LEAF if root_is_leaf else None
         ),
     )
