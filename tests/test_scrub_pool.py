@@ -289,3 +289,32 @@ def test_pools_do_not_change_what_an_unpooled_run_draws() -> None:
     plain = Sampler(h, data, 3).draw(0, 50).rows["out/carrier"]
     pooled = PoolSampler(h, data, 3, Pools.choose(data, 50, 2, 50, 3)).draw(0, 50)
     assert not np.array_equal(plain, pooled.rows["out/carrier"])
+
+
+def test_what_is_beyond_the_mean_counts_pools() -> None:
+    h, data = problem(5000)
+    metric = {"moved": lambda output, rows: (output - rows["y"]) ** 2}
+    options = {"samples": 1200, "pool": 60, "pools": 6, "force": True}
+    result = cs.scrub(h, data, metric, keep_outputs=True, **options)
+    functions = result.compare_functions()
+    assert functions.mean_change.se == pytest.approx(result.gap.se)
+    assert functions.mean_change.interval == pytest.approx(result.gap.interval)
+    laws = result.compare_distributions()
+    assert laws.output is not None
+    assert {test.pools for test in (*laws.behaviour.tests, *laws.output.tests)} == {6}
+    plain = cs.scrub(h, data, metric, samples=1200)
+    assert plain.compare_distributions().behaviour.tests[0].pools == 0
+    at = [one.percentiles[1].note for one in (result.worst_cases(), plain.worst_cases())]
+    assert at == [None, None]
+    assert result.worst_cases().percentiles[1].se > plain.worst_cases().percentiles[1].se
+    assert result.split_variance().total.se != plain.split_variance().total.se
+
+
+def test_a_rise_is_told_in_percentage_points() -> None:
+    h, data = problem(2000)
+    told = str(cs.scrub(h, data, {"out": lambda output, rows: output}, samples=400, pool=500))
+    share = cs.scrub(h, data, {"out": lambda output, rows: output}, samples=400, pool=500)
+    drawn = share.settings["pool"]["self_draw"]["out/carrier"]
+    rise = 100 * (drawn["pool"] - drawn["data"])
+    assert f"up to {rise:.2f} percentage points more often" in told
+    assert f"{drawn['data']:.2%} of draws on the data, {drawn['pool']:.2%} in a pool" in told

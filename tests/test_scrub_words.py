@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import causal_scrubbing as cs
+from causal_scrubbing._words import share
 
 C = cs.claim
 error = cs.metrics.squared_error("x")
@@ -281,3 +283,71 @@ def test_small_texts(graph: cs.Graph, data: cs.Dataset) -> None:
     assert "probability" in str(joint)
     assert str(joint).endswith("more rows: .table()")
     assert "\n" not in repr(joint)
+
+
+# --- what is never rounded away -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "shown"),
+    [
+        (0, 0, "0%"), (1, 0, "100%"), (0.004, 0, "<1%"), (0.996, 0, ">99%"), (0.5, 0, "50%"),
+        (0.0004, 1, "<0.1%"), (0.99999, 1, ">99.9%"), (0.0005, 2, "0.05%"), (1.0, 1, "100.0%"),
+    ],
+)  # fmt: skip
+def test_only_none_reads_0_and_only_all_reads_100_percent(value, places, shown) -> None:
+    assert share(value, places) == shown
+
+
+def test_almost_all_stuck_is_not_shown_as_all(graph: cs.Graph, data: cs.Dataset) -> None:
+    run = cs.scrub(about(graph), data, error, samples=60)
+    almost = replace(run, stuck=0.9996)
+    told = "samples in which every claim could only keep its own row: >99.9%"
+    for text in (str(almost), pictured(almost), almost._repr_html_(), almost.report()):
+        assert told in text.replace("&gt;", ">").replace("</span><b>", ": ")
+    rows = cs.Dataset(x=torch.arange(1000).double(), key=(torch.arange(1000) - 2).clamp(min=0))
+    assert ">99% of the data is alone in its class of key" in str(
+        about(graph, "key").agreement(rows)
+    )
+
+
+def test_a_notebook_and_a_page_say_what_was_never_tested(graph: cs.Graph, data: cs.Dataset) -> None:
+    run = cs.scrub(about(graph, "x"), data, error, samples=40)
+    told = "claims never swapped, each row alone: y/a"
+    stuck = "samples in which every claim could only keep its own row"
+    for text in (str(run), run._repr_html_(), run.report()):
+        assert told in text
+        assert stuck in text
+    assert f"{stuck}: 100.0%" in run._repr_html_()
+
+
+def test_tables_and_pictures_call_the_mean_of_a_baseline_so(
+    graph: cs.Graph, data: cs.Dataset
+) -> None:
+    base = about(graph, cs.anything, name="mybase")
+    plain = cs.scrub(about(graph), data, error, samples=60)
+    run = cs.scrub(about(graph), data, error, samples=60, baseline=base)
+    exact = cs.exact_scrub(about(graph), data, error, baseline=base)
+    for text in (str(run), pictured(run), run._repr_html_(), run.report(), str(exact)):
+        assert "baseline" in text
+        assert "randomized" not in text
+    assert "randomized" in pictured(plain)
+    functions = run.compare_functions()
+    assert "(baseline mybase's: " in str(functions)
+    assert "<th>baseline mybase&#39;s</th>" in run.report()
+    assert "random row" not in str(functions) + run.report()
+    assert "(a random row's: " in str(plain.compare_functions())
+
+
+def test_a_long_vector_says_that_it_is_cut(graph: cs.Graph, data: cs.Dataset) -> None:
+    def many(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        return output[:, None] * torch.arange(12)
+
+    def few(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        return many(output, rows)[:, :8]
+
+    told = "of its 12 numbers the first 8 are shown, v[0] to v[7]"
+    run = cs.scrub(about(graph), data, {"v": many}, samples=20)
+    for text in (str(run), run._repr_html_(), run.report()):
+        assert told in text
+    assert "are shown" not in str(cs.scrub(about(graph), data, {"v": few}, samples=20))

@@ -12,6 +12,7 @@ from causal_scrubbing._data import Classes, Dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
+from causal_scrubbing._words import share
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Agreement:
         frame["draw"] = [row.label for row in self.table]
         shown = frame.to_string(
             index=False,
-            formatters={"one_row": "{:.1%}".format, "self_draw": "{:.2%}".format},
+            formatters={"one_row": share, "self_draw": lambda value: share(value, 2)},
         )
         return "\n".join([shown, *(f"note: {note}" for note in self.notes)])
 
@@ -112,8 +113,8 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
             "will recover 100% and that means nothing. Claim coarser features."
         )
     notes += [
-        f"{row.label}: {row.one_row:.0%} of the data is alone in its class of {row.feature} and "
-        "can only keep its own row; bin the feature or use more data to test this claim."
+        f"{row.label}: {share(row.one_row, 0)} of the data is alone in its class of {row.feature} "
+        "and can only keep its own row; bin the feature or use more data to test this claim."
         for row in table
         if row.important and not void and row.feature != "exact" and row.one_row > 0.1
     ]

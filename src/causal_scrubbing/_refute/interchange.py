@@ -21,6 +21,7 @@ from causal_scrubbing._refute.arguments import check_run
 from causal_scrubbing._refute.program import Program
 from causal_scrubbing._report import align
 from causal_scrubbing._sampling import uniforms
+from causal_scrubbing._words import share
 
 SOURCE = "~source"
 
@@ -95,8 +96,8 @@ class Interchange:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{share:.1%}"
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else share(value)
 
 
 def interchange(

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from causal_scrubbing._hypothesis.agreement import draw_label
 from causal_scrubbing._measure import FunctionComparison, Scores
 from causal_scrubbing._measure._digits import alike
-from causal_scrubbing._report.tables import KINDS, cell, opened
+from causal_scrubbing._report.tables import KINDS, cell, kinds, opened
+from causal_scrubbing._words import plural, share
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("causal_scrubbing._report", "templates"),
@@ -40,6 +41,7 @@ class Page:
         notes: what a reader should know.
         figures: caption -> picture.
         functions: the comparison with the model's own output, or None.
+        zero: what the mean that is 0% is called.
         worst: of each of its worst inputs, how a person sees it: text or image.
         texts: heading -> preformatted text, such as the plan.
         settings: seed, versions, hashes.
@@ -57,16 +59,32 @@ class Page:
     worst: Sequence[Any]
     texts: Mapping[str, str]
     settings: Mapping[str, str]
+    zero: str = "randomized"
 
 
 def scores_html(
-    title: str, summary: str, scores: Mapping[str, Scores], notes: Sequence[str]
+    title: str,
+    summary: str,
+    scores: Mapping[str, Scores],
+    notes: Sequence[str],
+    *,
+    zero: str = "randomized",
 ) -> str:
     """A result as a notebook shows it: one row a metric, and the notes."""
     template = _ENVIRONMENT.get_template("scores.html.jinja")
     return template.render(
-        title=title, summary=summary, rows=opened(scores), notes=notes, kinds=KINDS, cell=cell
+        title=title,
+        summary=summary,
+        rows=opened(scores),
+        notes=notes,
+        kinds=KINDS,
+        labels=_labels(zero),
+        cell=cell,
     )
+
+
+def _labels(zero: str) -> dict[str, str]:
+    return dict(zip(KINDS, kinds(zero), strict=True))
 
 
 def render(page: Page) -> str:
@@ -84,6 +102,9 @@ def render(page: Page) -> str:
         figures={caption: _svg(figure) for caption, figure in page.figures.items()},
         worst=[_shown(one) for one in page.worst],
         kinds=KINDS,
+        labels=_labels(page.zero),
+        share=share,
+        plural=plural,
     )
 
 

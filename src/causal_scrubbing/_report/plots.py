@@ -19,7 +19,9 @@ MOST_POINTS = 2000
 COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
 
 
-def plot_scores(scores: Scores, *, title: str, metric: str, caption: str = "") -> Figure:
+def plot_scores(
+    scores: Scores, *, title: str, metric: str, caption: str = "", zero: str = "randomized"
+) -> Figure:
     """The three expectations as points with intervals on one axis, values written beside.
 
     Args:
@@ -27,6 +29,7 @@ def plot_scores(scores: Scores, *, title: str, metric: str, caption: str = "") -
         title: above the picture.
         metric: name of the axis.
         caption: lines below; what is recovered is added.
+        zero: what the mean that is 0% is called.
     """
     from matplotlib.figure import Figure
 
@@ -53,7 +56,7 @@ def plot_scores(scores: Scores, *, title: str, metric: str, caption: str = "") -
             str(estimate), (estimate.mean, i), xytext=(0, 8), textcoords="offset points",
             ha="center", fontsize=8, color="#2d3748",
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), [row.replace("randomized", zero) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.7)
     axes.margins(x=0.15)
     axes.set_xlabel(metric, parse_math=False)

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from causal_scrubbing._measure import Estimate, Scores
 
 KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
-HEAD = ("metric", *KINDS)
 MOST_COMPONENTS = 8
 """Numbers of a vector behaviour that tables and pictures show."""
+
+
+def kinds(zero: str = "randomized") -> tuple[str, ...]:
+    """What the five estimates are called, with another word for the mean that is 0%."""
+    return tuple(zero if kind == "randomized" else kind for kind in KINDS)
 
 
 def align(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -41,31 +45,45 @@ def opened(scores: Mapping[str, Scores]) -> list[tuple[str, Scores]]:
     return rows
 
 
-def footnotes(scores: Mapping[str, Scores]) -> list[str]:
-    """What is undefined or needs a remark, each said once, with what it is about."""
+def footnotes(scores: Mapping[str, Scores], *, zero: str = "randomized") -> list[str]:
+    """What is undefined, not shown or needs a remark, each said once, with what it is about.
+
+    Args:
+        scores: metric name -> its five estimates.
+        zero: what the mean that is 0% is called.
+    """
     found: dict[str, dict[str, list[str]]] = {}
     rows = opened(scores)
     for name, one in rows:
-        for what in KINDS:
+        for what, label in zip(KINDS, kinds(zero), strict=True):
             estimate: Estimate = getattr(one, what)
             for note in (estimate.reason, estimate.note):
                 if note is not None:
-                    found.setdefault(note, {}).setdefault(name, []).append(what)
+                    found.setdefault(note, {}).setdefault(name, []).append(label)
     notes = []
     for note, where in found.items():
         about = []
-        for name, kinds in where.items():
-            shown = [] if dict(rows)[name].components else [", ".join(kinds)]
+        for name, labels in where.items():
+            shown = [] if dict(rows)[name].components else [", ".join(labels)]
             about.append(" ".join(([name] if len(rows) > 1 else []) + shown))
         notes.append(f"{'; '.join(about)}: {note}")
+    for name, one in scores.items():
+        if len(one.components) > MOST_COMPONENTS:
+            notes.append(
+                f"{name}: of its {len(one.components)} numbers the first {MOST_COMPONENTS} are "
+                f"shown, {name}[0] to {name}[{MOST_COMPONENTS - 1}]"
+            )
     return notes
 
 
-def scores_table(scores: Mapping[str, Scores]) -> tuple[str, list[str]]:
+def scores_table(
+    scores: Mapping[str, Scores], *, zero: str = "randomized"
+) -> tuple[str, list[str]]:
     """One row a metric, and footnotes for what is undefined or needs a remark.
 
     Args:
         scores: metric name -> its five estimates.
+        zero: what the mean that is 0% is called.
 
     Returns:
         The table, and the notes, each once.
@@ -73,4 +91,4 @@ def scores_table(scores: Mapping[str, Scores]) -> tuple[str, list[str]]:
     rows = [
         [name, *(cell(getattr(one, what), one) for what in KINDS)] for name, one in opened(scores)
     ]
-    return align(HEAD, rows), footnotes(scores)
+    return align(("metric", *kinds(zero)), rows), footnotes(scores, zero=zero)

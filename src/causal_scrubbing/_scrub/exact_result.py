@@ -20,7 +20,9 @@ from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._scores import NO_BASELINE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import align
-from causal_scrubbing._scrub.words import headline
+from causal_scrubbing._report.tables import KINDS, kinds
+from causal_scrubbing._scrub.words import headline, zero_label
+from causal_scrubbing._words import plural
 
 _ROUNDING = 1e-12
 
@@ -269,22 +271,22 @@ class ExactResult:
         return pd.DataFrame(columns).rename_axis("row")
 
     def __str__(self) -> str:
-        names = ("model", "scrubbed", "randomized", "gap", "recovered")
+        names, labels = KINDS, kinds(zero_label(self._zero))
         rows, notes = [], dict[str, dict[str, None]]()
         for metric, one in self._scores.items():
             numbers: list[ExactNumber] = [getattr(one, name) for name in names]
             rows.append([metric, *(str(n) if n.defined else "undefined" for n in numbers)])
-            for name, found in zip(names, numbers, strict=True):
+            for label, found in zip(labels, numbers, strict=True):
                 if found.reason is not None:
-                    notes.setdefault(found.reason, {})[name] = None
+                    notes.setdefault(found.reason, {})[label] = None
         how = headline(
-            f"exact, {len(self.data)} rows",
+            f"exact, {len(self.data)} {plural(len(self.data), 'row')}",
             self.hypothesis.to_dict(),
             self._zero,
             metric_in_graph=self.metric_in_graph,
         )
         head = f"{self.hypothesis.name or 'unnamed'}: {how}; {self.largest:,} combinations at most"
-        table = align(("metric", *names), rows)
+        table = align(("metric", *labels), rows)
         return "\n".join(
             [head, table, *(f"note: {', '.join(which)}: {note}" for note, which in notes.items())]
         )

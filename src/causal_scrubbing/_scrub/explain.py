@@ -38,6 +38,7 @@ from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.pooling import risen
 from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
 from causal_scrubbing._scrub.work import Work
+from causal_scrubbing._words import share
 
 _TRIAL = 256
 
@@ -226,7 +227,7 @@ class Asked:
         whole = replace(self, layout=None)._work(data, settings, None)
         without = explain_run(whole.executor, self._pieces(whole), [])
         notes = [
-            f"the pools save {1 - plan.flops.total / without.flops.total:.0%} of the work"
+            f"the pools save {share(1 - plan.flops.total / without.flops.total, 0)} of the work"
             if without.flops.total > plan.flops.total
             else "the pools save nothing"
         ]

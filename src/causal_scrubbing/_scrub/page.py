@@ -23,7 +23,7 @@ def page(result: Result) -> Page:
     if trio.scrubbed.ndim == 1:
         caption = (
             f"{name} under D and under D_scrubbed: as distributions, and sample by sample (points "
-            "off the line are inputs whose behaviour moved, even where the mean did not)."
+            "off the line are samples whose behaviour moved, even where the mean did not)."
         )
         figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
         if result.moved:
@@ -37,12 +37,17 @@ def page(result: Result) -> Page:
         stuck=(EVERY, result.stuck),
         claims=result.readable,
         agreement=_agreement(result),
-        notes=[*footnotes(result.scores), *result.notes],
+        notes=[
+            *result.untested[1:],
+            *footnotes(result.scores, zero=result.zero_label),
+            *result.notes,
+        ],
         figures=figures,
         functions=functions,
         worst=worst,
         texts=_plan(result),
         settings=_settings(result),
+        zero=result.zero_label,
     )
 
 

@@ -14,6 +14,7 @@ from causal_scrubbing._hypothesis.tree import MEAN, RANDOMIZED, REFERENCE
 from causal_scrubbing._measure._values import BoolArray, FloatArray
 from causal_scrubbing._sampling import POOL, PoolSampler
 from causal_scrubbing._scrub.untested import tested_blocks
+from causal_scrubbing._words import plural, share
 
 MOST_RISE: Final = 0.05
 """How much a claim's self-draw share may rise before a pool is refused."""
@@ -22,14 +23,12 @@ MOST_RISE: Final = 0.05
 def risen(sampler: PoolSampler) -> str | None:
     """The claims whose draws are the row itself much more often in the pools, in words, if any."""
     shares = self_draw_shares(sampler)
-    found = {
-        path: share for path, share in shares.items() if share["pool"] - share["data"] > MOST_RISE
-    }
+    found = {path: one for path, one in shares.items() if one["pool"] - one["data"] > MOST_RISE}
     if not found:
         return None
     listed = "; ".join(
-        f"{path}: {share['pool']:.1%} in the pool, {share['data']:.1%} in all"
-        for path, share in found.items()
+        f"{path}: {share(found_in['pool'])} in the pool, {share(found_in['data'])} in all"
+        for path, found_in in found.items()
     )
     return (
         f"hypothesis {sampler.hypothesis.name or 'unnamed'!r}: in pools of {sampler.pools.size} "
@@ -175,15 +174,18 @@ def pool_note(settings: Mapping[str, Any]) -> str:
     """The settings of `pool_settings` in words."""
     rises = {path: s["pool"] - s["data"] for path, s in settings["self_draw"].items()}
     most = max(rises, key=lambda path: rises[path])
+    drawn = settings["self_draw"][most]
     known = {
         "E_scrubbed": settings["bias"],
         "E_randomized": settings["bias_randomized"],
     }
     told = [f"{name} by {shift:+.3g}" for name, shift in known.items() if shift is not None]
     words = (
-        f"drawn from {settings['pools']} pools of {settings['size']} rows: intervals are Student's "
-        f"over pools. Draws are the row itself up to {rises[most]:.2%} more often than in the "
-        f"whole dataset ({most}), which moves means towards the model's"
+        f"drawn from {settings['pools']} {plural(settings['pools'], 'pool')} of {settings['size']} "
+        f"{plural(settings['size'], 'row')}: intervals are Student's "
+        f"over pools. Draws are the row itself up to {100 * rises[most]:.2f} percentage points "
+        f"more often than in the whole dataset ({most}: {share(drawn['data'], 2)} of draws on the "
+        f"data, {share(drawn['pool'], 2)} in a pool), which moves means towards the model's"
     )
     if told:
         words += f"; as estimated, {' and '.join(told)}"

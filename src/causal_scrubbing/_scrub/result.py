@@ -26,14 +26,15 @@ from causal_scrubbing._measure import (
     worst_cases,
 )
 from causal_scrubbing._measure._values import FloatArray
-from causal_scrubbing._report import plot_scores, render, scores_html, scores_table
+from causal_scrubbing._report import footnotes, plot_scores, render, scores_html, scores_table
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 from causal_scrubbing._scrub.estimates import Estimated
 from causal_scrubbing._scrub.explain import Asked
 from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
 from causal_scrubbing._scrub.untested import never_swapped, stuck_share
-from causal_scrubbing._scrub.words import EVERY, first_notes, headline
+from causal_scrubbing._scrub.words import EVERY, first_notes, headline, whose_zero, zero_label
+from causal_scrubbing._words import plural, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -218,7 +219,8 @@ class Result(Estimated):
     @property
     def summary(self) -> str:
         """One line on samples, seed, policy, what 0% is, and subset."""
-        size = f"{len(self)} samples of {self.settings.get('rows', '?')} rows"
+        rows = self.settings.get("rows", "?")
+        size = f"{len(self)} {plural(len(self), 'sample')} of {rows} {plural(rows, 'row')}"
         return headline(
             f"{size}, seed {self.settings['seed']}",
             self.readable,
@@ -227,12 +229,23 @@ class Result(Estimated):
         )
 
     def __str__(self) -> str:
-        table, notes = scores_table(self.scores)
-        lines = [f"{self.name}: {self.summary}", table, f"{EVERY}: {self.stuck:.1%}"]
-        if self.never_swapped:
-            lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
+        table, notes = scores_table(self.scores, zero=self.zero_label)
+        lines = [f"{self.name}: {self.summary}", table, *self.untested]
         lines += [f"note: {note}" for note in [*notes, *self.notes]]
         return "\n".join(lines)
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """What the draws left untested, in words: samples stuck, and claims never swapped."""
+        lines = [f"{EVERY}: {share(self.stuck)}"]
+        if self.never_swapped:
+            lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
+        return tuple(lines)
+
+    @property
+    def zero_label(self) -> str:
+        """What the mean that 0% is, `randomized`, is called in tables and pictures."""
+        return zero_label(self.settings)
 
     @property
     def never_swapped(self) -> tuple[str, ...]:
@@ -240,8 +253,9 @@ class Result(Estimated):
         return never_swapped(self.agreement["table"])
 
     def _repr_html_(self) -> str:
-        notes = [*scores_table(self.scores)[1], *self.notes]
-        return scores_html(self.name, self.summary, self.scores, notes)
+        zero = self.zero_label
+        notes = [*self.untested, *footnotes(self.scores, zero=zero), *self.notes]
+        return scores_html(self.name, self.summary, self.scores, notes, zero=zero)
 
     def __repr__(self) -> str:
         return f"Result({self.name}: scrubbed {self.scrubbed}, recovered {self.recovered})"
@@ -309,9 +323,11 @@ class Result(Estimated):
             scrubbed=trio.scrubbed,
             rows=self.drawn[REFERENCE],
             randomized={k: v for k, v in self.moved_randomized.items() if k not in dropped} or None,
+            pools=trio.pools,
             lower_is_better=_is_loss(trio, lower_is_better),
             worst=worst,
             seed=int(self.settings["seed"]),
+            zero=whose_zero(self.settings),
         )
 
     def worst_cases(
@@ -325,7 +341,7 @@ class Result(Estimated):
         """
         trio = self.triples(metric)
         loss = _is_loss(trio, lower_is_better)
-        return worst_cases(trio.name, trio.scrubbed, lower_is_better=loss)
+        return worst_cases(trio.name, trio.scrubbed, pools=trio.pools, lower_is_better=loss)
 
     def split_variance(self, metric: str | None = None) -> VarianceSplit:
         """The variance of the scrubbed behaviour, split into reference rows and resampling."""
@@ -335,7 +351,12 @@ class Result(Estimated):
         if self.data is not None and not self.data.is_uniform:
             weights = self.data.weights[rows]
         return split_variance(
-            trio.name, trio.scrubbed, rows, weights=weights, seed=int(self.settings["seed"])
+            trio.name,
+            trio.scrubbed,
+            rows,
+            weights=weights,
+            pools=trio.pools,
+            seed=int(self.settings["seed"]),
         )
 
     @property
@@ -358,7 +379,8 @@ class Result(Estimated):
             self[name],
             title=self.name,
             metric=name,
-            caption=f"{self.summary}\n{EVERY}: {self.stuck:.0%}",
+            caption=f"{self.summary}\n{EVERY}: {share(self.stuck)}",
+            zero=self.zero_label,
         )
 
     @overload

@@ -7,6 +7,7 @@ from typing import Any
 
 from causal_scrubbing._hypothesis import Agreement, Hypothesis
 from causal_scrubbing._hypothesis.agreement import layout_note
+from causal_scrubbing._measure._functions import RANDOM_ROW
 
 EVERY = "samples in which every claim could only keep its own row"
 """What the share of stuck samples is about: all claims at once, unimportant parents left out."""
@@ -51,6 +52,17 @@ def zero(settings: Mapping[str, Any], output: str, *, metric_in_graph: bool) -> 
     if node is None or (node == output and not metric_in_graph):
         return None
     return f"randomized at {node}"
+
+
+def whose_zero(settings: Mapping[str, Any]) -> str:
+    """Whose outputs 0% is about, where outputs are compared."""
+    baseline = settings.get("baseline")
+    return RANDOM_ROW if baseline is None else f"baseline {baseline_name(baseline)}'s"
+
+
+def zero_label(settings: Mapping[str, Any]) -> str:
+    """What tables and pictures call the mean that 0% is: E_randomized, or a baseline's."""
+    return "randomized" if settings.get("baseline") is None else "baseline"
 
 
 def baseline_name(baseline: Mapping[str, Any]) -> str:
