@@ -15,6 +15,7 @@ from causal_scrubbing._engine.memory import show_bytes, show_flops
 from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
 from causal_scrubbing._engine.said import Said
 from causal_scrubbing._hypothesis import Tree
+from causal_scrubbing._words import plural
 
 _SHOWN = 24
 
@@ -142,6 +143,10 @@ class Explanation:
                 "notes": tuple(body["notes"]),
             }
         )
+
+    def __repr__(self) -> str:
+        samples = plural(self.samples, "sample")
+        return f"Explanation({self.samples:,} {samples}; print it to see the plan)"
 
     def __str__(self) -> str:
         return _text(self)
@@ -328,18 +333,21 @@ def _text(plan: Explanation) -> str:
     kinds = Counter(one.kind for one in plan.operations)
     shared = sum(one.readers > 1 for one in plan.operations)
     lines = [
-        f"plan for {plan.samples:,} samples of {plan.rows:,} rows",
-        f"clean rows, once each ({plan.storage}, {plan.row_batch:,} rows at a time):",
+        f"plan for {plan.samples:,} {plural(plan.samples, 'sample')} of {plan.rows:,} "
+        f"{plural(plan.rows, 'row')}",
+        f"clean rows, once each ({plan.storage}, {plan.row_batch:,} "
+        f"{plural(plan.row_batch, 'row')} at a time):",
     ]
     for one in _shorten(sorted(plan.stored, key=lambda s: -s.bytes)):
         lines.append(
-            f"  {one.rows:>9,} rows  {show_bytes(one.bytes) if one.bytes else 'field':>9}  "
+            f"  {one.rows:>9,} {plural(one.rows, 'row'):<4}  "
+            f"{show_bytes(one.bytes) if one.bytes else 'field':>9}  "
             f"{_names(one.nodes)} on {_names(one.draws)}"
         )
     lines.append(
         f"for each sample ({plan.batch_size:,} at a time): {kinds['gather']} gathered, "
-        f"{kinds['compute']} computed, {kinds['sum']} sums; {shared} read more than once, "
-        f"{plan.tree_nodes} values in the trees"
+        f"{kinds['compute']} computed, {kinds['sum']} {plural(kinds['sum'], 'sum')}; {shared} read "
+        f"more than once, {plan.tree_nodes} {plural(plan.tree_nodes, 'value')} in the trees"
     )
     work = [one for one in plan.operations if one.kind != "gather"]
     for operation in _shorten(sorted(work, key=lambda o: -o.flops)):
@@ -359,7 +367,7 @@ def _text(plan: Explanation) -> str:
         )
     lines.append(
         f"memory: table {show_bytes(plan.table_bytes)} + batch {show_bytes(plan.working_bytes)}, "
-        f"of {show_bytes(plan.budget)}; {plan.blocks} block{'s' * (plan.blocks != 1)} of samples"
+        f"of {show_bytes(plan.budget)}; {plan.blocks} {plural(plan.blocks, 'block')} of samples"
     )
     if plan.expected_seconds is not None:
         of = plan.expected_measuring
@@ -372,7 +380,8 @@ def _text(plan: Explanation) -> str:
         )
         found = plan.samples - plan.actual["samples"]
         if found > 0:
-            lines.append(f"  {found:,} samples were finished before, or by other processes")
+            were = plural(found, "sample was", "samples were")
+            lines.append(f"  {found:,} {were} finished before, or by other processes")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
 
@@ -381,8 +390,8 @@ def _parts(actual: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """What a run spent its time on, in words; what took none is left out."""
     words = {
         "drawing_seconds": "on draws",
-        "table_seconds": f"on {actual['rows']:,} clean rows",
-        "sample_seconds": f"on {actual['samples']:,} samples",
+        "table_seconds": f"on {actual['rows']:,} {plural(actual['rows'], 'clean row')}",
+        "sample_seconds": f"on {actual['samples']:,} {plural(actual['samples'], 'sample')}",
         "metrics_seconds": "on metrics",
         "comparing_seconds": "comparing outputs",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ID = re.compile(r"""(\bid="|href="#|url\(#)""")
+"""Where a picture gives an element a name or calls one by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,10 @@ def render(page: Page) -> str:
         cell=cell,
         alike=alike,
         draw_label=draw_label,
-        figures={caption: _svg(figure) for caption, figure in page.figures.items()},
+        figures={
+            caption: _svg(figure, caption, f"figure{number}-")
+            for number, (caption, figure) in enumerate(page.figures.items(), 1)
+        },
         worst=[_shown(one) for one in page.worst],
         kinds=KINDS,
         labels=_labels(page.zero),
@@ -108,11 +114,18 @@ def render(page: Page) -> str:
     )
 
 
-def _svg(figure: Figure) -> Markup:
+def _svg(figure: Figure, caption: str, prefix: str) -> Markup:
+    """A picture as an element that screen readers name, its ids apart from other pictures'."""
+    import matplotlib
+
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
+    # Clip paths are named by chance without a salt, and a page should be the same each time.
+    with matplotlib.rc_context({"svg.hashsalt": prefix}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
-    return Markup(text[text.index("<svg") :])
+    text = _ID.sub(rf"\g<1>{prefix}", text[text.index("<svg") :])
+    named = Markup('<svg role="img" aria-label="{}"').format(caption)
+    return named + Markup(text.removeprefix("<svg"))
 
 
 def _shown(one: Any) -> Markup:

@@ -4,21 +4,55 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report.tables import MOST_COMPONENTS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 MOST_POINTS = 2000
+MOST_BUBBLES = 60
+"""Up to so many distinct points are drawn as bubbles: single points would hide how many they are.
+"""
 COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
+_LINE = 0.16
+"""Height of a line of small text, in inches."""
+
+P = ParamSpec("P")
 
 
+class Picture(Figure):
+    """A figure that looks the same whatever style its reader has set, also where it is saved."""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure to a file, as `matplotlib.figure.Figure.savefig` does."""
+        from matplotlib import rcParams, style
+
+        # The salt is no style: it says whether two files of one picture are equal.
+        with style.context(["default", {"svg.hashsalt": rcParams["svg.hashsalt"]}]):
+            super().savefig(fname, **options)
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in matplotlib's own style: the colours here are made for its white ground."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        from matplotlib import style
+
+        with style.context("default"):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@styled
 def plot_scores(
     scores: Scores, *, title: str, metric: str, caption: str = "", zero: str = "randomized"
 ) -> Figure:
@@ -31,8 +65,6 @@ def plot_scores(
         caption: lines below; what is recovered is added.
         zero: what the mean that is 0% is called.
     """
-    from matplotlib.figure import Figure
-
     rows = _rows(scores)
     recovered = str(scores.recovered) if scores.recovered.defined else "undefined"
     if scores.components:
@@ -41,7 +73,9 @@ def plot_scores(
         caption = f"a vector: gap, a distance, is {scores.gap}{more}\n{caption}"
     else:
         caption = f"recovered {recovered}\n{caption}"
-    figure = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
+    below, above, name = wrap(caption), _short(title, 68, 3), _short(metric, 72, 2)
+    extra = _LINE * (max(len(below) - 3, 0) + above.count("\n") + name.count("\n"))
+    figure = Picture(figsize=(7.2, 1.4 + 0.42 * len(rows) + extra), layout="constrained")
     axes = figure.add_subplot()
     for i, (label, estimate) in enumerate(rows.items()):
         colour = COLOURS[label.split()[0]]
@@ -59,13 +93,13 @@ def plot_scores(
     axes.set_yticks(range(len(rows)), [row.replace("randomized", zero) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.7)
     axes.margins(x=0.15)
-    axes.set_xlabel(metric, parse_math=False)
-    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+    axes.set_xlabel(name, parse_math=False)
+    axes.set_title(above, loc="left", fontsize=11, parse_math=False)
     axes.grid(axis="x", color="#e2e8f0")
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    figure.supxlabel("\n".join(wrap(caption)), fontsize=8, color="#4a5568", parse_math=False)
+    figure.supxlabel("\n".join(below), fontsize=8, color="#4a5568", parse_math=False)
     return figure
 
 
@@ -86,36 +120,62 @@ def wrap(text: str, width: int = 110) -> list[str]:
     return [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
 
 
+def _short(text: str, width: int, lines: int) -> str:
+    """A name in few lines, with three dots where it is cut."""
+    found = textwrap.wrap(text, width)
+    if len(found) > lines:
+        found = [*found[: lines - 1], f"{found[lines - 1][: width - 4]} ..."]
+    return "\n".join(found)
+
+
+@styled
 def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure:
     """The behaviour's law under D and D_scrubbed, and its value at each sample, side by side.
+
+    Where there are few distinct pairs of values, each is a bubble with the area of its number.
 
     Args:
         model: the model's value at each sample, [N].
         scrubbed: the value under the swaps, [N].
         metric: name of the axes.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    figure = Picture(figsize=(8.4, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for values, label in ((model, "model"), (scrubbed, "scrubbed")):
         ordered = np.sort(values)
         left.step(
-            ordered, np.arange(1, len(ordered) + 1) / len(ordered),
+            np.append(ordered[0], ordered), np.arange(len(ordered) + 1) / len(ordered),
             where="post", label=label, color=COLOURS[label],
         )  # fmt: skip
-    left.set_xlabel(metric, parse_math=False)
+    left.set_ylim(0, 1.03)
+    left.set_xlabel(_short(metric, 42, 2), parse_math=False)
     left.set_ylabel("share of samples at or below")
     left.legend(frameon=False)
-    # More points than the eye can tell apart only make the file large.
-    shown = np.linspace(0, len(model) - 1, min(len(model), MOST_POINTS)).astype(int)
-    right.plot(model[shown], scrubbed[shown], ".", markersize=3, alpha=0.4, color="#553c9a")
+    _points(right, model, scrubbed)
     low = min(model.min(), scrubbed.min())
     high = max(model.max(), scrubbed.max())
-    right.plot([low, high], [low, high], color="#718096", linewidth=1)
-    right.set_xlabel(f"{metric}, model", parse_math=False)
-    right.set_ylabel(f"{metric}, scrubbed", parse_math=False)
+    right.plot([low, high], [low, high], color="#718096", linewidth=1, zorder=0)
+    short = _short(metric, 24, 1)
+    right.set_xlabel(f"{short}, model", parse_math=False)
+    right.set_ylabel(f"{short}, scrubbed", parse_math=False)
     for axes in (left, right):
+        axes.locator_params(axis="x", nbins=5)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     return figure
+
+
+def _points(axes: Axes, model: FloatArray, scrubbed: FloatArray) -> None:
+    """Pairs of values as points, or, where they are few, as bubbles."""
+    pairs, counts = np.unique(np.stack([model, scrubbed], 1), axis=0, return_counts=True)
+    if len(pairs) <= MOST_BUBBLES:
+        most = int(counts.max())
+        sizes = np.maximum(300 * counts / most, 4) if most > 1 else 20
+        axes.scatter(pairs[:, 0], pairs[:, 1], s=sizes, alpha=0.5, color="#553c9a")
+        axes.margins(0.18)
+        if most > 1:
+            axes.set_title("area: number of samples", loc="right", fontsize=8, color="#4a5568")
+        return
+    # More points than the eye can tell apart only make the file large.
+    shown = np.linspace(0, len(model) - 1, min(len(model), MOST_POINTS)).astype(int)
+    axes.plot(model[shown], scrubbed[shown], ".", markersize=3, alpha=0.4, color="#553c9a")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._scrub.result import Result
@@ -11,6 +12,9 @@ from causal_scrubbing._scrub.words import EVERY, baseline_name
 
 HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
 """Settings told elsewhere on the page, or in its words."""
+
+MOST_NUMBERS: Final = 20_000_000
+"""Kept outputs of more numbers than this are not compared on a page: it takes their size twice."""
 
 
 def page(result: Result) -> Page:
@@ -45,7 +49,7 @@ def page(result: Result) -> Page:
         figures=figures,
         functions=functions,
         worst=worst,
-        texts=_plan(result),
+        texts={"As distributions": _laws(result), **_plan(result)},
         settings=_settings(result),
         zero=result.zero_label,
     )
@@ -84,6 +88,16 @@ def _settings(result: Result) -> dict[str, str]:
         shown["pool"] = f"{pool['pools']} of {pool['size']} rows"
     shown |= {key: str(value) for key, value in result.settings["versions"].items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
+
+
+def _laws(result: Result) -> str:
+    """The behaviour and, unless they are very many numbers, the outputs as distributions."""
+    kept = result.outputs
+    if kept is None or kept[0].numel() <= MOST_NUMBERS:
+        return str(result.compare_distributions())
+    laws = replace(result, outputs=None).compare_distributions()
+    told = f"not compared on this page, as they are {kept[0].numel():,} numbers"
+    return str(replace(laws, why_not=f"{told}: print(result.compare_distributions()) does it"))
 
 
 def _plan(result: Result) -> dict[str, str]:

@@ -280,8 +280,10 @@ class Result(Estimated):
         Args:
             metric: whose values are the behaviour; the first if None.
         """
+        # On a subset the reference rows are not D's, and what a leaf root draws need not be in it.
+        redrawn = self.root_is_leaf and "subset" not in self.settings
         return distributions(
-            self.triples(metric), self.outputs, self.root_is_leaf, int(self.settings["seed"])
+            self.triples(metric), self.outputs, redrawn, int(self.settings["seed"])
         )
 
     def compare_functions(
