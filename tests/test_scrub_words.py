@@ -351,3 +351,52 @@ def test_a_long_vector_says_that_it_is_cut(graph: cs.Graph, data: cs.Dataset) ->
     for text in (str(run), run._repr_html_(), run.report()):
         assert told in text
     assert "are shown" not in str(cs.scrub(about(graph), data, {"v": few}, samples=20))
+
+
+# --- one of a thing, and things of one name -------------------------------------------------------
+
+
+def test_one_of_a_thing_is_not_said_in_the_plural(data: cs.Dataset) -> None:
+    graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.clone, ["x"])}, output="y")
+    h = cs.Hypothesis(graph, C("y", cs.anything), name="h")
+    run = cs.scrub(h, data, error, samples=1)
+    texts = [
+        str(run), run.report(), repr(h), repr(graph), str(run.explain()),
+        str(run.compare_functions()), str(run.compare_distributions()), repr(run.explain()),
+        str(cs.ablate(graph, ["x"], data, metric=error, samples=1)), str(cs.compare([run, run])),
+        str(cs.scrub(h, data[:1], error, samples=2)), repr(data[:1]),
+    ]  # fmt: skip
+    for text in texts:
+        found = re.search(r"(?<![\d.,])1 (samples|rows|claims|nodes|inputs|pairs|sums)\b", text)
+        assert found is None, text[max(found.start() - 40, 0) : found.end() + 40]
+    assert "1 sample of 12 rows" in texts[0]
+    assert "1 claim," in texts[2]
+
+
+def test_runs_of_one_name_are_told_apart_by_number(graph: cs.Graph, data: cs.Dataset) -> None:
+    runs = cs.scrub([about(graph), about(graph, "third"), about(graph)], data, error, samples=30)
+    told = [line for line in str(cs.compare(runs)).splitlines() if line.startswith("swaps")]
+    assert told[0].startswith("swaps: run 1 (h) and run 2 (h) are not comparable")
+    assert told[1] == "swaps: run 1 (h) and run 3 (h) permit the same swaps"
+    other = cs.scrub(about(graph, name="k"), data, error, samples=30)
+    assert "swaps: h and k permit the same swaps" in str(cs.compare([runs[0], other]))
+    unknown = replace(runs[1], hypothesis=None)
+    assert str(cs.compare([runs[0], unknown, runs[2]])).splitlines()[-1] == told[1]
+
+
+def test_results_are_short_as_a_notebooks_last_line(graph: cs.Graph, data: cs.Dataset) -> None:
+    h = about(graph)
+    runs = cs.scrub([h, about(graph, "third")], data, error, samples=60)
+    found = [
+        cs.compare(runs), runs[0].compare_functions(), runs[0].compare_distributions(),
+        runs[0].compare_distributions().behaviour, runs[0].explain(), h.agreement(data),
+        runs[0].worst_cases(), runs[0].split_variance(), cs.interchange(h, data, output="half", read=lambda y: y % 2),
+        cs.controls(h, data, error, samples=60),
+        cs.refute(h, data, error, budget=600, samples=60, features=["third"], activations=()),
+        cs.discover(graph, data, metric=error, features=["third"], samples=60),
+    ]  # fmt: skip
+    for one in found:
+        assert repr(one).startswith(f"{type(one).__name__}(")
+        assert "; print it to see" in repr(one)
+        assert len(repr(one)) < 150
+    assert repr(found[0]) == "Comparison(2 runs, squared_error(x); print it to see them)"

@@ -18,6 +18,7 @@ from causal_scrubbing._measure import Estimate, RunComparison, Scores, Triples, 
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
+from causal_scrubbing._words import plural
 
 _NO_BASELINE = "an ablation is compared with the model itself, not with random outputs"
 
@@ -150,7 +151,8 @@ class Ablation:
                 shown = [str(e) if e.defined else "vector" for e in (one.model, one.scrubbed)]
                 rows.append([name, kind, *shown, str(one.gap), interval])
         table = align(("metric", "ablation", "model", "ablated", "effect", "95% interval"), rows)
-        lines = [f"ablation of {shorten(self.nodes)}; {len(self)} samples, seed {self.seed}", table]
+        size = f"{len(self)} {plural(len(self), 'sample')}"
+        lines = [f"ablation of {shorten(self.nodes)}; {size}, seed {self.seed}", table]
         for name in self.metrics:
             if self.model_values[name].ndim == 1 and len(self) > 1:
                 lines += [

@@ -32,6 +32,7 @@ from causal_scrubbing._data.fields import (
 )
 from causal_scrubbing._data.lazy import LazyFields
 from causal_scrubbing._errors import DataError, Notice
+from causal_scrubbing._words import plural
 
 Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
 
@@ -141,7 +142,7 @@ class Dataset:
             for name, value in self._fields.items()
         )
         weighted = "" if self._weights is None else ", weighted"
-        return f"Dataset({self._n} rows{weighted}; {fields})"
+        return f"Dataset({self._n} {plural(self._n, 'row')}{weighted}; {fields})"
 
     @property
     def field_names(self) -> tuple[str, ...]:

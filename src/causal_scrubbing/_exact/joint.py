@@ -17,6 +17,7 @@ from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, re
 from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._hypothesis import Hypothesis, TreeClaim
 from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
+from causal_scrubbing._words import plural
 
 _SHOWN, _WRITTEN = 10, 100_000
 """Rows of a joint law that printing shows, and combinations it may make for that."""
@@ -82,7 +83,8 @@ class Joint:
     budget: int = BUDGET
 
     def __repr__(self) -> str:
-        return f"Joint(data of {len(self.draws)} draws; print it to see their law)"
+        draws = plural(len(self.draws), "draw")
+        return f"Joint(data of {len(self.draws)} {draws}; print it to see their law)"
 
     def __str__(self) -> str:
         count = len(set(self.variables.values()))

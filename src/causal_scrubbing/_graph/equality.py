@@ -11,6 +11,7 @@ import torch
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rows import spread
+from causal_scrubbing._words import plural
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
@@ -41,8 +42,8 @@ class Equality:
 
     def __str__(self) -> str:
         return (
-            f"equal on {self.rows} rows, within tolerance {self.tolerance:.1e} "
-            f"(largest difference {self.largest:.1e})"
+            f"equal on {self.rows} {plural(self.rows, 'row')}, within tolerance "
+            f"{self.tolerance:.1e} (largest difference {self.largest:.1e})"
         )
 
 

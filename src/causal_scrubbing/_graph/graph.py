@@ -23,6 +23,7 @@ from causal_scrubbing._graph.rewrite.lineage import Rewrite
 from causal_scrubbing._graph.rewrite.methods import Rewrites
 from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
 from causal_scrubbing._graph.wires import visible_parents
+from causal_scrubbing._words import plural
 
 
 class Graph(Rewrites):
@@ -242,7 +243,8 @@ class Graph(Rewrites):
 
     def __repr__(self) -> str:
         return (
-            f"Graph({len(self.names)} nodes, {len(self.inputs)} inputs, output {self.output!r}; "
+            f"Graph({len(self.names)} {plural(len(self.names), 'node')}, "
+            f"{len(self.inputs)} {plural(len(self.inputs), 'input')}, output {self.output!r}; "
             "print it to see them)"
         )
 

@@ -12,7 +12,7 @@ from causal_scrubbing._data import Classes, Dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
-from causal_scrubbing._words import share
+from causal_scrubbing._words import plural, share
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Agreement:
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Agreement({len(self.table)} {plural(len(self.table), 'draw')}; print it to see them)"
+        )
 
     def __str__(self) -> str:
         frame = self.to_frame()[["draw", "feature", "classes", "smallest", "one_row", "self_draw"]]

@@ -10,6 +10,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis.agreement import Agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+from causal_scrubbing._words import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class Free:
         return self.hypothesis().agreement(data)
 
     def __repr__(self) -> str:
-        return f"free(graph of {len(self.graph)} nodes, output {self.graph.output!r})"
+        nodes = plural(len(self.graph), "node")
+        return f"free(graph of {len(self.graph)} {nodes}, output {self.graph.output!r})"
 
 
 def free(graph: Graph) -> Free:

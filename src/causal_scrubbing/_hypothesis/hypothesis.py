@@ -24,6 +24,7 @@ from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.text import describe, readable
 from causal_scrubbing._hypothesis.tree import Block, Tree, mean_ablation
 from causal_scrubbing._hypothesis.treeify import treeify
+from causal_scrubbing._words import plural
 
 POLICIES: Final = ("per-claim", "together", "separate", mean_ablation)
 
@@ -178,6 +179,7 @@ class Hypothesis:
 
     def __repr__(self) -> str:
         return (
-            f"Hypothesis({self.name or 'unnamed'}: {len(self.tree.claims)} claims, "
+            f"Hypothesis({self.name or 'unnamed'}: {len(self.tree.claims)} "
+            f"{plural(len(self.tree.claims), 'claim')}, "
             f"unimportant {self.policy})"
         )

@@ -95,6 +95,9 @@ class DistributionComparison:
         values: dict[str, Any] = plain(self)
         return values
 
+    def __repr__(self) -> str:
+        return f"DistributionComparison({self.name}: {self.n} samples; print it to see it all)"
+
     def __str__(self) -> str:
         kind = "Wasserstein" if self.energy is None else "sliced Wasserstein"
         samples = plural(self.n, "sample")

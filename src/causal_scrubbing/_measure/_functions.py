@@ -87,6 +87,9 @@ class FunctionComparison:
         values: dict[str, Any] = plain(self)
         return values
 
+    def __repr__(self) -> str:
+        return f"FunctionComparison(mean change {self.mean_change}; print it to see it all)"
+
     def __str__(self) -> str:
         lines = ["against the model's own output on the same input:"]
         lines += [

@@ -49,6 +49,9 @@ class WorstCases:
         values: dict[str, Any] = plain(self)
         return values
 
+    def __repr__(self) -> str:
+        return f"WorstCases({self.name}: {len(self.percentiles)} percentiles; print it to see them)"
+
     def __str__(self) -> str:
         lines = [f"{self.name}: worst cases"]
         for probability, estimate in zip(self.probabilities, self.percentiles, strict=True):
@@ -139,6 +142,9 @@ class VarianceSplit:
         """Return plain values for JSON."""
         values: dict[str, Any] = plain(self)
         return values
+
+    def __repr__(self) -> str:
+        return f"VarianceSplit(total {self.total}; print it to see its parts)"
 
     def __str__(self) -> str:
         return (

@@ -28,6 +28,7 @@ from causal_scrubbing._scrub.arguments import whole
 from causal_scrubbing._scrub.behaviour import Metric
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.progress import Progress
+from causal_scrubbing._words import plural
 
 EDGES = 200
 
@@ -112,6 +113,9 @@ class Controls:
                 for row in self.rows
             ]
         )
+
+    def __repr__(self) -> str:
+        return f"Controls({len(self.rows)} {plural(len(self.rows), 'row')}; print it to see them)"
 
     def __str__(self) -> str:
         rows = []

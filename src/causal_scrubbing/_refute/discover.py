@@ -22,6 +22,7 @@ from causal_scrubbing._report import align
 from causal_scrubbing._scrub import Result, scrub
 from causal_scrubbing._scrub.arguments import check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric
+from causal_scrubbing._words import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ class Discovery:
             "reached": self.reached,
             "recovered": self.result.recovered.to_dict(),
         }
+
+    def __repr__(self) -> str:
+        return (
+            f"Discovery({len(self.steps)} {plural(len(self.steps), 'step')}; print it to see them)"
+        )
 
     def __str__(self) -> str:
         rows = [

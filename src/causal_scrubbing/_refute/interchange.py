@@ -21,7 +21,7 @@ from causal_scrubbing._refute.arguments import check_run
 from causal_scrubbing._refute.program import Program
 from causal_scrubbing._report import align
 from causal_scrubbing._sampling import uniforms
-from causal_scrubbing._words import share
+from causal_scrubbing._words import plural, share
 
 SOURCE = "~source"
 
@@ -78,6 +78,11 @@ class Interchange:
             }
         )
         return found
+
+    def __repr__(self) -> str:
+        return (
+            f"Interchange({len(self.rows)} {plural(len(self.rows), 'claim')}; print it to see them)"
+        )
 
     def __str__(self) -> str:
         rows = [

@@ -12,6 +12,7 @@ from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
+from causal_scrubbing._words import plural
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,10 @@ class Refutation:
         file = Path(path)
         file.write_text(json.dumps(self.to_dict(), indent=2))
         return file
+
+    def __repr__(self) -> str:
+        found = plural(len(self.findings), "finding")
+        return f"Refutation({len(self.findings)} {found}; print it to see them)"
 
     def __str__(self) -> str:
         name = self.hypothesis.name or "the hypothesis"

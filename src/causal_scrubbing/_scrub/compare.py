@@ -15,6 +15,7 @@ from causal_scrubbing._measure import RunComparison, Scores, Triples, compare_ru
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub.result import Result
 from causal_scrubbing._scrub.words import zero
+from causal_scrubbing._words import plural
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Comparison:
             "swaps": [asdict(one) for one in self.swaps],
         }
 
+    def __repr__(self) -> str:
+        return f"Comparison({len(self.names)} runs, {self.metric}; print it to see them)"
+
     def __str__(self) -> str:
         head = ("run", "scrubbed", "recovered", "first - it", "recovered, first - it", "p (Holm)")
         rows = []
@@ -70,7 +74,8 @@ class Comparison:
                 ]
             rows.append(row)
         table = align(head, rows)
-        head_line = f"{self.metric}, {self.samples} common samples"
+        common = plural(self.samples, "common sample")
+        head_line = f"{self.metric}, {self.samples} {common}"
         lines = [f"note: {note}" for note in self.notes]
         return "\n".join([head_line, table, *lines, *(f"swaps: {one}" for one in self.swaps)])
 
@@ -78,7 +83,7 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """Why something is undefined, each reason once, with the runs it is about."""
         found: dict[str, list[str]] = {}
-        runs = [f"run {i} ({name})" for i, name in enumerate(self.names, 1)]
+        runs = _numbered(self.names)
         for run, scores in zip(runs, self.scores, strict=True):
             for note in (scores.recovered.reason, scores.recovered.note):
                 if note is not None:
@@ -88,6 +93,10 @@ class Comparison:
                 note = f"recovered, first - it: {difference.recovered.reason}"
                 found.setdefault(note, []).append(run)
         return tuple(f"{', '.join(which)}: {note}" for note, which in found.items())
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    return [f"run {i} ({name})" for i, name in enumerate(names, 1)]
 
 
 def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = None) -> Comparison:
@@ -136,7 +145,7 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
         scores=tuple(trio.estimate() for trio in trios),
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
-        swaps=_swaps(results),
+        swaps=_told_apart(_swaps(results), results),
     )
 
 
@@ -222,6 +231,20 @@ def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:
         for other in results[1:]
         if other.hypothesis is not None
     )
+
+
+def _told_apart(swaps: Sequence[Specificity], results: Sequence[Result]) -> tuple[Specificity, ...]:
+    """The comparisons with runs called by their number, where names are shared."""
+    if len({result.name for result in results}) == len(results):
+        return tuple(swaps)
+    first, *others = _numbered([result.name for result in results])
+    # There is a comparison for each other run whose hypothesis is at hand.
+    known = [
+        name
+        for name, result in zip(others, results[1:], strict=True)
+        if result.hypothesis is not None
+    ]
+    return tuple(replace(one, names=(first, name)) for one, name in zip(swaps, known, strict=False))
 
 
 def _head(triples: Triples, samples: int) -> Triples:

@@ -41,6 +41,9 @@ class Distributions:
             "note": self.note,
         }
 
+    def __repr__(self) -> str:
+        return f"Distributions({self.behaviour.name}; print it to see them)"
+
     def __str__(self) -> str:
         output = f"output: {self.why_not}" if self.output is None else str(self.output)
         lines = [str(self.behaviour), "", output]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._scrub.result import Result
 from causal_scrubbing._scrub.words import EVERY, baseline_name
+from causal_scrubbing._words import plural
 
 HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
 """Settings told elsewhere on the page, or in its words."""
@@ -85,7 +86,7 @@ def _settings(result: Result) -> dict[str, str]:
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
     pool: Mapping[str, Any] = result.settings.get("pool") or {}
     if "size" in pool:
-        shown["pool"] = f"{pool['pools']} of {pool['size']} rows"
+        shown["pool"] = f"{pool['pools']} of {pool['size']} {plural(pool['size'], 'row')}"
     shown |= {key: str(value) for key, value in result.settings["versions"].items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
