@@ -187,6 +187,14 @@ def test_the_page_says_what_the_entry_finds(name: str) -> None:
         assert f"\n{head}\n" in page
 
 
+def test_every_picture_of_the_pages_is_described_in_words_of_its_own() -> None:
+    pages = [path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))]
+    said = [alt for page in pages for alt in re.findall(r"!\[([^]]*)\]\([^)]*\.png\)", page)]
+    assert len(said) >= len(SMALL)
+    assert len(set(said)) == len(said)
+    assert min(map(len, said)) > 30
+
+
 def test_a_copied_entry_runs(tmp_path: Path) -> None:
     script = gallery.copy("sharing", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run_sharing.py", "sharing.py"]

@@ -390,7 +390,8 @@ def test_results_are_short_as_a_notebooks_last_line(graph: cs.Graph, data: cs.Da
     found = [
         cs.compare(runs), runs[0].compare_functions(), runs[0].compare_distributions(),
         runs[0].compare_distributions().behaviour, runs[0].explain(), h.agreement(data),
-        runs[0].worst_cases(), runs[0].split_variance(), cs.interchange(h, data, output="half", read=lambda y: y % 2),
+        runs[0].worst_cases(), runs[0].split_variance(),
+        cs.interchange(h, data, output="half", read=lambda y: y % 2),
         cs.controls(h, data, error, samples=60),
         cs.refute(h, data, error, budget=600, samples=60, features=["third"], activations=()),
         cs.discover(graph, data, metric=error, features=["third"], samples=60),

@@ -170,7 +170,7 @@ def _points(axes: Axes, model: FloatArray, scrubbed: FloatArray) -> None:
     pairs, counts = np.unique(np.stack([model, scrubbed], 1), axis=0, return_counts=True)
     if len(pairs) <= MOST_BUBBLES:
         most = int(counts.max())
-        sizes = np.maximum(300 * counts / most, 4) if most > 1 else 20
+        sizes = np.maximum(300 * counts / most, 12) if most > 1 else 20
         axes.scatter(pairs[:, 0], pairs[:, 1], s=sizes, alpha=0.5, color="#553c9a")
         axes.margins(0.18)
         if most > 1:
