@@ -43,7 +43,7 @@ def page(result: Result) -> Page:
         claims=result.readable,
         agreement=_agreement(result),
         notes=[
-            *result.untested[1:],
+            *(line for line in result.untested if not line.startswith(EVERY)),
             *footnotes(result.scores, zero=result.zero_label),
             *result.notes,
         ],
