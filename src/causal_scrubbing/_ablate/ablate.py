@@ -20,6 +20,7 @@ from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._scrub.arguments import check_device, check_samples, check_seed, whole
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
+from causal_scrubbing._scrub.trial import try_metrics
 
 KINDS: Final = ("zero", "mean", "resample")
 
@@ -65,7 +66,9 @@ def ablate(
 
     Raises:
         GraphError: a name matches nothing.
-        ScrubError: an unknown kind, no sample, or the mean of a node that holds no real numbers.
+        ScrubError: an unknown kind, no sample, the mean of a node that holds no real numbers, or a
+            metric that fails or is no function of a row.
+        MetricError: a metric does not give one number (or vector) a row.
     """
     kinds = (kind,) if isinstance(kind, str) else tuple(dict.fromkeys(kind))
     for one in kinds:
@@ -80,6 +83,7 @@ def ablate(
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
     names = graph.find(nodes)
     metrics = named_metrics(metric)
+    try_metrics(metrics, graph, data, device, check=True)
     means = _means(graph, names, data, batch_size, device) if "mean" in kinds else {}
     reference = _draw(data, anything, REFERENCE, seed, samples, np.zeros(samples, dtype=np.int64))
     others = {

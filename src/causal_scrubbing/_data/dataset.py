@@ -30,7 +30,7 @@ from causal_scrubbing._data.fields import (
     move,
     take,
 )
-from causal_scrubbing._data.lazy import LazyFields
+from causal_scrubbing._data.lazy import LazyFields, version
 from causal_scrubbing._errors import DataError, Notice
 from causal_scrubbing._words import plural
 
@@ -174,6 +174,19 @@ class Dataset:
         if not isinstance(self._output, torch.Tensor):
             self._output = self._output()
         return self._output
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """How often each field at hand, and ``model_output``, was written to in place."""
+        fields = self._fields
+        found = (
+            fields.writes
+            if isinstance(fields, LazyFields)
+            else {name: version(value) for name, value in fields.items()}
+        )
+        return {f"field {name!r}": times for name, times in found.items()} | {
+            "rows.model_output": version(self._output)
+        }
 
     @overload
     def __getitem__(self, key: str) -> Any: ...

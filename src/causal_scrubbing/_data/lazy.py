@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+import torch
+
 Value = TypeVar("Value")
 
 
@@ -20,11 +22,18 @@ class LazyFields(Mapping[str, Value], Generic[Value]):
         self._source = source
         self._make = make
         self._made: dict[str, Value] = {}
+        self._first: dict[str, int] = {}
 
     def __getitem__(self, name: str) -> Value:
         if name not in self._made:
             self._made[name] = self._make(self._source[name])
+            self._first[name] = version(self._made[name])
         return self._made[name]
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """How often each field made so far was written to in place."""
+        return {name: version(value) - self._first[name] for name, value in self._made.items()}
 
     def __contains__(self, name: object) -> bool:
         return name in self._source
@@ -34,3 +43,10 @@ class LazyFields(Mapping[str, Value], Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._source)
+
+
+def version(value: object) -> int:
+    """How often a tensor was written to in place; 0 for what keeps no count."""
+    if not isinstance(value, torch.Tensor) or value.is_inference():
+        return 0
+    return int(value._version)

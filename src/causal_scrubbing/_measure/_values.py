@@ -26,8 +26,13 @@ def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
     Raises:
         MetricError: If the values are not numbers, or not one a row.
     """
-    if isinstance(values, torch.Tensor):
+    if isinstance(values, torch.Tensor) and not values.is_complex():
         values = values.detach().to("cpu", torch.float64).numpy()
+    if isinstance(values, torch.Tensor) or np.iscomplexobj(values):
+        raise MetricError(
+            f"metric {name!r} gave complex values, of which there is no larger and smaller; return "
+            "real ones, such as values.abs() or values.real"
+        )
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import torch
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.lazy import version
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._graph.evaluate import is_out_of_memory
 from causal_scrubbing._measure import metrics
@@ -83,9 +84,10 @@ def evaluate_metric(name: str, metric: Metric, output: torch.Tensor, rows: Datas
         rows: the reference rows, carrying the model's own output.
 
     Raises:
-        ScrubError: the metric fails.
+        ScrubError: the metric fails, or writes into what it is given.
         MetricError: it does not give one number (or vector) a row.
     """
+    before = {"the output": version(output), **rows.writes}
     try:
         values = metric(output, rows)
     except CausalScrubbingError:
@@ -97,4 +99,24 @@ def evaluate_metric(name: str, metric: Metric, output: torch.Tensor, rows: Datas
             f"metric {name!r} failed on outputs of shape {list(output.shape)}: "
             f"{type(error).__name__}: {error}"
         ) from error
+    after = {"the output": version(output), **rows.writes}
+    refuse_writes(name, [what for what, times in after.items() if times != before.get(what, 0)])
     return as_values(name, values, len(rows))
+
+
+def refuse_writes(name: str, written: Sequence[str]) -> None:
+    """Refuse a metric that changes what others are given after it.
+
+    Args:
+        name: of the metric.
+        written: what it has changed.
+
+    Raises:
+        ScrubError: it has changed something.
+    """
+    if written:
+        raise ScrubError(
+            f"metric {name!r} writes into its arguments ({', '.join(written)}), which others are "
+            "given too. Let it change a copy: begin with output = output.clone(), take "
+            "rows['field'].clone(), and write output = output - x in place of output -= x."
+        )

@@ -20,6 +20,7 @@ from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_met
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.exact_result import Behaviour, ExactResult
 from causal_scrubbing._scrub.run import check_arguments
+from causal_scrubbing._scrub.trial import try_metrics
 
 
 def exact_scrub(
@@ -75,6 +76,7 @@ def exact_scrub(
         tested.classes(data)
         if check:
             self_check(tested, data, device)
+    try_metrics(metrics, hypothesis.graph, data, device, check=check)
     meter = Meter(budget)
     one = Evaluator(hypothesis, data, meter, batch_size, device)
     pairs = _Pairs(one, by_row=metric is not None)

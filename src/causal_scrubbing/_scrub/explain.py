@@ -37,6 +37,7 @@ from causal_scrubbing._scrub.arguments import (
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.pooling import risen
 from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
+from causal_scrubbing._scrub.trial import try_metrics
 from causal_scrubbing._scrub.work import Work
 from causal_scrubbing._words import share
 
@@ -118,6 +119,8 @@ def explain(
         check_batch_size(batch_size), device, memory, store, check_store_dtype(store_dtype), compile
     )
     own_output = metric is None and _one_number(many[0], data, device)
+    metrics = named_metrics(metric) if metric is not None or own_output else {}
+    try_metrics(metrics, many[0].graph, data, device, check=False)
     settings = {
         "samples": most,
         "seed": check_seed(seed),
@@ -144,7 +147,7 @@ def explain(
         engine,
         stand_in,
         chosen,
-        metrics=named_metrics(metric) if metric is not None or own_output else {},
+        metrics=metrics,
         compare=compare,
         cuts=tuple(cuts),
         force=force,

@@ -50,6 +50,7 @@ from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
 from causal_scrubbing._scrub.save import keep
 from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
+from causal_scrubbing._scrub.trial import try_metrics
 from causal_scrubbing._scrub.work import Work, joined
 
 KEPT_OUTPUTS = 1 << 28
@@ -180,7 +181,8 @@ def scrub(
             `compare_functions`; None keeps them where they are small.
         compare: compare each scrubbed output with the model's own, for `compare_functions`; False
             saves that work where outputs are wide.
-        check: make the self-checks first, and check rewrites made without data.
+        check: make the self-checks first (that nodes and metrics are functions of a row), and
+            check rewrites made without data. Metrics are tried on a few rows in any case.
         progress: show progress; None shows it on a terminal. Or a function (done, of).
 
     Returns:
@@ -210,6 +212,8 @@ def scrub(
         for one in checked:
             one.graph.verify(data)
             self_check(one, data, device)
+    for graph in {id(one.graph): one.graph for one in many}.values():
+        try_metrics(metrics, graph, data, device, check=check)
     # Means for mean ablation are constants of the graph that is run, not of the one reported.
     grounded = with_means(checked, data, device=device)
     stand_in = None if baseline is None else grounded[-1]

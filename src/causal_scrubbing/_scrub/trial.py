@@ -1,0 +1,140 @@
+"""Metrics tried on a few rows before a run: their faults found before the work is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import torch
+
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._graph.evaluate import check_batch, evaluate
+from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, refuse_writes
+from causal_scrubbing._scrub.check import TOLERANCE
+
+_PARTS: Final = ((0, 2), (2, 5))
+"""Unequal, so that a share over the rows is not by chance the same in each; never a single row,
+as many a metric drops all axes of length one."""
+
+_OTHERS: Final = (0, 4, 3, 3, 0)
+"""Whose output each row gets beside its own: some their own, a share that differs by part."""
+
+_RELATIVE: Final = 1e-4
+_ROUNDING: Final = 1e-5
+"""Of the usual output: what is left of a difference of large numbers."""
+
+
+def try_metrics(
+    metrics: Mapping[str, Metric],
+    graph: Graph,
+    data: Dataset,
+    device: torch.device | str | None,
+    *,
+    check: bool,
+) -> None:
+    """Evaluate metrics on the model's own outputs on a few rows.
+
+    Args:
+        metrics: by name.
+        graph: the graph whose output they measure.
+        data: the dataset.
+        device: where to compute; where the graph says if None.
+        check: also refuse metrics that are no functions of a row: those that give a row another
+            value beside other rows, or another one each time. They are tried on the rows' own
+            outputs and on one another's, as some metrics are 0 on a row's own.
+
+    Raises:
+        ScrubError: a metric fails, writes into its arguments, or is no function of a row.
+        MetricError: it does not give one number (or vector) a row.
+    """
+    count = _PARTS[-1][1]
+    rows = np.linspace(0, len(data) - 1, count).astype(np.int64)
+    where = graph.device if device is None else torch.device(device)
+    with torch.no_grad():
+        own = evaluate(graph, data.lazy(rows), [graph.output], device=where)[graph.output]
+        check_batch(graph, graph.output, own, count)
+        if own.ndim == 0 or len(own) != count:  # a constant
+            own = own.expand(count, *own.shape[1:]).clone()
+        given = _Given(data, rows, own)
+        for name, metric in metrics.items():
+            for output in (own, own[list(_OTHERS)]) if check else (own,):
+                whole = given.values(name, metric, output, 0, count)
+                if not check:
+                    continue
+                again = given.values(name, metric, output, 0, count)
+                if _differ(whole, again, output):
+                    raise ScrubError(
+                        f"self-check: metric {name!r} gives other values when it is called on the "
+                        "same rows again. A metric is a function of a row: look for random numbers "
+                        "and for state that it keeps."
+                    )
+                parts = [given.values(name, metric, output, *part) for part in _PARTS]
+                same = all(part.shape[1:] == whole.shape[1:] for part in parts)
+                if not same or _differ(whole, np.concatenate(parts), output):
+                    raise ScrubError(
+                        f"self-check: metric {name!r} gives a row another value when other rows "
+                        "are beside it. A metric is one number for each row alone: look for means, "
+                        "deviations or ranks over the batch, and for a mean that is expanded to "
+                        "all rows (reduction='none' keeps rows apart)."
+                    )
+
+
+class _Given:
+    """What metrics are given in the trial, a fresh copy each time."""
+
+    def __init__(self, data: Dataset, rows: np.ndarray, own: torch.Tensor) -> None:
+        self.data, self.rows, self.own = data, rows, own
+
+    def values(
+        self, name: str, metric: Metric, output: torch.Tensor, start: int, stop: int
+    ) -> FloatArray:
+        """Values of a metric on outputs start..stop - 1; also refuses writes that leave no trace.
+
+        Raises:
+            ScrubError: the metric fails, or writes into what it is given.
+        """
+        output, own = output[start:stop], self.own[start:stop]
+        given = output.clone()
+        batch = self.data.lazy(self.rows[start:stop], own.device).with_model_output(own.clone())
+        found = evaluate_metric(name, metric, given, batch)
+        # A write through numpy or .data is not counted by torch.
+        changed = [] if _equal(given, output) else ["the output"]
+        if not _equal(batch.model_output, own):
+            changed.append("rows.model_output")
+        before = self.data.lazy(self.rows[start:stop], own.device)
+        read = [what for what in batch.field_names if f"field {what!r}" in batch.writes]
+        changed += [f"field {what!r}" for what in read if not _equal(batch[what], before[what])]
+        refuse_writes(name, changed)
+        return found
+
+
+def _equal(one: torch.Tensor | np.ndarray, other: torch.Tensor | np.ndarray) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return (
+        torch.equal(one.nan_to_num(), other.nan_to_num())
+        if one.is_floating_point()
+        else (torch.equal(one, other))
+    )
+
+
+def _differ(one: FloatArray, other: FloatArray, output: torch.Tensor) -> bool:
+    """Whether values differ by more than rounding."""
+    if one.shape != other.shape:
+        return True
+    finite = np.isfinite(one)
+    if not np.array_equal(finite, np.isfinite(other)):
+        return True
+    if not finite.any():
+        return False
+    usual = 0.0
+    if output.is_floating_point() and output.numel():
+        # Not the largest: logits of what is masked out may be as large as numbers get.
+        usual = float(output.double().abs().nan_to_num(0, 0, 0).median())
+    relative = max(_RELATIVE, TOLERANCE.get(output.dtype, 0.0))
+    allowed = relative * float(np.abs(one[finite]).max()) + _ROUNDING * usual
+    return float(np.abs(one - other)[finite].max()) > allowed
