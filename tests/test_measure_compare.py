@@ -15,7 +15,7 @@ from causal_scrubbing._measure import (
     benjamini_hochberg,
     compare_runs,
     holm,
-    own_row_share,
+    own_row_samples,
 )
 from causal_scrubbing._measure._permute import swap_test_of_mean
 from causal_scrubbing._measure._resample import BLOCKS
@@ -130,12 +130,11 @@ def test_holm_keeps_the_chance_of_any_false_rejection() -> None:
     assert rejections <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 2000)
 
 
-def test_share_of_samples_that_test_nothing() -> None:
+def test_samples_that_test_nothing() -> None:
     data = Dataset(x=[0, 0, 1, 2], y=[0, 1, 1, 2])
     classes = [data.classes("x"), data.classes("y")]
     rows = np.array([0, 2, 3, 3])
     # x: rows 2 and 3 stand alone; y: rows 0 and 3.
-    assert own_row_share(classes, [rows, rows]) == 0.5
-    assert own_row_share(classes[:1], [rows]) == 0.75
-    assert own_row_share(classes, [rows, np.array([1, 1, 1, 1])]) == 0.0
-    assert own_row_share([], []) == 1.0
+    assert own_row_samples(classes, [rows, rows]).tolist() == [False, False, True, True]
+    assert own_row_samples(classes[:1], [rows]).tolist() == [False, True, True, True]
+    assert not own_row_samples(classes, [rows, np.array([1, 1, 1, 1])]).any()

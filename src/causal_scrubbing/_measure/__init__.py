@@ -17,7 +17,7 @@ from causal_scrubbing._measure._functions import WorstInput as WorstInput
 from causal_scrubbing._measure._functions import compare_functions as compare_functions
 from causal_scrubbing._measure._outputs import compare_all as compare_all
 from causal_scrubbing._measure._outputs import output_measures as output_measures
-from causal_scrubbing._measure._own_rows import own_row_share as own_row_share
+from causal_scrubbing._measure._own_rows import own_row_samples as own_row_samples
 from causal_scrubbing._measure._scores import Components as Components
 from causal_scrubbing._measure._scores import Scores as Scores
 from causal_scrubbing._measure._scores import Triples as Triples

@@ -3,9 +3,10 @@
 A metric of your own is any function ``(output, rows) -> tensor [B]``, where ``output`` is the
 graph's output ``[B, ...]`` on some rows, ``rows["field"]`` a field of those rows and
 ``rows.model_output`` the model's own output on them. It is a function of each row alone, and
-changes none of what it is given: runs try it on a few rows, together and apart. The metrics made here also say which fields
-they read (``fields``), whether small values are good (``lower_is_better``) and whether they take
-outputs for logits (``reads_logits``); a function may carry these as attributes.
+changes none of what it is given: runs try it on a few rows, together and apart. The metrics
+made here also say which fields they read (``fields``), whether small values are good
+(``lower_is_better``) and whether they take outputs for logits (``reads_logits``); a function may
+carry these as attributes.
 """
 
 from __future__ import annotations

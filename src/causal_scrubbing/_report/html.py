@@ -38,7 +38,8 @@ class Page:
         name: of the hypothesis.
         summary: one line on samples, seed and policy.
         scores: metric -> its five estimates.
-        stuck: a label and a share, of samples in which nothing claimed could be swapped.
+        stuck: a label and a share, of samples in which nothing claimed could be swapped, if
+            known.
         claims: the claim tree as plain data (`Hypothesis.to_dict`).
         agreement: one entry a block of draws.
         notes: what a reader should know.
@@ -53,7 +54,7 @@ class Page:
     name: str
     summary: str
     scores: Mapping[str, Scores]
-    stuck: tuple[str, float]
+    stuck: tuple[str, float] | None
     claims: Mapping[str, Any]
     agreement: Sequence[Mapping[str, Any]]
     notes: Sequence[str]

@@ -185,11 +185,16 @@ class Asked:
     pools: Pools | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     compare: bool = True
-    cuts: tuple[tuple[int, int], ...] = ()
+    cuts: tuple[tuple[int, int], ...] = field(kw_only=True)
     force: bool = True
     layout: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     _known: dict[bool, Explanation] = field(default_factory=dict, repr=False)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the run has, whatever subset of them a result is on."""
+        return self.cuts[-1][1]
 
     def explain(
         self, data: Dataset, settings: Mapping[str, Any], *, timed: bool = False
@@ -242,7 +247,7 @@ class Asked:
 
     def _measuring(self, data: Dataset, settings: Mapping[str, Any]) -> float:
         """Seconds that metrics and comparisons of outputs will take, from a piece, warm."""
-        samples = int(settings["samples"])
+        samples = self.samples
         trial = self._work(data, settings, self.pools)
         size = min(trial.executor.batch_size, _TRIAL, samples)
         for _ in trial.look([(0, size)]):
@@ -262,7 +267,7 @@ class Asked:
             randomize=settings["randomize"],
             baseline=self.baseline,
             engine=self.engine,
-            samples=int(settings["samples"]),
+            samples=self.samples,
             keep_outputs=False,
             compare=self.compare,
             pools=pools,

@@ -39,7 +39,7 @@ def page(result: Result) -> Page:
         name=result.name,
         summary=result.summary,
         scores=result.scores,
-        stuck=(EVERY, result.stuck),
+        stuck=None if result.stuck is None else (EVERY, result.stuck),
         claims=result.readable,
         agreement=_agreement(result),
         notes=[

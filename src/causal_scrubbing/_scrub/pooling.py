@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -161,13 +161,20 @@ def _bias(
 
 def stuck_in_pools(
     hypothesis: Hypothesis, sampler: PoolSampler, draws: Mapping[str, Ints]
-) -> float:
-    """`stuck_share` with the classes of the pools, which are smaller than the dataset's."""
+) -> BoolArray:
+    """`stuck_samples` with the classes of the pools, which are smaller than the dataset's."""
     pools = draws[POOL].astype(np.int64)
     alone: BoolArray = np.ones(len(pools), dtype=bool)
     for block in tested_blocks(hypothesis, sampler.classes):
         alone &= sampler.alone(block.key, draws[block.of].astype(np.int64), pools)
-    return float(alone.mean())
+    return alone
+
+
+def on_subset(settings: Mapping[str, Any], notes: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """The settings of `pool_settings` and a run's notes without what is about all samples."""
+    kept = {name: value for name, value in settings.items() if not name.startswith("bias")}
+    old, new = pool_note(settings), pool_note(kept)
+    return kept, tuple(new if note == old else note for note in notes)
 
 
 def pool_note(settings: Mapping[str, Any]) -> str:
@@ -176,8 +183,8 @@ def pool_note(settings: Mapping[str, Any]) -> str:
     most = max(rises, key=lambda path: rises[path])
     drawn = settings["self_draw"][most]
     known = {
-        "E_scrubbed": settings["bias"],
-        "E_randomized": settings["bias_randomized"],
+        "E_scrubbed": settings.get("bias"),
+        "E_randomized": settings.get("bias_randomized"),
     }
     told = [f"{name} by {shift:+.3g}" for name, shift in known.items() if shift is not None]
     words = (
@@ -189,7 +196,9 @@ def pool_note(settings: Mapping[str, Any]) -> str:
     )
     if told:
         words += f"; as estimated, {' and '.join(told)}"
-    if settings["bias"] is None:
+    if "bias" not in settings:
+        words += "; by how much on this subset is not known"
+    elif settings["bias"] is None:
         words += (
             "; by how much for E_scrubbed is not known: a formula holds where one draw is free and "
             "the behaviour is one number"

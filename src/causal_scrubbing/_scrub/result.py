@@ -25,14 +25,15 @@ from causal_scrubbing._measure import (
     split_variance,
     worst_cases,
 )
-from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._measure._values import BoolArray, FloatArray
 from causal_scrubbing._report import footnotes, plot_scores, render, scores_html, scores_table
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 from causal_scrubbing._scrub.estimates import Estimated
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.pooling import on_subset
 from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
-from causal_scrubbing._scrub.untested import never_swapped, stuck_share
+from causal_scrubbing._scrub.untested import never_swapped, stuck_samples
 from causal_scrubbing._scrub.words import EVERY, first_notes, headline, whose_zero, zero_label
 from causal_scrubbing._words import plural, share
 
@@ -54,7 +55,8 @@ class Result(Estimated):
         agreement: figures of each block of draws (see `Hypothesis.agreement`), as plain data.
         settings: samples, seed, versions and the like.
         fingerprints: hashes of data and graph.
-        stuck: share of samples in which every claim could only keep the row it had.
+        stuck: share of samples in which every claim could only keep the row it had; None where it
+            is not known, on subsets of runs saved by a version that kept but the share.
         notes: what a reader should know.
         data: the dataset, where at hand.
         hypothesis: the hypothesis, where at hand (not after loading).
@@ -63,6 +65,7 @@ class Result(Estimated):
         outputs: scrubbed and own output of each sample, where kept.
         asked: how the run was asked for, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
+        alone: which samples `stuck` counts, [N], where known.
     """
 
     scrubbed_values: Mapping[str, FloatArray]
@@ -73,7 +76,7 @@ class Result(Estimated):
     agreement: Mapping[str, Any]
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
-    stuck: float
+    stuck: float | None
     notes: tuple[str, ...] = ()
     data: Dataset | None = None
     hypothesis: Hypothesis | None = None
@@ -82,6 +85,7 @@ class Result(Estimated):
     outputs: tuple[torch.Tensor, torch.Tensor] | None = None
     asked: Asked | None = None
     plan: Mapping[str, Any] | None = None
+    alone: BoolArray | None = None
 
     @classmethod
     def from_values(
@@ -97,12 +101,14 @@ class Result(Estimated):
         moved_randomized: Mapping[str, FloatArray],
         outputs: tuple[torch.Tensor, torch.Tensor] | None,
         settings: Mapping[str, Any],
-        stuck: float | None = None,
+        alone: BoolArray | None = None,
     ) -> Result:
         """The result of values that were computed for a hypothesis.
 
-        `stuck` is told where draws were made from other rows than all of the data.
+        `alone` is told where draws were made from other rows than all of the data.
         """
+        if alone is None:
+            alone = stuck_samples(hypothesis, data, draws)
         figures = hypothesis.agreement(data)
         return cls(
             scrubbed_values=dict(scrubbed),
@@ -113,7 +119,8 @@ class Result(Estimated):
             agreement=figures.to_dict(),
             settings=dict(settings),
             fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
-            stuck=stuck_share(hypothesis, data, draws) if stuck is None else stuck,
+            stuck=float(alone.mean()),
+            alone=alone,
             notes=first_notes(hypothesis, figures, settings),
             data=data,
             hypothesis=hypothesis,
@@ -151,6 +158,16 @@ class Result(Estimated):
         if outputs is not None:
             flags = torch.as_tensor(keep)
             outputs = (outputs[0][flags], outputs[1][flags])
+        alone = None if self.alone is None else self.alone[keep]
+        names = [self.settings.get("subset"), subset_name(subset)]
+        settings = {
+            **self.settings,
+            "samples": int(keep.sum()),
+            "subset": " & ".join(name for name in names if name),
+        }
+        notes = self.notes
+        if "pool" in settings:
+            settings["pool"], notes = on_subset(settings["pool"], notes)
         return replace(
             self,
             scrubbed_values={k: v[keep] for k, v in self.scrubbed_values.items()},
@@ -160,7 +177,10 @@ class Result(Estimated):
             moved={k: v[keep] for k, v in self.moved.items()},
             moved_randomized={k: v[keep] for k, v in self.moved_randomized.items()},
             outputs=outputs,
-            settings={**self.settings, "subset": subset_name(subset)},
+            settings=settings,
+            notes=notes,
+            alone=alone,
+            stuck=None if alone is None else float(alone.mean()),
         )
 
     def _need_data(self, why: str) -> Dataset:
@@ -237,7 +257,7 @@ class Result(Estimated):
     @property
     def untested(self) -> tuple[str, ...]:
         """What the draws left untested, in words: samples stuck, and claims never swapped."""
-        lines = [f"{EVERY}: {share(self.stuck)}"]
+        lines = [] if self.stuck is None else [f"{EVERY}: {share(self.stuck)}"]
         if self.never_swapped:
             lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
         return tuple(lines)
@@ -381,7 +401,9 @@ class Result(Estimated):
             self[name],
             title=self.name,
             metric=name,
-            caption=f"{self.summary}\n{EVERY}: {share(self.stuck)}",
+            caption=self.summary
+            if self.stuck is None
+            else f"{self.summary}\n{EVERY}: {share(self.stuck)}",
             zero=self.zero_label,
         )
 

@@ -346,7 +346,7 @@ def _result(
         )
     draws = {key: np.concatenate(found) for key, found in values.draws.items()}
     values.draws.clear()
-    stuck: float | None = None
+    alone = None
     if isinstance(sampler, PoolSampler):
         first = next(iter(scrubbed))
         stand_in = work.extra[0] if work.extra else None
@@ -359,7 +359,7 @@ def _result(
             baseline=stand_in if isinstance(stand_in, PoolSampler) else None,
         )
         notes.append(pool_note(settings["pool"]))
-        stuck = stuck_in_pools(hypothesis, sampler, draws)
+        alone = stuck_in_pools(hypothesis, sampler, draws)
     result = Result.from_values(
         hypothesis,
         data,
@@ -371,7 +371,7 @@ def _result(
         moved_randomized=joined(values.moved_randomized),
         outputs=outputs,
         settings=settings,
-        stuck=stuck,
+        alone=alone,
     )
     return replace(result, notes=(*result.notes, *notes), asked=asked)
 

@@ -37,6 +37,8 @@ from causal_scrubbing._scrub.result import Result
 FORMAT = 1
 _RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
 _OUTPUTS = "outputs.safetensors"
+_ALONE = "alone"
+"""Column of the samples in which nothing could be swapped; runs saved before it have none."""
 _KINDS = ("scrubbed", "model", "randomized")
 _MOVED = ("moved", "moved randomized")
 
@@ -60,6 +62,8 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
                 columns[f"{name}|{kind}"] = to_column(values)
     for kind, table in zip(_MOVED, (result.moved, result.moved_randomized), strict=True):
         columns |= {f"{name}|{kind}": pa.array(values) for name, values in table.items()}
+    if result.alone is not None:
+        columns[_ALONE] = pa.array(result.alone)
     write_table(pa.table(columns), path / _SAMPLES)
     (path / _OUTPUTS).unlink(missing_ok=True)
     if result.outputs is not None:
@@ -143,6 +147,7 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         moved_randomized=_moved(table, _MOVED[1]),
         outputs=_outputs(folder / _OUTPUTS),
         plan=body.get("plan"),
+        alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
     )
     # What was published stands, whatever a later version's bootstrap would give.
     result.__dict__["_estimated"] = {

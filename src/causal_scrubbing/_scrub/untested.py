@@ -9,7 +9,8 @@ from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import Block
-from causal_scrubbing._measure import own_row_share
+from causal_scrubbing._measure import own_row_samples
+from causal_scrubbing._measure._values import BoolArray
 
 
 def tested_blocks(hypothesis: Hypothesis, classes: Mapping[str, Classes]) -> list[Block]:
@@ -24,11 +25,11 @@ def tested_blocks(hypothesis: Hypothesis, classes: Mapping[str, Classes]) -> lis
     return blocks
 
 
-def stuck_share(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> float:
-    """Share of samples in which every claim's class had one row: nothing claimed was tested."""
+def stuck_samples(hypothesis: Hypothesis, data: Dataset, draws: Mapping[str, Ints]) -> BoolArray:
+    """In which samples every claim's class had one row, [N]: nothing claimed was tested."""
     classes = hypothesis.classes(data)
     blocks = tested_blocks(hypothesis, classes)
-    return own_row_share([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])
+    return own_row_samples([classes[b.key] for b in blocks], [draws[b.of] for b in blocks])
 
 
 def never_swapped(table: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

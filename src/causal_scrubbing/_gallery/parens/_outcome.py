@@ -49,7 +49,7 @@ def table(results: Mapping[str, cs.Result]) -> pd.DataFrame:
                     "recovered": recovered.mean,
                     "recovered_low": recovered.interval[0],
                     "recovered_high": recovered.interval[1],
-                    "own_row": 100 * result.stuck,
+                    "own_row": math.nan if part.stuck is None else 100 * part.stuck,
                 }
             )
     return pd.DataFrame(lines)
@@ -64,7 +64,7 @@ def to_markdown(lines: pd.DataFrame) -> str:
         _grid("% right", records, lambda line: f"{line['accuracy']:.1f}"),
     ]
     names = names_in(lines)
-    own = {str(line["experiment"]): line["own_row"] for line in records}
+    own = {str(line["experiment"]): line["own_row"] for line in records if line["strings"] == "all"}
     void = [f"{name} ({own[name]:.0f}%)" for name in names if own[name] >= 1]
     if void:
         parts.append(
