@@ -125,13 +125,18 @@ def _grounded(
     return graph.remake([*graph.nodes.values(), *made], "means or zeros of unimportant parents")
 
 
+def ablates(hypothesis: Hypothesis) -> bool:
+    """Whether a hypothesis sets unimportant parents to their means, which swaps nothing."""
+    return hypothesis.unimportant == mean_ablation or hypothesis.tree.ablates
+
+
 def check_scrubs(hypothesis: Hypothesis, what: str) -> None:
     """Refuse mean ablation where only swaps make sense.
 
     Raises:
         HypothesisError: it is mean ablation.
     """
-    if hypothesis.unimportant == mean_ablation or hypothesis.tree.ablates:
+    if ablates(hypothesis):
         fault = (
             f"{what} a hypothesis that swaps activations, which mean ablation does not; take "
             "another unimportant=."

@@ -130,7 +130,9 @@ def answer(
     return Refutation(
         hypothesis=h,
         metric=metric,
-        scores=Triples(metric, piece.values[0], piece.model, piece.randomized).estimate(),
+        scores=Triples(metric, piece.values[0], piece.model, piece.randomized).estimate(
+            seed=settings.seed
+        ),
         separate=None if separate is None else _estimate(piece.values[separate]),
         findings=tuple(found),
         order="most recovered per bit first" if improve else "smallest first",

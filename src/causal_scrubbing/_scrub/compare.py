@@ -10,6 +10,7 @@ import numpy as np
 
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Specificity, permits
+from causal_scrubbing._hypothesis.means import ablates
 from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure import RunComparison, Scores, Triples, compare_runs, holm
 from causal_scrubbing._report import align
@@ -134,15 +135,19 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
                 f"compare one of them: cs.compare([r1, r2], metric={name + '[0]'!r})."
             )
         trios.append(trio)
+    seed = int(first.settings["seed"])
     differences = tuple(
-        compare_runs(trios[0], trio, apart=_apart(first, result, i, trios[0], trio))
+        compare_runs(trios[0], trio, seed=seed, apart=_apart(first, result, i, trios[0], trio))
         for i, (result, trio) in enumerate(zip(results[1:], trios[1:], strict=True), 2)
     )
     return Comparison(
         names=tuple(result.name for result in results),
         metric=" / ".join(dict.fromkeys(names)),
         samples=samples,
-        scores=tuple(trio.estimate() for trio in trios),
+        scores=tuple(
+            trio.estimate(seed=int(result.settings["seed"]))
+            for result, trio in zip(results, trios, strict=True)
+        ),
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
         swaps=_told_apart(_swaps(results), results),
@@ -228,11 +233,18 @@ def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:
     first = results[0]
     if first.hypothesis is None or first.data is None:
         return ()
-    return tuple(
-        permits(first.hypothesis, other.hypothesis, first.data)
-        for other in results[1:]
-        if other.hypothesis is not None
-    )
+    found = []
+    for other in results[1:]:
+        if other.hypothesis is None:
+            continue
+        pair = ((first.name, first.hypothesis), (other.name, other.hypothesis))
+        ablating = [name for name, one in pair if ablates(one)]
+        if ablating:
+            why = f"{' and '.join(ablating)} sets unimportant parents to means, which is no swap"
+            found.append(Specificity("not comparable", (first.name, other.name), (why, "")))
+        else:
+            found.append(permits(first.hypothesis, other.hypothesis, first.data))
+    return tuple(found)
 
 
 def _told_apart(swaps: Sequence[Specificity], results: Sequence[Result]) -> tuple[Specificity, ...]:

@@ -182,6 +182,9 @@ def take_up(work: Work, checkpoint: Checkpoint | None) -> None:
     if checkpoint is None:
         return
     with checkpoint.turn():
+        # What is chosen for want of an argument depends on how many samples may be run.
+        kept = checkpoint.note("outputs", {"kept": work.keep_outputs})
+        work.keep_outputs = bool(kept["kept"])
         take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
         found = probe(work)
         check_probe(checkpoint.note("model", found), found, checkpoint.folder.parent)

@@ -30,6 +30,7 @@ from causal_scrubbing._report import footnotes, plot_scores, render, scores_html
 from causal_scrubbing._scrub.distributions import Distributions, distributions
 from causal_scrubbing._scrub.estimates import Estimated
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.files import write_page
 from causal_scrubbing._scrub.pooling import on_subset
 from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
@@ -421,6 +422,9 @@ class Result(Estimated):
 
         Returns:
             The path of the file written, or without one the page's text.
+
+        Raises:
+            ScrubError: the page cannot be written there.
         """
         from causal_scrubbing._scrub.page import page
 
@@ -428,14 +432,15 @@ class Result(Estimated):
         if path is None:
             return text
         file = Path(path)
-        file.write_text(text, encoding="utf-8")
+        write_page(file, text)
         return file
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run to a folder: JSON for what is said, Parquet for tables of samples.
 
         Raises:
-            ScrubError: the folder holds something already and `overwrite` is False.
+            ScrubError: the folder holds something already and `overwrite` is False, it is a file,
+                or the disk cannot be written.
         """
         from causal_scrubbing._scrub.save import save
 

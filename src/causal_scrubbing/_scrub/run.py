@@ -45,6 +45,7 @@ from causal_scrubbing._scrub.drive import (
     take_up,
 )
 from causal_scrubbing._scrub.explain import Asked
+from causal_scrubbing._scrub.files import check_folder
 from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings, stuck_in_pools
 from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
@@ -217,11 +218,14 @@ def scrub(
     # Means for mean ablation are constants of the graph that is run, not of the one reported.
     grounded = with_means(checked, data, device=device)
     stand_in = None if baseline is None else grounded[-1]
+    asked_outputs = keep_outputs
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * most * len(many) <= KEPT_OUTPUTS
     engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
     chosen = None if pool is None else Pools.choose(data, pool, pools, most, seed)
     folder = None if out is None else Path(out)
+    if folder is not None:
+        check_folder(folder, "out=")
     check_shared(shared, folder)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
@@ -272,7 +276,7 @@ def scrub(
                 settings={
                     **common,
                     "pool": [pool, pools] if pool else None,
-                    "outputs": [keep_outputs, compare],
+                    "outputs": [asked_outputs, compare],
                     "engine": how,
                     "versions": {k: v for k, v in _versions().items() if k != "platform"},
                 },

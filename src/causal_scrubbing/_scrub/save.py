@@ -29,12 +29,18 @@ from causal_scrubbing._engine.checkpoint import (
     write_table,
     write_whole,
 )
-from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._measure import Components, Scores
 from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._scrub.files import check_folder
 from causal_scrubbing._scrub.result import Result
 
 FORMAT = 1
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+    pa.ArrowException, safetensors.SafetensorError,
+)  # fmt: skip
+"""What readers raise of files that are cut, changed or of another kind."""
 _RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
 _OUTPUTS = "outputs.safetensors"
 _ALONE = "alone"
@@ -47,8 +53,17 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
     """Write a result to a folder; ``run.json`` last, so that a folder with it is whole.
 
     Raises:
-        ScrubError: the folder is not empty and `overwrite` is False.
+        ScrubError: the folder is not empty and `overwrite` is False, or cannot be written.
     """
+    check_folder(path, "")
+    try:
+        _save(result, path, overwrite=overwrite)
+    except OSError as error:
+        raise ScrubError(f"cannot write {path}: {error.strerror or error}.") from error
+    return path
+
+
+def _save(result: Result, path: Path, *, overwrite: bool) -> None:
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
     path.mkdir(parents=True, exist_ok=True)
@@ -76,7 +91,6 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
     elif result.plan is not None:
         body["plan"] = dict(result.plan)
     write_whole(path / _RUN, json.dumps(body, indent=2).encode())
-    return path
 
 
 def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
@@ -104,6 +118,18 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         ScrubError: there is no whole run there, or the data is not the run's.
     """
     folder = Path(path)
+    try:
+        return _load(folder, data)
+    except CausalScrubbingError:
+        raise
+    except _UNREADABLE as error:
+        raise ScrubError(
+            f"{folder} holds no whole run: its files cannot be read ({type(error).__name__}: "
+            f"{error}). Copy the folder again, or make the run once more."
+        ) from error
+
+
+def _load(folder: Path, data: Dataset | None) -> Result:
     file = folder / _RUN
     if not file.is_file():
         raise ScrubError(
@@ -111,6 +137,15 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
             "result.save(...) wrote."
         )
     body: dict[str, Any] = json.loads(file.read_text())
+    if "metrics" not in body or "settings" not in body:
+        hint = (
+            f"give the folder it is in, {folder.parent}"
+            if _is_blocks(folder)
+            else ("give the folder that result.save(...) wrote")
+        )
+        raise ScrubError(
+            f"{folder} holds no finished run, as {_RUN} there is of other kind; {hint}."
+        )
     if body.get("format") != FORMAT:
         raise ScrubError(
             f"{file} has format {body.get('format')!r}, and this version reads {FORMAT}; "
@@ -155,6 +190,11 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         for name, entry in body["estimates"].items()
     }
     return result
+
+
+def _is_blocks(folder: Path) -> bool:
+    """Whether a folder holds the finished blocks of a run."""
+    return folder.name.startswith("blocks") and (folder.parent / _RUN).is_file()
 
 
 def _components(result: Result, name: str) -> Sequence[Scores]:
