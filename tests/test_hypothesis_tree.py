@@ -104,3 +104,24 @@ def test_text_and_plain_data() -> None:
         "others": "p",
         "children": [{"node": "m0", "feature": "p"}],
     }
+
+
+def test_claims_of_one_feature_share_a_note_on_rows_that_are_alone() -> None:
+    heads = [f"a.h{i}" for i in range(40)]
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            **{name: (lambda x: x * 1, ["x"]) for name in heads},
+            "y": (lambda *parts: sum(parts), heads),
+        },
+        output="y",
+    )
+    rows = cs.Dataset(x=torch.arange(10.0), own=[0, 0, 1, 2, 3, 4, 5, 5, 5, 5])
+    claims = [cs.claim(name, "own") for name in heads[:-1]] + [cs.claim(heads[-1], "x")]
+    notes = cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims)).agreement(rows).notes
+    assert notes == (
+        "y/a.h0 .. y/a.h38 (39 of y/a.h#): 40% of the data is alone in its class of own and can "
+        "only keep its own row; bin the feature or use more data to test these 39 claims.",
+        "y/a.h39: 100% of the data is alone in its class of x and can only keep its own row; bin "
+        "the feature or use more data to test this claim.",
+    )

@@ -168,3 +168,35 @@ def test_values_of_any_metric_become_float64_rows() -> None:
         as_values("m", torch.ones(3), 2)
     with pytest.raises(MetricError, match="str values that are not numbers"):
         as_values("m", "high", 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: metrics.cross_entropy(torch.tensor([0, 1])), r"label is Tensor, wanted the name"),
+        (lambda: metrics.cross_entropy(1), r"label is 1, .*with_fields\(label=\.\.\.\)"),
+        (
+            lambda: metrics.accuracy(np.array([1])),
+            r"accuracy: label is ndarray.*accuracy\('label'\)",
+        ),
+        (lambda: metrics.squared_error(None), r"squared_error: target is NoneType"),
+        (
+            lambda: metrics.logit_difference(torch.tensor([0]), torch.tensor([1])),
+            r"correct is Tensor, wanted a class number or the name .*\('correct', 'wrong'\)",
+        ),
+        (lambda: metrics.logit_difference(0, 1.5), r"wrong is 1\.5, wanted a class number"),
+        (lambda: metrics.logit_difference("a", True), r"wrong is True, wanted a class number"),
+    ],
+)
+def test_what_names_no_field_is_refused_when_a_metric_is_made(make, message) -> None:
+    with pytest.raises(MetricError, match=message):
+        make()
+    assert metrics.logit_difference(np.int64(0), 1).fields == ()
+
+
+def test_whole_numbers_keep_their_last_digit() -> None:
+    output, rows = torch.tensor([16777217, 5]), Dataset(target=[16777216, 5])
+    assert metrics.squared_error("target")(output, rows).tolist() == [1.0, 0.0]
+    own = rows.with_model_output(output)
+    for kind in ("distance", "squared_error"):
+        assert metrics.to_model(kind)(output - 1, own).tolist() == [1.0, 1.0]

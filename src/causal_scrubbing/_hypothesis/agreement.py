@@ -11,6 +11,7 @@ import pandas as pd
 from causal_scrubbing._data import Classes, Dataset, feature_name
 from causal_scrubbing._data.features import flatten_feature
 from causal_scrubbing._graph import Graph
+from causal_scrubbing._graph.text import shorten
 from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
 from causal_scrubbing._words import plural, share
 
@@ -117,15 +118,25 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
             "every class has one row: nothing can be swapped, so the hypothesis is not tested. It "
             "will recover 100% and that means nothing. Claim coarser features."
         )
-    notes += [
-        f"{row.label}: {share(row.one_row, 0)} of the data is alone in its class of {row.feature} "
-        "and can only keep its own row; bin the feature or use more data to test this claim."
-        for row in table
-        if row.important and not void and row.feature != "exact" and row.one_row > 0.1
-    ]
+    if not void:
+        notes += _alone(table)
     notes += _idle(tree)
     notes += layout_note(unclaimed)
     return Agreement(table, void, unclaimed, unreached, tuple(notes))
+
+
+def _alone(table: Sequence[AgreementRow]) -> list[str]:
+    """The notes on claims whose rows are often alone: one for all of a feature and a share."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in table:
+        if row.important and row.feature != "exact" and row.one_row > 0.1:
+            alike.setdefault((row.feature, share(row.one_row, 0)), []).append(row.label)
+    return [
+        f"{shorten(labels) if len(labels) > 1 else labels[0]}: {alone} of the data is alone in its "
+        f"class of {feature} and can only keep its own row; bin the feature or use more data to "
+        f"test {'this claim' if len(labels) == 1 else f'these {len(labels)} claims'}."
+        for (feature, alone), labels in alike.items()
+    ]
 
 
 def layout_note(unclaimed: Sequence[tuple[str, str]]) -> list[str]:

@@ -36,6 +36,9 @@ class CrossEntropy:
     lower_is_better: ClassVar[bool] = True
     reads_logits: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_name("cross_entropy", "label", self.label)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields the metric reads."""
@@ -63,6 +66,9 @@ class Accuracy:
     lower_is_better: ClassVar[bool] = False
     reads_logits: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_name("accuracy", "label", self.label)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields the metric reads."""
@@ -86,6 +92,12 @@ class LogitDifference:
     wrong: str | int
     lower_is_better: ClassVar[bool] = False
     reads_logits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for argument in ("correct", "wrong"):
+            which = getattr(self, argument)
+            if not isinstance(which, int | np.integer) or isinstance(which, bool):
+                check_name("logit_difference", argument, which, "a class number or ")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -126,6 +138,9 @@ class SquaredError:
     lower_is_better: ClassVar[bool] = True
     reads_logits: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_name("squared_error", "target", self.target)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields the metric reads."""
@@ -148,15 +163,41 @@ class SquaredError:
         return ((values - target.to(values.dtype)) ** 2).mean(dim=1)
 
 
+def check_name(metric: str, argument: str, given: object, also: str = "") -> None:
+    """Refuse what names no field.
+
+    Args:
+        metric: the function that makes the metric.
+        argument: its argument.
+        given: what was given for it.
+        also: what else may be given, in words.
+
+    Raises:
+        MetricError: it is no text.
+    """
+    if not isinstance(given, str):
+        shown = repr(given) if isinstance(given, int | float) else type(given).__name__
+        raise MetricError(
+            f"cs.metrics.{metric}: {argument} is {shown}, wanted {also}the name of a field of the "
+            f"data; add values with data.with_fields({argument}=...) and name them: "
+            f"""cs.metrics.{metric}({"'correct', 'wrong'" if also else repr(argument)})"""
+        )
+
+
 def as_numbers(metric: str, output: Tensor) -> Tensor:
-    """Return outputs ``[B, ...]`` as ``[B, 1]`` or more, half precision raised to float32."""
+    """Return outputs ``[B, ...]`` as ``[B, 1]`` or more, half precision raised to float32.
+
+    Whole numbers become float64.
+    """
     if not isinstance(output, Tensor) or output.ndim == 0:
         shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise MetricError(
             f"metric {metric}: the output is {shape}, wanted a tensor with one row a sample; make "
             "the graph's output a tensor, batch first"
         )
-    if output.dtype in (torch.float16, torch.bfloat16) or not output.is_floating_point():
+    if not output.is_floating_point():
+        output = output.to(torch.float64)  # float32 holds whole numbers up to 2**24 only
+    elif output.dtype in (torch.float16, torch.bfloat16):
         output = output.to(torch.float32)
     return output[:, None] if output.ndim == 1 else output
 
