@@ -36,6 +36,21 @@ H, DATA = problem()
         ({"store_dtype": torch.int8}, r"store_dtype=torch\.int8: activations can be stored as"),
         ({"store_dtype": torch.bool}, r"store_dtype=torch\.bool: activations can be stored as"),
         ({"store_dtype": "bf16"}, "store_dtype='bf16': activations can be stored as .*bfloat16"),
+        ({"pools": -3}, "pools=-3: the interval is over pools"),
+        ({"randomize": "nope"}, "no node matches 'nope'"),
+        ({"randomize": "*"}, r"randomize='\*' is a pattern; name one node"),
+        ({"randomize": 3}, "randomize=3: give the name of one node"),
+        ({"randomize": "b", "baseline": H}, "randomize= or baseline=, not both"),
+        ({"baseline": "mean"}, "baseline='mean' is no hypothesis; make one with cs.Hypothesis"),
+        ({"baseline": H.root}, "is no hypothesis; .* or take h.with_"),
+        ({"baseline": problem()[0]}, "the baseline hypothesis is about another graph"),
+        ({"shared": True}, "shared=True has processes work on one run"),
+        ({"out": __file__}, r"out=.*test_scrub_arguments\.py is a file; give a folder"),
+        ({"hypothesis": "h"}, "'h' is no hypothesis; make one with"),
+        ({"hypothesis": H.graph}, "is no hypothesis; make one with"),
+        ({"hypothesis": []}, "no hypothesis was given"),
+        ({"data": {"x": DATA["x"]}}, "data is dict; wrap it: cs.Dataset"),
+        ({"data": DATA["x"]}, "data is Tensor; wrap it: cs.Dataset"),
         ({"memory": {"gpu": 1}}, "names 'gpu', which is no kind of device"),
         ({"memory": {"cuda": "much"}}, "memory='much' is no size"),
         (
@@ -47,8 +62,41 @@ H, DATA = problem()
 )
 @pytest.mark.parametrize("verb", [cs.scrub, cs.explain], ids=["scrub", "explain"])
 def test_a_wrong_argument_is_named_at_entry(verb, options, message) -> None:
+    given = {"hypothesis": H, "data": DATA, "metric": METRIC, "samples": 20, **options}
+    with pytest.raises((cs.ScrubError, cs.GraphError), match=message):
+        verb(**given)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"graph": torch.nn.Linear(2, 2)}, r"graph is Linear, not a cs.Graph: cs\.capture"),
+        ({"graph": H}, r"graph is Hypothesis, not a cs.Graph: its \.graph"),
+        ({"data": {"x": DATA["x"]}}, "data is dict; wrap it: cs.Dataset"),
+        ({"kind": METRIC["squared"]}, "kind= is a metric; name it: .*metric="),
+        ({"kind": METRIC}, "kind= is a metric; name it: .*metric="),
+        ({"kind": 3}, "kind='3' is no ablation; there is 'zero', 'mean', 'resample'"),
+        ({"kind": "men"}, "kind='men' is no ablation; .*Did you mean 'mean'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_of_an_ablation_is_named(options, message) -> None:
+    given = {"graph": H.graph, "nodes": ["a"], "data": DATA, "metric": METRIC, **options}
     with pytest.raises(cs.ScrubError, match=message):
-        verb(H, DATA, METRIC, **{"samples": 20, **options})
+        cs.ablate(**given)
+
+
+def test_what_is_no_run_is_not_compared() -> None:
+    run = cs.scrub(H, DATA, METRIC, samples=20)
+    for given, message in (
+        ("ab", "run 1 is 'ab', which is no result"),
+        ([run, H], "run 2 is Hypothesis"),
+        ([run, "run/"], r"run 2 is 'run/', which is no result; .*cs\.load"),
+        (run, "at least two runs"),
+        ([], "at least two runs"),
+    ):
+        with pytest.raises(cs.ScrubError, match=message):
+            cs.compare(given)
 
 
 @pytest.mark.parametrize("tolerance", [0, -1.0, float("nan"), "2", True, None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,10 +15,17 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._graph.evaluate import dataset_means, evaluate
 from causal_scrubbing._graph.patterns import hint
+from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import uniforms
-from causal_scrubbing._scrub.arguments import check_device, check_samples, check_seed, whole
+from causal_scrubbing._scrub.arguments import (
+    check_data,
+    check_device,
+    check_samples,
+    check_seed,
+    whole,
+)
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
 from causal_scrubbing._scrub.trial import try_metrics
 
@@ -70,7 +77,14 @@ def ablate(
             metric that fails or is no function of a row.
         MetricError: a metric does not give one number (or vector) a row.
     """
-    kinds = (kind,) if isinstance(kind, str) else tuple(dict.fromkeys(kind))
+    if not isinstance(graph, Graph):
+        use = "its .graph" if isinstance(graph, Hypothesis) else "cs.capture(model, ...) makes one"
+        raise ScrubError(f"graph is {type(graph).__name__}, not a cs.Graph: {use}.")
+    check_data(data)
+    if callable(kind) or isinstance(kind, Mapping):
+        raise ScrubError("kind= is a metric; name it: cs.ablate(graph, nodes, data, metric=...).")
+    several = isinstance(kind, Iterable) and not isinstance(kind, str)
+    kinds = tuple(dict.fromkeys(kind)) if several else (str(kind),)
     for one in kinds:
         if one not in KINDS:
             raise ScrubError(

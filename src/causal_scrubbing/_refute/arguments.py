@@ -12,12 +12,12 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._scrub.arguments import (
+    check_arguments,
     check_batch_size,
     check_device,
     check_samples,
     check_seed,
 )
-from causal_scrubbing._scrub.run import check_arguments
 
 
 def check_run(
@@ -39,7 +39,7 @@ def check_run(
     check_samples(samples)
     check_seed(seed)
     check_batch_size(batch_size)
-    check_arguments([h], data, samples, randomize, None)
+    check_arguments([h], data, randomize, None)
     check_device(device)
     h.classes(data)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, SupportsIndex, cast
 import numpy as np
 import torch
 
+from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import CAN_SHARE
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
@@ -196,6 +197,63 @@ def check_shared(shared: bool, folder: Path | None) -> None:
             "shared=True needs locks on files that several processes can hold, which this system "
             "lacks: run one process, without it."
         )
+
+
+def check_data(data: object) -> None:
+    """Refuse what is no dataset.
+
+    Raises:
+        ScrubError: it is none.
+    """
+    if not isinstance(data, Dataset):
+        raise ScrubError(
+            f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
+        )
+
+
+def check_arguments(
+    hypothesis: object, data: object, randomize: str | None, baseline: object
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses given, one or several.
+
+    Raises:
+        GraphError: there is no node of the name `randomize`.
+        ScrubError: an argument is of a wrong kind, or two of them do not go together.
+    """
+    if isinstance(hypothesis, Sequence) and not isinstance(hypothesis, str):
+        given = tuple(hypothesis)
+    else:
+        given = (hypothesis,)
+    if not given:
+        raise ScrubError("no hypothesis was given: pass one, or a list of at least one.")
+    many = []
+    for one in given:
+        if not isinstance(one, Hypothesis):
+            raise ScrubError(
+                f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
+            )
+        many.append(one)
+    check_data(data)
+    if baseline is not None:
+        if not isinstance(baseline, Hypothesis):
+            raise ScrubError(
+                f"baseline={baseline!r} is no hypothesis; make one with cs.Hypothesis(graph, "
+                "claim), or take h.with_(unimportant=cs.mean_ablation)."
+            )
+        if randomize is not None:
+            raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
+        if any(one.graph is not baseline.graph for one in many):
+            raise ScrubError(
+                "the baseline hypothesis is about another graph; make it on the same graph object."
+            )
+    if randomize is not None:
+        if not isinstance(randomize, str):
+            raise ScrubError(f"randomize={randomize!r}: give the name of one node.")
+        for one in many:
+            if randomize not in one.graph.names:
+                one.graph.find(randomize)  # raises with the nearest names
+                raise ScrubError(f"randomize={randomize!r} is a pattern; name one node.")
+    return tuple(many)
 
 
 def check_auto(many: Sequence[Hypothesis], pool: int | None) -> None:

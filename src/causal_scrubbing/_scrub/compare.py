@@ -119,7 +119,14 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
     Raises:
         ScrubError: fewer than two, or runs that do not pair, saying why.
     """
-    if len(results) < 2:
+    given = list(results) if isinstance(results, list | tuple) else [results]
+    for i, one in enumerate(given, 1):
+        if not isinstance(one, Result):
+            raise ScrubError(
+                f"run {i} is {one!r}, which is no result; cs.compare takes a list of what cs.scrub "
+                "or cs.load returned: cs.compare([r1, r2])."
+            )
+    if len(given) < 2:
         raise ScrubError("comparing takes at least two runs: cs.compare([r1, r2]).")
     first = results[0]
     names = _metrics(results, metric)

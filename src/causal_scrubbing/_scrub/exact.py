@@ -15,11 +15,10 @@ from causal_scrubbing._exact.law import refine, weigh
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._measure._values import FloatArray, check_finite
-from causal_scrubbing._scrub.arguments import check_device, whole
+from causal_scrubbing._scrub.arguments import check_arguments, check_device, whole
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.exact_result import Behaviour, ExactResult
-from causal_scrubbing._scrub.run import check_arguments
 from causal_scrubbing._scrub.trial import try_metrics
 
 
@@ -67,7 +66,7 @@ def exact_scrub(
         ScrubError: a self-check failed, an argument is wrong, or a metric fails.
         MetricError: a metric gives no finite number a row.
     """
-    check_arguments([hypothesis], data, 1, randomize, baseline)
+    check_arguments(hypothesis, data, randomize, baseline)
     device = check_device(device)
     budget = whole("budget", budget, "the most combinations allowed")
     batch_size = whole("batch_size", batch_size, "how many are computed at once")

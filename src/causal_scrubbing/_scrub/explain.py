@@ -22,18 +22,7 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import with_means
 from causal_scrubbing._sampling import Pools, PoolSampler
-from causal_scrubbing._scrub.arguments import (
-    check_auto,
-    check_batch_size,
-    check_device,
-    check_most,
-    check_pool,
-    check_pools,
-    check_samples_or_auto,
-    check_seed,
-    check_store_dtype,
-    check_tolerance,
-)
+from causal_scrubbing._scrub.asking import Asking
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.pooling import risen
 from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
@@ -65,6 +54,7 @@ def explain(
     pools: int = 8,
     force: bool = False,
     out: str | Path | None = None,
+    shared: bool = False,
     compare: bool = True,
     timed: bool = True,
 ) -> Explanation:
@@ -97,33 +87,43 @@ def explain(
         pools: see `scrub`.
         force: see `scrub`.
         out: see `scrub`; nothing is read or written there.
+        shared: see `scrub`; the plan is of all the work, whoever does it.
         compare: see `scrub`.
         timed: run up to 256 samples to say how long all will take.
 
     Raises:
+        HypothesisError: a feature or field cannot be used on this data.
         ScrubError: an argument is wrong, or hypotheses are about different graphs.
     """
-    many = [hypothesis] if isinstance(hypothesis, Hypothesis) else list(hypothesis)
-    if not many or any(one.graph is not many[0].graph for one in many):
-        raise ScrubError(
-            "explain takes hypotheses about one graph object, at least one; explain others apart."
-        )
-    samples = check_samples_or_auto(samples)
-    auto = samples == "auto"
-    most = check_most(max_samples) if samples == "auto" else samples
-    check_device(device)
-    size = check_pool(pool, len(data))
-    if auto:
-        check_auto(many, size)
-    engine = Settings(
-        check_batch_size(batch_size), device, memory, store, check_store_dtype(store_dtype), compile
+    asking = Asking.of(
+        hypothesis,
+        data,
+        samples=samples,
+        tolerance=tolerance,
+        max_samples=max_samples,
+        seed=seed,
+        randomize=randomize,
+        baseline=baseline,
+        batch_size=batch_size,
+        device=device,
+        memory=memory,
+        store=store,
+        store_dtype=store_dtype,
+        compile=compile,
+        pool=pool,
+        pools=pools,
+        out=out,
+        shared=shared,
     )
+    many, most, auto = asking.hypotheses, asking.most, asking.samples == "auto"
+    if any(one.graph is not many[0].graph for one in many):
+        raise ScrubError("explain takes hypotheses about one graph object; explain others apart.")
     own_output = metric is None and _one_number(many[0], data, device)
     metrics = named_metrics(metric) if metric is not None or own_output else {}
     try_metrics(metrics, many[0].graph, data, device, check=False)
     settings = {
         "samples": most,
-        "seed": check_seed(seed),
+        "seed": asking.seed,
         "randomize": randomize
         if randomize is not None or baseline is not None or own_output
         else many[0].graph.output,
@@ -132,21 +132,20 @@ def explain(
     if auto:
         notes.append(
             f'samples="auto": this is the plan of the most samples, {most:,}; the run stops as '
-            f"soon as recovered is known to ±{check_tolerance(tolerance):g} percent points"
+            f"soon as recovered is known to ±{asking.tolerance:g} percent points"
         )
     if compile:
         notes.append("batches are compiled; the time that takes and saves is not in the plan")
     if out is not None:
         notes.append(f"finished blocks are kept in {out}; those that are there are not run again")
-    chosen = None if size is None else Pools.choose(data, size, check_pools(pools), most, seed)
     grounded = with_means([*many, *([] if baseline is None else [baseline])], data, device=device)
     stand_in = None if baseline is None else grounded.pop()
     cuts = auto_spans(0, most) if auto else spans(most, block_size(most, kept=out is not None))
     asked = Asked(
         tuple(grounded),
-        engine,
+        asking.engine,
         stand_in,
-        chosen,
+        asking.choose_pools(data),
         metrics=metrics,
         compare=compare,
         cuts=tuple(cuts),

@@ -15,25 +15,11 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit, check_compile, note_layout
-from causal_scrubbing._engine import Settings as EngineSettings
-from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._engine import MemoryLimit, note_layout
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.means import with_means
-from causal_scrubbing._sampling import Pools, PoolSampler
-from causal_scrubbing._scrub.arguments import (
-    check_auto,
-    check_batch_size,
-    check_device,
-    check_most,
-    check_pool,
-    check_pools,
-    check_samples_or_auto,
-    check_seed,
-    check_shared,
-    check_store_dtype,
-    check_tolerance,
-)
+from causal_scrubbing._sampling import PoolSampler
+from causal_scrubbing._scrub.asking import Asking
 from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.drive import (
@@ -45,7 +31,6 @@ from causal_scrubbing._scrub.drive import (
     take_up,
 )
 from causal_scrubbing._scrub.explain import Asked
-from causal_scrubbing._scrub.files import check_folder
 from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings, stuck_in_pools
 from causal_scrubbing._scrub.progress import Progress
 from causal_scrubbing._scrub.result import Result
@@ -193,22 +178,30 @@ def scrub(
         HypothesisError: a feature or field cannot be used on this data.
         ScrubError: a self-check failed, or an argument is wrong.
     """
-    single = isinstance(hypothesis, Hypothesis)
-    many = _as_list(hypothesis)
     metrics = named_metrics(metric)
-    check_arguments(many, data, samples, randomize, baseline)
-    samples, seed = check_samples_or_auto(samples), check_seed(seed)
-    pool, pools = check_pool(pool, len(data)), check_pools(pools)
-    batch_size, store_dtype = check_batch_size(batch_size), check_store_dtype(store_dtype)
-    check_device(device)
-    check_compile(compile)
-    most = samples if samples != "auto" else check_most(max_samples)
-    if samples == "auto":
-        tolerance = check_tolerance(tolerance)
-        check_auto(many, pool)
+    asking = Asking.of(
+        hypothesis,
+        data,
+        samples=samples,
+        tolerance=tolerance,
+        max_samples=max_samples,
+        seed=seed,
+        randomize=randomize,
+        baseline=baseline,
+        batch_size=batch_size,
+        device=device,
+        memory=memory,
+        store=store,
+        store_dtype=store_dtype,
+        compile=compile,
+        pool=pool,
+        pools=pools,
+        out=out,
+        shared=shared,
+    )
+    many, engine, folder = asking.hypotheses, asking.engine, asking.folder
+    samples, most, seed = asking.samples, asking.most, asking.seed
     checked = [*many, *([] if baseline is None else [baseline])]
-    for one in checked:
-        one.classes(data)
     if check:
         for one in checked:
             one.graph.verify(data)
@@ -221,12 +214,7 @@ def scrub(
     asked_outputs = keep_outputs
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * most * len(many) <= KEPT_OUTPUTS
-    engine = EngineSettings(batch_size, device, memory, store, store_dtype, compile)
-    chosen = None if pool is None else Pools.choose(data, pool, pools, most, seed)
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        check_folder(folder, "out=")
-    check_shared(shared, folder)
+    chosen = asking.choose_pools(data)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
         groups.setdefault(id(one.graph), []).append(i)
@@ -237,10 +225,12 @@ def scrub(
         "reads_logits": any(getattr(one, "reads_logits", False) for one in metrics.values()),
     }
     how = {
-        "batch_size": batch_size,
+        "batch_size": engine.batch_size,
         "memory": dict(memory) if isinstance(memory, Mapping) else memory,
         "store": store,
-        "store_dtype": None if store_dtype is None else str(store_dtype).removeprefix("torch."),
+        "store_dtype": None
+        if engine.store_dtype is None
+        else str(engine.store_dtype).removeprefix("torch."),
         "compile": compile,
     }
     results: dict[int, Result] = {}
@@ -275,7 +265,7 @@ def scrub(
                 samples=samples,
                 settings={
                     **common,
-                    "pool": [pool, pools] if pool else None,
+                    "pool": [asking.pool, asking.pools] if pool else None,
                     "outputs": [asked_outputs, compare],
                     "engine": how,
                     "versions": {k: v for k, v in _versions().items() if k != "platform"},
@@ -286,7 +276,7 @@ def scrub(
                 take_up(work, checkpoint)
                 stopped = None
                 if samples == "auto":
-                    done, stopped = drive_until(work, tolerance, most, seed, bar, checkpoint)
+                    done, stopped = drive_until(work, asking.tolerance, most, seed, bar, checkpoint)
                 else:
                     done = samples
                     drive(work, done, bar, checkpoint)
@@ -316,10 +306,10 @@ def scrub(
                     result = _result(many[i], data, work, place, settings, stopped, asked)
                     results[i] = result
                     if folder is not None:
-                        where = folder if single else folder / folder_name(many[i], i)
+                        where = folder if asking.single else folder / folder_name(many[i], i)
                         keep(result, where, checkpoint)
     ordered = [results[i] for i in range(len(many))]
-    return ordered[0] if single else ordered
+    return ordered[0] if asking.single else ordered
 
 
 def _result(
@@ -378,45 +368,6 @@ def _result(
         alone=alone,
     )
     return replace(result, notes=(*result.notes, *notes), asked=asked)
-
-
-def _as_list(given: Hypothesis | Sequence[Hypothesis]) -> list[Hypothesis]:
-    if isinstance(given, Hypothesis):
-        return [given]
-    if not isinstance(given, Sequence):
-        raise ScrubError(f"{given!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
-    return list(given)
-
-
-def check_arguments(
-    many: Sequence[Hypothesis],
-    data: Dataset,
-    samples: int | str,
-    randomize: str | None,
-    baseline: Hypothesis | None,
-) -> None:
-    if not many:
-        raise ScrubError("no hypothesis was given: pass one, or a list of at least one.")
-    for one in many:
-        if not isinstance(one, Hypothesis):
-            raise ScrubError(
-                f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
-            )
-    if not isinstance(data, Dataset):
-        raise ScrubError(
-            f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
-        )
-    check_samples_or_auto(samples)
-    if baseline is not None and randomize is not None:
-        raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
-    if baseline is not None and any(one.graph is not baseline.graph for one in many):
-        raise ScrubError(
-            "the baseline hypothesis is about another graph; make it on the same graph object."
-        )
-    for one in many:
-        if randomize is not None and randomize not in one.graph.names:
-            one.graph.find(randomize)  # raises with the nearest names
-            raise ScrubError(f"randomize={randomize!r} is a pattern; name one node.")
 
 
 def _output_bytes(hypothesis: Hypothesis, data: Dataset, device: torch.device | str | None) -> int:
