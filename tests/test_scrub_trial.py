@@ -138,6 +138,17 @@ def test_a_metric_that_is_no_function_of_a_row_is_refused(
     cs.scrub(h, data, {"m": metric}, samples=20, check=False)
 
 
+def test_searches_and_controls_refuse_it_too(data: cs.Dataset) -> None:
+    h, metric = hypothesis(), {"m": IMPURE["standardised"][0]}
+    for run in (
+        lambda: cs.refute(h, data, metric, features=["third"], samples=200),
+        lambda: cs.controls(h, data, metric, samples=20, random=0),
+        lambda: cs.discover(h.graph, data, metric, features=["third"], samples=20),
+    ):
+        with pytest.raises(cs.ScrubError, match="self-check: metric 'm' gives a row another value"):
+            run()
+
+
 def test_complex_values_are_refused(data: cs.Dataset) -> None:
     for make in (lambda o, r: o * 1j, lambda o, r: (o * 1j).numpy()):
         with pytest.raises(cs.MetricError, match=r"'m' gave complex values.*values\.abs\(\)"):

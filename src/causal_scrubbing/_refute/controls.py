@@ -25,9 +25,10 @@ from causal_scrubbing._refute.trials import Piece, Trials
 from causal_scrubbing._refute.variants import Variant, variants
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub.arguments import whole
-from causal_scrubbing._scrub.behaviour import Metric
+from causal_scrubbing._scrub.behaviour import Metric, named_metrics
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.progress import Progress
+from causal_scrubbing._scrub.trial import try_metrics
 from causal_scrubbing._words import plural
 
 EDGES = 200
@@ -210,6 +211,7 @@ def controls(
         "device": device,
         "memory": memory,
     }
+    try_metrics(named_metrics(metric), h.graph, data, device, check=True)
     trials = Trials([h, *(one.hypothesis for one in made)], data, metric, **settings)
     numbers = range(1, 1 + len(made))
     with Progress(progress, samples * (1 + len(made))) as bar:

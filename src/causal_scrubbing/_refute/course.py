@@ -36,6 +36,7 @@ from causal_scrubbing._refute.trials import Piece, Trials
 from causal_scrubbing._scrub.behaviour import Metric
 from causal_scrubbing._scrub.check import self_check
 from causal_scrubbing._scrub.progress import Progress
+from causal_scrubbing._scrub.trial import try_metrics
 
 MOST_CUTS = 24
 FIRST_LOOK = 1000
@@ -148,6 +149,7 @@ class Search:
         )
         trials = self.trials
         self_check(h, data, settings.device)
+        try_metrics({trials.metric_name: trials.metric}, h.graph, data, settings.device, check=True)
         probed = probe(h.graph, data, trials.metric_name, trials.metric, settings.device)
         made = candidates(base, data, named, settings, improve=improve)
         self.named, self.added, self.cut, self.notes = (

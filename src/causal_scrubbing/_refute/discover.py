@@ -21,7 +21,8 @@ from causal_scrubbing._refute.stem import Pool, Stem
 from causal_scrubbing._report import align
 from causal_scrubbing._scrub import Result, scrub
 from causal_scrubbing._scrub.arguments import check_seed, whole
-from causal_scrubbing._scrub.behaviour import Metric
+from causal_scrubbing._scrub.behaviour import Metric, named_metrics
+from causal_scrubbing._scrub.trial import try_metrics
 from causal_scrubbing._words import plural
 
 
@@ -183,6 +184,7 @@ def discover(
     # What is wrong whatever is claimed is told by the hypothesis that all growth begins with.
     nothing = judge.hypothesis(Stem(graph.output, children=()))
     check_run(nothing, data, samples, seed, batch_size, device, randomize)
+    try_metrics(named_metrics(metric), graph, data, device, check=True)
     pool = (
         [*field_features(data), PoolFeature("exact", exact)]
         if features is None
