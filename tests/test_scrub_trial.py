@@ -149,6 +149,19 @@ def test_searches_and_controls_refuse_it_too(data: cs.Dataset) -> None:
             run()
 
 
+def test_memory_that_runs_out_in_the_trial_is_left_to_the_run(data: cs.Dataset) -> None:
+    def greedy(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        if len(output) > 1:
+            raise torch.OutOfMemoryError("full")
+        return output
+
+    table = {"greedy": greedy, "plain": lambda o, r: o}
+    result = cs.scrub(hypothesis(), data, table, samples=20)
+    assert result["greedy"].scrubbed == result["plain"].scrubbed
+    with pytest.raises(cs.ScrubError, match="metric 'm' gives a row another value"):
+        cs.scrub(hypothesis(), data, {"greedy": greedy, "m": IMPURE["expanded"][0]}, samples=20)
+
+
 def test_complex_values_are_refused(data: cs.Dataset) -> None:
     for make in (lambda o, r: o * 1j, lambda o, r: (o * 1j).numpy()):
         with pytest.raises(cs.MetricError, match=r"'m' gave complex values.*values\.abs\(\)"):

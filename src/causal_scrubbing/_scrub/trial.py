@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import check_batch, evaluate
+from causal_scrubbing._graph.evaluate import check_batch, evaluate, is_out_of_memory
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, refuse_writes
 from causal_scrubbing._scrub.check import TOLERANCE
@@ -51,43 +53,63 @@ def try_metrics(
         ScrubError: a metric fails, writes into its arguments, or is no function of a row.
         MetricError: it does not give one number (or vector) a row.
     """
-    count = _PARTS[-1][1]
-    rows = np.linspace(0, len(data) - 1, count).astype(np.int64)
-    where = graph.device if device is None else torch.device(device)
-    with torch.no_grad():
-        own = evaluate(graph, data.lazy(rows), [graph.output], device=where)[graph.output]
-        check_batch(graph, graph.output, own, count)
-        if own.ndim == 0 or len(own) != count:  # a constant
-            own = own.expand(count, *own.shape[1:]).clone()
-        given = _Given(data, rows, own)
+    with torch.no_grad(), _unless_full():
+        given = _Given.on(graph, data, device)
         for name, metric in metrics.items():
-            for output in (own, own[list(_OTHERS)]) if check else (own,):
-                whole = given.values(name, metric, output, 0, count)
-                if not check:
-                    continue
-                again = given.values(name, metric, output, 0, count)
-                if _differ(whole, again, output):
-                    raise ScrubError(
-                        f"self-check: metric {name!r} gives other values when it is called on the "
-                        "same rows again. A metric is a function of a row: look for random numbers "
-                        "and for state that it keeps."
-                    )
-                parts = [given.values(name, metric, output, *part) for part in _PARTS]
-                same = all(part.shape[1:] == whole.shape[1:] for part in parts)
-                if not same or _differ(whole, np.concatenate(parts), output):
-                    raise ScrubError(
-                        f"self-check: metric {name!r} gives a row another value when other rows "
-                        "are beside it. A metric is one number for each row alone: look for means, "
-                        "deviations or ranks over the batch, and for a mean that is expanded to "
-                        "all rows (reduction='none' keeps rows apart)."
-                    )
+            with _unless_full():
+                _try(name, metric, given, check=check)
+
+
+@contextmanager
+def _unless_full() -> Iterator[None]:
+    """Leave what does not fit memory to the run, which takes fewer rows or says what to do."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+
+
+def _try(name: str, metric: Metric, given: _Given, *, check: bool) -> None:
+    for output in (given.own, given.own[list(_OTHERS)]) if check else (given.own,):
+        whole = given.values(name, metric, output, 0, len(output))
+        if not check:
+            continue
+        again = given.values(name, metric, output, 0, len(output))
+        if _differ(whole, again, output):
+            raise ScrubError(
+                f"self-check: metric {name!r} gives other values when it is called on the same "
+                "rows again. A metric is a function of a row: look for random numbers and for "
+                "state that it keeps."
+            )
+        parts = [given.values(name, metric, output, *part) for part in _PARTS]
+        same = all(part.shape[1:] == whole.shape[1:] for part in parts)
+        if not same or _differ(whole, np.concatenate(parts), output):
+            raise ScrubError(
+                f"self-check: metric {name!r} gives a row another value when other rows are beside "
+                "it. A metric is one number for each row alone: look for means, deviations or "
+                "ranks over the batch, and for a mean that is expanded to all rows "
+                "(reduction='none' keeps rows apart)."
+            )
 
 
 class _Given:
     """What metrics are given in the trial, a fresh copy each time."""
 
-    def __init__(self, data: Dataset, rows: np.ndarray, own: torch.Tensor) -> None:
+    def __init__(self, data: Dataset, rows: Ints, own: torch.Tensor) -> None:
         self.data, self.rows, self.own = data, rows, own
+
+    @classmethod
+    def on(cls, graph: Graph, data: Dataset, device: torch.device | str | None) -> _Given:
+        """A few rows, repeated where the data has fewer, and the model's own outputs there."""
+        count = _PARTS[-1][1]
+        rows = np.linspace(0, len(data) - 1, count).astype(np.int64)
+        where = graph.device if device is None else torch.device(device)
+        own = evaluate(graph, data.lazy(rows), [graph.output], device=where)[graph.output]
+        check_batch(graph, graph.output, own, count)
+        if own.ndim == 0 or len(own) != count:  # a constant
+            own = own.expand(count, *own.shape[1:]).clone()
+        return cls(data, rows, own)
 
     def values(
         self, name: str, metric: Metric, output: torch.Tensor, start: int, stop: int
