@@ -144,3 +144,14 @@ def test_rounding_what_is_stored_is_recorded(tmp_path) -> None:
     assert plain.settings["store_dtype"] is None
     by_dtype = cs.scrub(H, DATA, METRIC, samples=200, store_dtype=torch.bfloat16)
     assert by_dtype.samples.equals(rounded.samples)
+
+
+def test_free_is_written_out_to_be_scrubbed() -> None:
+    graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
+    data, metric = cs.Dataset(x=torch.arange(9.0)), {"m": lambda out, rows: out}
+    free = cs.free(graph)
+    with pytest.raises(cs.ScrubError, match=r"write it out with \.hypothesis\(\)"):
+        cs.scrub(free, data, metric)
+    with pytest.raises(cs.ScrubError, match=r"baseline=.*write it out with \.hypothesis\(\)"):
+        cs.scrub(free.hypothesis(), data, metric, baseline=free)
+    assert len(cs.scrub(free.hypothesis(), data, metric, samples=20)) == 20

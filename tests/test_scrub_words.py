@@ -401,3 +401,15 @@ def test_results_are_short_as_a_notebooks_last_line(graph: cs.Graph, data: cs.Da
         assert "; print it to see" in repr(one)
         assert len(repr(one)) < 150
     assert repr(found[0]) == "Comparison(2 runs, squared_error(x); print it to see them)"
+
+
+def test_many_claims_never_swapped_are_counted_not_all_named() -> None:
+    names = [f"n{i}" for i in range(20)]
+    nodes = {name: (torch.sin, ["x"]) for name in names}
+    graph = cs.Graph.build(
+        inputs=["x"], nodes={**nodes, "y": (lambda *v: sum(v), names)}, output="y"
+    )
+    h = cs.Hypothesis(graph, C("y", cs.exact, *(C(name, cs.exact) for name in names)))
+    result = cs.scrub(h, cs.Dataset(x=torch.arange(5.0)), lambda out, rows: out, samples=20)
+    assert len(result.never_swapped) == 20
+    assert "each row alone: y/n0, y/n1, y/n2, y/n3, y/n4, y/n5, y/n6 and 13 more" in str(result)

@@ -1,6 +1,8 @@
-"""Numbers in words: shares in percent, counts with their nouns."""
+"""Numbers in words: shares in percent, counts with their nouns, names in a list."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def share(value: float, places: int = 1) -> str:
@@ -24,3 +26,10 @@ def share(value: float, places: int = 1) -> str:
 def plural(number: int, noun: str, many: str | None = None) -> str:
     """The noun for a number of things: ``many``, or the noun with an s, unless there is one."""
     return noun if number == 1 else many or f"{noun}s"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas; where they are more than `most`, some of them and how many more."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

@@ -15,7 +15,7 @@ from causal_scrubbing._engine.memory import show_bytes, show_flops
 from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
 from causal_scrubbing._engine.said import Said
 from causal_scrubbing._hypothesis import Tree
-from causal_scrubbing._words import plural
+from causal_scrubbing._words import listed, plural
 
 _SHOWN = 24
 
@@ -342,7 +342,7 @@ def _text(plan: Explanation) -> str:
         lines.append(
             f"  {one.rows:>9,} {plural(one.rows, 'row'):<4}  "
             f"{show_bytes(one.bytes) if one.bytes else 'field':>9}  "
-            f"{_names(one.nodes)} on {_names(one.draws)}"
+            f"{listed(one.nodes, 4)} on {listed(one.draws, 4)}"
         )
     lines.append(
         f"for each sample ({plan.batch_size:,} at a time): {kinds['gather']} gathered, "
@@ -352,7 +352,7 @@ def _text(plan: Explanation) -> str:
     work = [one for one in plan.operations if one.kind != "gather"]
     for operation in _shorten(sorted(work, key=lambda o: -o.flops)):
         lines.append(
-            f"  {operation.kind:>8} {operation.node} of {_names(operation.reads)}"
+            f"  {operation.kind:>8} {operation.node} of {listed(operation.reads, 4)}"
             f"  [{show_flops(operation.flops)}, {show_bytes(operation.bytes)} a sample]"
         )
     lines.append(
@@ -412,9 +412,3 @@ def _ratio(one: float, other: float) -> str:
 
 def _shorten(found: Sequence[Any]) -> Sequence[Any]:
     return found[:_SHOWN]
-
-
-def _names(names: Sequence[str], most: int = 4) -> str:
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

@@ -14,7 +14,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import CAN_SHARE
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis import Free, Hypothesis
 
 STORABLE: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """What activations can be stored as."""
@@ -229,12 +229,16 @@ def check_arguments(
     many = []
     for one in given:
         if not isinstance(one, Hypothesis):
+            if isinstance(one, Free):
+                raise ScrubError(f"{one!r} makes no claim yet: write it out with .hypothesis().")
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
         many.append(one)
     check_data(data)
     if baseline is not None:
+        if isinstance(baseline, Free):
+            raise ScrubError(f"baseline={baseline!r}: write it out with .hypothesis().")
         if not isinstance(baseline, Hypothesis):
             raise ScrubError(
                 f"baseline={baseline!r} is no hypothesis; make one with cs.Hypothesis(graph, "

@@ -36,7 +36,7 @@ from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._scrub.tables import by_row_table, draws_table, samples_table
 from causal_scrubbing._scrub.untested import never_swapped, stuck_samples
 from causal_scrubbing._scrub.words import EVERY, first_notes, headline, whose_zero, zero_label
-from causal_scrubbing._words import plural, share
+from causal_scrubbing._words import listed, plural, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -260,7 +260,7 @@ class Result(Estimated):
         """What the draws left untested, in words: samples stuck, and claims never swapped."""
         lines = [] if self.stuck is None else [f"{EVERY}: {share(self.stuck)}"]
         if self.never_swapped:
-            lines.append(f"claims never swapped, each row alone: {', '.join(self.never_swapped)}")
+            lines.append(f"claims never swapped, each row alone: {listed(self.never_swapped)}")
         return tuple(lines)
 
     @property
