@@ -92,10 +92,10 @@ def test_a_second_search_of_one_journal_is_refused_while_the_first_is_at_it(tmp_
         if file.exists():
             with pytest.raises(cs.ScrubError, match="another search is writing to"):
                 journal(file)
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
         return reward(y, rows)
 
-    with pytest.raises(KeyboardInterrupt) as kept:
+    with pytest.raises(KeyboardInterrupt, match="stopped") as kept:
         cs.refute(h, data, metric, out=file, **options)
     with (
         journal(file.with_name("other.jsonl")),

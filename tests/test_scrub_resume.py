@@ -408,10 +408,10 @@ def test_a_file_is_written_beside_under_a_name_that_is_swept_up_later(
     tmp_path, monkeypatch
 ) -> None:
     def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("killed")
 
     monkeypatch.setattr(os, "fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="killed"):
         checkpoint.write_whole(tmp_path / "run.json", b"half")
     assert len(list(tmp_path.iterdir())) == 1
     checkpoint.remove_parts(tmp_path)

@@ -181,7 +181,7 @@ PURE: dict[str, Metric] = {
 @pytest.mark.parametrize("metric", PURE.values(), ids=PURE.keys())
 @pytest.mark.parametrize("rows", [1, 2, 40])
 def test_functions_of_a_row_pass(metric: Metric, rows: int, data: cs.Dataset) -> None:
-    cs.scrub(hypothesis(), data[:rows], metric, samples=5)
+    assert len(cs.scrub(hypothesis(), data[:rows], metric, samples=5)) == 5
 
 
 FAULTY: dict[str, tuple[Metric, str]] = {

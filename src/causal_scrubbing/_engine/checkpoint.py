@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -87,7 +87,7 @@ class Checkpoint:
             return
         with told(self.folder / _TURN):
             lock = Lock(self.folder / _TURN)
-        with lock:
+        with closing(lock):
             if not lock.take(wait=True):
                 raise ScrubError(
                     f"cannot wait for {lock.file}, which another process holds; run again."
@@ -143,7 +143,7 @@ class Checkpoint:
         file = self._file(start, stop).with_suffix(".lock")
         with told(file):
             lock = Lock(file)
-        with lock:
+        with closing(lock):
             # It may be free because the samples were finished since.
             yield lock.take() and not self.has(start, stop)
             if self.has(start, stop):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final
 
 from causal_scrubbing._errors import ScrubError
@@ -24,8 +23,7 @@ _FAR: Final = 2**30
 class Lock:
     """A file that one holder has at a time, or several that share it.
 
-    Holders are open files: two threads of one process are two holders. Use it as a context manager
-    to let go.
+    Holders are open files: two threads of one process are two holders.
 
     Args:
         file: made if missing; what it holds is left alone.
@@ -68,17 +66,6 @@ class Lock:
                 "a local disk."
             ) from error
         return True
-
-    def __enter__(self) -> Lock:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go."""
