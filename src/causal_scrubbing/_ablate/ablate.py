@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._ablate.result import Ablation
-from causal_scrubbing._data import Dataset, Feature, anything
+from causal_scrubbing._data import Dataset, Feature, anything, check_dataset
 from causal_scrubbing._data.classes import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
@@ -20,7 +20,6 @@ from causal_scrubbing._hypothesis.tree import REFERENCE
 from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._scrub.arguments import (
-    check_data,
     check_device,
     check_samples,
     check_seed,
@@ -80,7 +79,7 @@ def ablate(
     if not isinstance(graph, Graph):
         use = "its .graph" if isinstance(graph, Hypothesis) else "cs.capture(model, ...) makes one"
         raise ScrubError(f"graph is {type(graph).__name__}, not a cs.Graph: {use}.")
-    check_data(data)
+    check_dataset(data, error=ScrubError)
     if callable(kind) or isinstance(kind, Mapping):
         raise ScrubError("kind= is a metric; name it: cs.ablate(graph, nodes, data, metric=...).")
     several = isinstance(kind, Iterable) and not isinstance(kind, str)

@@ -213,6 +213,7 @@ class Executor:
     @cached_property
     def table(self) -> CleanTable:
         """The clean activations; kept between runs, so that later samples reuse earlier rows."""
+        keep_freed()  # before the first batch
         return self._make_table(dry=False)
 
     def _make_table(self, *, dry: bool) -> CleanTable:
@@ -255,7 +256,6 @@ class Executor:
         Args:
             looks: samples that were asked for at once, the last of them now.
         """
-        keep_freed()
         dry = self._make_table(dry=True)
         since: list[Sequence[Bools]] = []
 
@@ -305,7 +305,6 @@ class Executor:
         Yields:
             First sample of the batch, one past its last, and root -> value [batch, ...].
         """
-        keep_freed()
         samples = len(next(iter(rows.values())))
         read = {step.variable for step in self.program.gathers}
         drawn = {variable: rows[variable] for variable in read}

@@ -235,7 +235,7 @@ def evaluate_dataset(
         GraphError: the batch size is not a positive number, or a node fails.
     """
     check_dataset(data)
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise GraphError(f"batch_size={batch_size!r}: give a positive number of rows.")
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
     with torch.no_grad():

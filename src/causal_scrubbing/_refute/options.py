@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from causal_scrubbing._data import Dataset, Feature
+from causal_scrubbing._data import Dataset, Feature, check_dataset
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._engine.memory import read_budget
 from causal_scrubbing._errors import ScrubError
@@ -70,8 +70,7 @@ def checked(h: Hypothesis, data: Dataset, settings: Settings) -> Settings:
     """
     if not isinstance(h, Hypothesis):
         raise ScrubError(f"{h!r} is no hypothesis; make one with cs.Hypothesis(graph, claim).")
-    if not isinstance(data, Dataset):
-        raise ScrubError(f"{type(data).__name__} is no dataset; make one with cs.Dataset(...).")
+    check_dataset(data, error=ScrubError)
     budget = settings.budget
     if budget is not None:
         budget = whole("budget", budget, "how many samples the search may spend")

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, SupportsIndex, cast
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
+from causal_scrubbing._data import check_dataset
 from causal_scrubbing._engine import CAN_SHARE
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Free, Hypothesis
@@ -199,18 +199,6 @@ def check_shared(shared: bool, folder: Path | None) -> None:
         )
 
 
-def check_data(data: object) -> None:
-    """Refuse what is no dataset.
-
-    Raises:
-        ScrubError: it is none.
-    """
-    if not isinstance(data, Dataset):
-        raise ScrubError(
-            f"data is {type(data).__name__}; wrap it: cs.Dataset(tokens=tokens, label=labels)."
-        )
-
-
 def check_arguments(
     hypothesis: object, data: object, randomize: str | None, baseline: object
 ) -> tuple[Hypothesis, ...]:
@@ -235,7 +223,7 @@ def check_arguments(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
         many.append(one)
-    check_data(data)
+    check_dataset(data, error=ScrubError)
     if baseline is not None:
         if isinstance(baseline, Free):
             raise ScrubError(f"baseline={baseline!r}: write it out with .hypothesis().")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -57,10 +58,9 @@ def dictionary(
             faults.append(f"group {name!r} is empty")
         if min(found[name], default=0) < 0:
             faults.append(f"group {name!r} has a negative feature number")
-        for feature in found[name]:
-            if found[name].count(feature) > 1:
-                fault = f"feature {feature} is twice in {name!r}"
-                faults += [] if fault in faults else [fault]
+        for feature, times in Counter(found[name]).items():
+            if times > 1:
+                faults.append(f"feature {feature} is twice in {name!r}")
             if owner.setdefault(feature, name) != name:
                 faults.append(f"feature {feature} is both in {owner[feature]!r} and in {name!r}")
     if other is not None and other in found:
