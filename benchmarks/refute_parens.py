@@ -18,8 +18,8 @@ import causal_scrubbing as cs
 from causal_scrubbing._gallery import parens
 from causal_scrubbing._gallery.parens._experiments import hypotheses
 from causal_scrubbing._gallery.parens._graph import build_graph
-from causal_scrubbing._refute.course import Search
 from causal_scrubbing._refute.options import Settings as SearchSettings
+from causal_scrubbing._refute.search_stages import Search
 from causal_scrubbing.gallery import Options
 
 SAMPLES = 4000

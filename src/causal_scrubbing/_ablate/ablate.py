@@ -9,24 +9,22 @@ import numpy as np
 import torch
 
 from causal_scrubbing._ablate.result import Ablation
-from causal_scrubbing._data import Dataset, Feature, anything, check_dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Dataset, Feature, Ints, anything, check_dataset
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import dataset_means, evaluate
-from causal_scrubbing._graph.patterns import hint
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE
-from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._graph import Graph, dataset_means, evaluate, hint
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._sampling import uniforms
-from causal_scrubbing._scrub.arguments import (
+from causal_scrubbing._simulate import (
+    Metric,
     check_device,
     check_samples,
     check_seed,
+    evaluate_metric,
+    named_metrics,
+    try_metrics,
     whole,
 )
-from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
-from causal_scrubbing._scrub.trial import try_metrics
+from causal_scrubbing._statistics import FloatArray
 
 KINDS: Final = ("zero", "mean", "resample")
 

@@ -10,15 +10,20 @@ from typing import Any
 
 import pandas as pd
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._graph.text import shorten
-from causal_scrubbing._measure import Estimate, RunComparison, Scores, Triples, compare_runs
-from causal_scrubbing._measure._values import FloatArray
+from causal_scrubbing._format import plural
+from causal_scrubbing._graph import shorten
 from causal_scrubbing._report import align
-from causal_scrubbing._scrub.subset import Subset, rows_inside, subset_name
-from causal_scrubbing._words import plural
+from causal_scrubbing._result import Subset, rows_inside, subset_name
+from causal_scrubbing._statistics import (
+    Estimate,
+    FloatArray,
+    RunComparison,
+    Scores,
+    Triples,
+    compare_runs,
+)
 
 _NO_BASELINE = "an ablation is compared with the model itself, not with random outputs"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.patterns import number, substitute
+from causal_scrubbing._graph import number, substitute
 
 _PLACE = re.compile(
     r"^(?P<path>[^:#]*)(?::(?P<side>input|output)(?:\.(?P<key>\w+))?)?(?:#(?P<call>\d+))?$"

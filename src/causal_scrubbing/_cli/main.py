@@ -12,8 +12,9 @@ import click
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
-from causal_scrubbing._measure._plain import plain
-from causal_scrubbing._scrub import Result, compare, load, scrub
+from causal_scrubbing._format import plain
+from causal_scrubbing._result import Result, compare, load
+from causal_scrubbing._scrub import scrub
 
 BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._graph import nearest
 from causal_scrubbing._hypothesis import Hypothesis
 
 

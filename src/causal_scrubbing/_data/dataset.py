@@ -14,12 +14,7 @@ import numpy.typing as npt
 import torch
 
 from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
-from causal_scrubbing._data.features import (
-    Feature,
-    exact,
-    feature_name,
-    flatten_feature,
-)
+from causal_scrubbing._data.features import Feature, exact, feature_name, flatten_feature
 from causal_scrubbing._data.fields import (
     Field,
     as_field,
@@ -32,7 +27,7 @@ from causal_scrubbing._data.fields import (
 )
 from causal_scrubbing._data.lazy import LazyFields, version
 from causal_scrubbing._errors import DataError, Notice
-from causal_scrubbing._words import plural
+from causal_scrubbing._format import plural
 
 Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
 

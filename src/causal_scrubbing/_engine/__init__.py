@@ -1,6 +1,15 @@
 """The engine: a treeified hypothesis and a draw, compiled to a plan and executed."""
 
+from causal_scrubbing._engine import checkpoint as checkpoint
+from causal_scrubbing._engine import locks as locks
+from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
+from causal_scrubbing._engine.checkpoint import from_column as from_column
+from causal_scrubbing._engine.checkpoint import remove_parts as remove_parts
+from causal_scrubbing._engine.checkpoint import to_column as to_column
+from causal_scrubbing._engine.checkpoint import told as told
+from causal_scrubbing._engine.checkpoint import write_table as write_table
+from causal_scrubbing._engine.checkpoint import write_whole as write_whole
 from causal_scrubbing._engine.compile import Compiler as Compiler
 from causal_scrubbing._engine.compiling import check_compile as check_compile
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
@@ -12,7 +21,9 @@ from causal_scrubbing._engine.expr import Clean as Clean
 from causal_scrubbing._engine.expr import Space as Space
 from causal_scrubbing._engine.expr import Total as Total
 from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
+from causal_scrubbing._engine.locks import Lock as Lock
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
+from causal_scrubbing._engine.memory import read_budget as read_budget
 from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout

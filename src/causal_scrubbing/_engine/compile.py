@@ -14,10 +14,15 @@ from typing import TypeAlias
 
 from causal_scrubbing._engine.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
-from causal_scrubbing._hypothesis import Tree
-from causal_scrubbing._hypothesis.means import ablated_node
-from causal_scrubbing._hypothesis.routes import ChildSource, Copy, CopySource
-from causal_scrubbing._hypothesis.tree import CONSTANTS, MEAN
+from causal_scrubbing._hypothesis import (
+    CONSTANTS,
+    MEAN,
+    ChildSource,
+    Copy,
+    CopySource,
+    Tree,
+    ablated_node,
+)
 
 
 @dataclass(frozen=True)

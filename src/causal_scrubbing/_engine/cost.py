@@ -13,8 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import call, needed_nodes, read_field
+from causal_scrubbing._graph import Graph, call, needed_nodes, read_field
 
 _ROWS: Final = 2
 _CPU_ATTENTION: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

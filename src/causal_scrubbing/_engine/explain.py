@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Ints
 from causal_scrubbing._engine.cost import Closures
 from causal_scrubbing._engine.memory import show_bytes, show_flops
 from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
 from causal_scrubbing._engine.said import Said
+from causal_scrubbing._format import listed, plural
 from causal_scrubbing._hypothesis import Tree
-from causal_scrubbing._words import listed, plural
 
 _SHOWN = 24
 

@@ -20,8 +20,7 @@ from causal_scrubbing._engine.storage import Storage
 from causal_scrubbing._engine.table import Column
 from causal_scrubbing._engine.working import Reading, needed, stored_bytes
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import needed_nodes
+from causal_scrubbing._graph import Graph, needed_nodes
 
 STORES: Final = ("auto", "memory", "disk")
 """Where the table may be asked to be."""

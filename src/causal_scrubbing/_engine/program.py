@@ -10,8 +10,7 @@ import torch
 
 from causal_scrubbing._engine.cost import NodeCost
 from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import call
+from causal_scrubbing._graph import Graph, call
 
 Kind: TypeAlias = Literal["gather", "compute", "sum"]
 

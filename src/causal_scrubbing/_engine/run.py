@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine.compiling import NOTHING, Compiled, check_compile, fill_up
 from causal_scrubbing._engine.cost import NodeCost, measure_costs
 from causal_scrubbing._engine.expr import Clean, Space
@@ -31,8 +30,7 @@ from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
 from causal_scrubbing._errors import Notice
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import is_out_of_memory
+from causal_scrubbing._graph import Graph, is_out_of_memory
 
 HOST: Final = torch.device("cpu")
 

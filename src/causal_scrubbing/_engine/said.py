@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from causal_scrubbing._engine.run import Executor
 from causal_scrubbing._graph import is_hidden
-from causal_scrubbing._hypothesis.means import mean_node
+from causal_scrubbing._hypothesis import mean_node
 
 
 class Said:

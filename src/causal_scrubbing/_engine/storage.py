@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from causal_scrubbing._graph.evaluate import is_out_of_memory
+from causal_scrubbing._graph import is_out_of_memory
 
 _PIECE: Final = 1 << 20
 

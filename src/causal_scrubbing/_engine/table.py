@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine.memory import show_bytes
 from causal_scrubbing._engine.storage import NoRoomError, Storage, allocate, gather
 from causal_scrubbing._errors import GraphError, ScrubError
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import is_out_of_memory, made, read_field
+from causal_scrubbing._graph import Graph, is_out_of_memory, made, read_field
 
 SLOT: Final = 4
 """Bytes of the number that says where in the table a row is."""

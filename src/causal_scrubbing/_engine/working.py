@@ -11,8 +11,7 @@ import torch
 
 from causal_scrubbing._engine.cost import NodeCost
 from causal_scrubbing._engine.program import Program
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import needed_nodes
+from causal_scrubbing._graph import Graph, needed_nodes
 
 WORKING: Final = {"cpu": 32 << 20, "cuda": 1 << 30}
 """Bytes alive in a batch that make operations long against their overhead: on a CPU more only

@@ -12,3 +12,5 @@ from causal_scrubbing._exact.joint import Joint as Joint
 from causal_scrubbing._exact.joint import cut_draws as cut_draws
 from causal_scrubbing._exact.law import OWN as OWN
 from causal_scrubbing._exact.law import Law as Law
+from causal_scrubbing._exact.law import refine as refine
+from causal_scrubbing._exact.law import weigh as weigh

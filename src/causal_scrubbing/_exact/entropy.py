@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from causal_scrubbing._algebra import Free, as_hypothesis
 from causal_scrubbing._data import Classes, Dataset, joint_classes
 from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.joint import Joint, bits, enters_itself, leaf_draws
-from causal_scrubbing._hypothesis import Block, Free, Hypothesis, as_hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import REFERENCE, Block, Hypothesis
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,20 @@ from causal_scrubbing._exact.budget import Meter
 from causal_scrubbing._exact.law import OWN, Law, average, join, mix
 from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
-from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
-from causal_scrubbing._hypothesis import Block, Hypothesis, Tree, TreeClaim
-from causal_scrubbing._hypothesis.formula import formula
-from causal_scrubbing._hypothesis.means import mean_node, with_means
-from causal_scrubbing._hypothesis.routes import ChildSource, OtherSource
-from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
+from causal_scrubbing._graph import evaluate, evaluate_dataset
+from causal_scrubbing._hypothesis import (
+    MEAN,
+    REFERENCE,
+    Block,
+    ChildSource,
+    Hypothesis,
+    OtherSource,
+    Tree,
+    TreeClaim,
+    formula,
+    mean_node,
+    with_means,
+)
 
 VALUE = "value"
 

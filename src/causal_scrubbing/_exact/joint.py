@@ -9,15 +9,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from causal_scrubbing._data import Classes, Dataset
-from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ExactError, HypothesisError
 from causal_scrubbing._exact.budget import BUDGET, Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
-from causal_scrubbing._graph.patterns import nearest
-from causal_scrubbing._hypothesis import Hypothesis, TreeClaim
-from causal_scrubbing._hypothesis.tree import MEAN, REFERENCE
-from causal_scrubbing._words import plural
+from causal_scrubbing._format import plural
+from causal_scrubbing._graph import nearest
+from causal_scrubbing._hypothesis import MEAN, REFERENCE, Hypothesis, TreeClaim
 
 _SHOWN, _WRITTEN = 10, 100_000
 """Rows of a joint law that printing shows, and combinations it may make for that."""

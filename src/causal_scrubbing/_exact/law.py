@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causal_scrubbing._data import Classes
-from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._data import Classes, Floats, Ints
 from causal_scrubbing._exact.budget import Meter
 
 OWN = ""

@@ -13,15 +13,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._exact.budget import Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, number
 from causal_scrubbing._exact.pool import Pool, distinct_in_batches
-from causal_scrubbing._graph import Add, Graph, add
-from causal_scrubbing._graph.evaluate import call, evaluate
-from causal_scrubbing._graph.program import AnyValue
-from causal_scrubbing._hypothesis.formula import Call
+from causal_scrubbing._graph import Add, AnyValue, Graph, add, call, evaluate
+from causal_scrubbing._hypothesis import Call
 
 
 class Machine:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from causal_scrubbing._data.classes import Ints
+from causal_scrubbing._data import Ints
 from causal_scrubbing._exact.budget import Meter
 
 

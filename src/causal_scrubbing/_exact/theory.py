@@ -15,8 +15,7 @@ from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.entropy import entropy, joint
 from causal_scrubbing._exact.joint import Joint
 from causal_scrubbing._exact.law import number, weigh
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 
 TOLERANCE = 1e-9
 

@@ -2,6 +2,15 @@
 
 from causal_scrubbing._graph.equality import Equality as Equality
 from causal_scrubbing._graph.equality import check_equal as check_equal
+from causal_scrubbing._graph.evaluate import call as call
+from causal_scrubbing._graph.evaluate import check_batch as check_batch
+from causal_scrubbing._graph.evaluate import dataset_means as dataset_means
+from causal_scrubbing._graph.evaluate import evaluate as evaluate
+from causal_scrubbing._graph.evaluate import evaluate_dataset as evaluate_dataset
+from causal_scrubbing._graph.evaluate import is_out_of_memory as is_out_of_memory
+from causal_scrubbing._graph.evaluate import made as made
+from causal_scrubbing._graph.evaluate import needed_nodes as needed_nodes
+from causal_scrubbing._graph.evaluate import read_field as read_field
 from causal_scrubbing._graph.graph import Graph as Graph
 from causal_scrubbing._graph.node import Node as Node
 from causal_scrubbing._graph.node import is_hidden as is_hidden
@@ -9,6 +18,15 @@ from causal_scrubbing._graph.ops import Add as Add
 from causal_scrubbing._graph.ops import Linear as Linear
 from causal_scrubbing._graph.ops import add as add
 from causal_scrubbing._graph.ops import of_sum as of_sum
+from causal_scrubbing._graph.packing import Pack as Pack
+from causal_scrubbing._graph.packing import Unpack as Unpack
+from causal_scrubbing._graph.patterns import hint as hint
+from causal_scrubbing._graph.patterns import matches as matches
+from causal_scrubbing._graph.patterns import nearest as nearest
+from causal_scrubbing._graph.patterns import number as number
+from causal_scrubbing._graph.patterns import substitute as substitute
+from causal_scrubbing._graph.program import AnyValue as AnyValue
+from causal_scrubbing._graph.program import program as program
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
 from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary
 from causal_scrubbing._graph.rewrite.lineage import is_same as is_same
@@ -16,3 +34,4 @@ from causal_scrubbing._graph.rewrite.lineage import shared as shared
 from causal_scrubbing._graph.rewrite.refine import refine as refine
 from causal_scrubbing._graph.rewrite.sides import Refinement as Refinement
 from causal_scrubbing._graph.rewrite.sides import Side as Side
+from causal_scrubbing._graph.text import shorten as shorten

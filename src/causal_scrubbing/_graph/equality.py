@@ -10,8 +10,8 @@ import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._format import plural
 from causal_scrubbing._graph.rows import spread
-from causal_scrubbing._words import plural
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph

@@ -13,6 +13,7 @@ import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._format import plural
 from causal_scrubbing._graph.build import make_nodes, sort_nodes
 from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
 from causal_scrubbing._graph.node import Node, is_hidden
@@ -23,7 +24,6 @@ from causal_scrubbing._graph.rewrite.lineage import Rewrite
 from causal_scrubbing._graph.rewrite.methods import Rewrites
 from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
 from causal_scrubbing._graph.wires import visible_parents
-from causal_scrubbing._words import plural
 
 
 class Graph(Rewrites):

@@ -8,12 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from causal_scrubbing._data import Classes, Dataset, feature_name
-from causal_scrubbing._data.features import flatten_feature
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.text import shorten
+from causal_scrubbing._data import Classes, Dataset, feature_name, flatten_feature
+from causal_scrubbing._format import plural, share
+from causal_scrubbing._graph import Graph, shorten
 from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
-from causal_scrubbing._words import plural, share
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from causal_scrubbing._data import Feature, anything
-from causal_scrubbing._data.features import is_feature
+from causal_scrubbing._data import Feature, anything, is_feature
 from causal_scrubbing._errors import HypothesisError
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.program import AnyValue, program
+from causal_scrubbing._graph import AnyValue, Graph, program
 from causal_scrubbing._hypothesis.routes import CopySource, Routes
 
 

@@ -14,17 +14,17 @@ from causal_scrubbing._data import (
     anything,
     check_dataset,
     feature_name,
+    flatten_feature,
+    is_feature,
 )
-from causal_scrubbing._data.features import flatten_feature, is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import hint, nearest
+from causal_scrubbing._format import plural
+from causal_scrubbing._graph import Graph, hint, nearest
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.text import describe, readable
 from causal_scrubbing._hypothesis.tree import Block, Tree, mean_ablation
 from causal_scrubbing._hypothesis.treeify import treeify
-from causal_scrubbing._words import plural
 
 POLICIES: Final = ("per-claim", "together", "separate", mean_ablation)
 

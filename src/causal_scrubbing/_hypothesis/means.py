@@ -9,8 +9,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import HypothesisError
-from causal_scrubbing._graph import Graph, Node
-from causal_scrubbing._graph.evaluate import dataset_means
+from causal_scrubbing._graph import Graph, Node, dataset_means
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.tree import CONSTANTS, MEAN, ZERO, mean_ablation
 

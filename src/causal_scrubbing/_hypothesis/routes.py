@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import matches, nearest
+from causal_scrubbing._graph import Graph, matches, nearest
 from causal_scrubbing._hypothesis.claim import Claim
 
 Copy: TypeAlias = tuple[str, frozenset[int]]

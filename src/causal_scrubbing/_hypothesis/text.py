@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from causal_scrubbing._data import Feature, feature_name
-from causal_scrubbing._data.features import flatten_feature
+from causal_scrubbing._data import Feature, feature_name, flatten_feature
 from causal_scrubbing._hypothesis.claim import Claim
 
 

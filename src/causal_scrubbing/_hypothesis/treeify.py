@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from causal_scrubbing._data import Feature, anything
-from causal_scrubbing._data.features import flatten_feature
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._data import Feature, anything, flatten_feature
+from causal_scrubbing._graph import Graph, nearest
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.routes import Routes, find_routes, unmatched_via
 from causal_scrubbing._hypothesis.tree import (

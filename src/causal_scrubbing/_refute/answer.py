@@ -8,19 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._data import Dataset, Floats, Ints
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._measure import Estimate, Triples
-from causal_scrubbing._refute.additions import Addition
-from causal_scrubbing._refute.confirm import Shift, one_test
 from causal_scrubbing._refute.options import Settings
-from causal_scrubbing._refute.pool import PoolFeature, field_features
 from causal_scrubbing._refute.power import power_of
-from causal_scrubbing._refute.race import Stage
 from causal_scrubbing._refute.refutation import Finding, Refutation, Tried
-from causal_scrubbing._refute.trials import Piece
 from causal_scrubbing._refute.where import locate
+from causal_scrubbing._statistics import Estimate, Triples
+from causal_scrubbing._trials import (
+    Addition,
+    Piece,
+    PoolFeature,
+    Shift,
+    Stage,
+    field_features,
+    one_test,
+)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.additions import Addition, additions, cuts, draws_several
 from causal_scrubbing._refute.options import Settings
-from causal_scrubbing._refute.pool import (
+from causal_scrubbing._trials import (
+    Addition,
     PoolFeature,
+    additions,
     check_features,
+    cuts,
+    draws_several,
     field_features,
     found_features,
     named_features,

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._graph import Graph, evaluate
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._measure._values import check_finite
 from causal_scrubbing._refute.options import Settings
-from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric
+from causal_scrubbing._simulate import Metric, evaluate_metric
+from causal_scrubbing._statistics import check_finite
 
 PROBED = 16
 """Rows on which a metric and a model are told from others of the same name."""

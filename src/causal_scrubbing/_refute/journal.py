@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._engine.checkpoint import told
-from causal_scrubbing._engine.locks import Lock
+from causal_scrubbing._engine import Lock, told
 from causal_scrubbing._errors import ScrubError
 
 

@@ -11,11 +11,10 @@ from typing import Any, TypedDict
 import torch
 
 from causal_scrubbing._data import Dataset, Feature, check_dataset
-from causal_scrubbing._engine import MemoryLimit
-from causal_scrubbing._engine.memory import read_budget
+from causal_scrubbing._engine import MemoryLimit, read_budget
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._scrub.arguments import check_batch_size, check_device, check_seed, whole
+from causal_scrubbing._simulate import check_batch_size, check_device, check_seed, whole
 
 
 class SearchOptions(TypedDict, total=False):

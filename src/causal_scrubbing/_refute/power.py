@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from causal_scrubbing._refute.confirm import LONGER, LOOKS, OPEN
-from causal_scrubbing._refute.race import Stage
+from causal_scrubbing._trials import LONGER, LOOKS, OPEN, Stage
 
 POWER = 0.8
 TYPICAL = 0.9

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._measure import Estimate, Scores
 from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
-from causal_scrubbing._words import plural
+from causal_scrubbing._statistics import Estimate, Scores
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.evaluate import evaluate
-from causal_scrubbing._refute.trials import Piece
-from causal_scrubbing._scrub.check import TOLERANCE
+from causal_scrubbing._graph import Graph, evaluate
+from causal_scrubbing._simulate import TOLERANCE
+from causal_scrubbing._trials import Piece
 
 ROWS = 256
 """Samples on which rounding is measured."""

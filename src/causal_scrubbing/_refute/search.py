@@ -11,11 +11,10 @@ import torch
 from causal_scrubbing._data import Dataset, Feature
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.course import Search
-from causal_scrubbing._refute.course import search_seed as search_seed
 from causal_scrubbing._refute.options import SearchOptions, Settings
 from causal_scrubbing._refute.refutation import Refutation
-from causal_scrubbing._scrub.behaviour import Metric
+from causal_scrubbing._refute.search_stages import Search
+from causal_scrubbing._simulate import Metric
 
 
 def refute(

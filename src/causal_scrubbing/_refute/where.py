@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Floats, Ints
-from causal_scrubbing._refute.pool import PoolFeature
-from causal_scrubbing._refute.race import by_row
+from causal_scrubbing._data import Dataset, Floats, Ints
 from causal_scrubbing._refute.refutation import Where
+from causal_scrubbing._trials import PoolFeature, by_row
 
 MOST_CLASSES = 8
 MOST_ROWS = 5

@@ -14,11 +14,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from causal_scrubbing._hypothesis.agreement import draw_label
-from causal_scrubbing._measure import FunctionComparison, Scores
-from causal_scrubbing._measure._digits import alike
+from causal_scrubbing._format import alike, plural, share
+from causal_scrubbing._hypothesis import draw_label
 from causal_scrubbing._report.tables import KINDS, cell, kinds, opened
-from causal_scrubbing._words import plural, share
+from causal_scrubbing._statistics import FunctionComparison, Scores
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("causal_scrubbing._report", "templates"),

@@ -12,9 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from causal_scrubbing._measure import Estimate, Scores
-from causal_scrubbing._measure._values import FloatArray
 from causal_scrubbing._report.tables import MOST_COMPONENTS
+from causal_scrubbing._statistics import Estimate, FloatArray, Scores
 
 MOST_POINTS = 2000
 MOST_BUBBLES = 60

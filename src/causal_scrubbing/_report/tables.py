@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from causal_scrubbing._measure import Estimate, Scores
+from causal_scrubbing._statistics import Estimate, Scores
 
 KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
 MOST_COMPONENTS = 8

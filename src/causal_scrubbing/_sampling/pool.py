@@ -10,11 +10,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from causal_scrubbing._data import Classes, Dataset
-from causal_scrubbing._data.classes import Floats, Ints
+from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import RANDOMIZED
+from causal_scrubbing._hypothesis import RANDOMIZED, Hypothesis
 from causal_scrubbing._sampling.sampler import Draw, Sampler
 from causal_scrubbing._sampling.streams import uniforms
 

@@ -9,10 +9,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from causal_scrubbing._data import Classes, Dataset
-from causal_scrubbing._data.classes import Ints
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._data import Classes, Dataset, Ints
+from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
 from causal_scrubbing._sampling.streams import uniforms
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from causal_scrubbing._data.classes import Floats
+from causal_scrubbing._data import Floats
 
 _LANES = 4  # Philox 4x64 makes four 64-bit numbers for each value of its counter
 

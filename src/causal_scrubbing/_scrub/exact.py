@@ -8,18 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from causal_scrubbing._data import Dataset
-from causal_scrubbing._data.classes import Floats, Ints
-from causal_scrubbing._exact import BUDGET, OWN, VALUE, Evaluator, Law, Meter
-from causal_scrubbing._exact.law import refine, weigh
-from causal_scrubbing._graph.evaluate import evaluate
+from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._exact import BUDGET, OWN, VALUE, Evaluator, Law, Meter, refine, weigh
+from causal_scrubbing._graph import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._measure._values import FloatArray, check_finite
-from causal_scrubbing._scrub.arguments import check_arguments, check_device, whole
-from causal_scrubbing._scrub.behaviour import Metric, evaluate_metric, named_metrics
-from causal_scrubbing._scrub.check import self_check
-from causal_scrubbing._scrub.exact_result import Behaviour, ExactResult
-from causal_scrubbing._scrub.trial import try_metrics
+from causal_scrubbing._result import Behaviour, ExactResult
+from causal_scrubbing._simulate import (
+    Metric,
+    check_arguments,
+    check_device,
+    evaluate_metric,
+    named_metrics,
+    self_check,
+    try_metrics,
+    whole,
+)
+from causal_scrubbing._statistics import FloatArray, check_finite
 
 
 def exact_scrub(

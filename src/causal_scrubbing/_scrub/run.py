@@ -16,28 +16,33 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import MemoryLimit, note_layout
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.means import with_means
+from causal_scrubbing._hypothesis import Hypothesis, with_means
+from causal_scrubbing._result import Result, keep
 from causal_scrubbing._sampling import PoolSampler
-from causal_scrubbing._scrub.asking import Asking
-from causal_scrubbing._scrub.behaviour import Metric, named_metrics
-from causal_scrubbing._scrub.check import self_check
-from causal_scrubbing._scrub.drive import (
+from causal_scrubbing._simulate import (
+    Asked,
+    Asking,
+    Metric,
+    Progress,
+    Work,
+    auto_spans,
+    block_size,
+    check_rise,
     drive,
     drive_until,
     folder_name,
     identity,
+    joined,
+    named_metrics,
     open_checkpoint,
+    pool_note,
+    pool_settings,
+    self_check,
+    spans,
+    stuck_in_pools,
     take_up,
+    try_metrics,
 )
-from causal_scrubbing._scrub.explain import Asked
-from causal_scrubbing._scrub.pooling import check_rise, pool_note, pool_settings, stuck_in_pools
-from causal_scrubbing._scrub.progress import Progress
-from causal_scrubbing._scrub.result import Result
-from causal_scrubbing._scrub.save import keep
-from causal_scrubbing._scrub.spans import auto_spans, block_size, spans
-from causal_scrubbing._scrub.trial import try_metrics
-from causal_scrubbing._scrub.work import Work, joined
 
 KEPT_OUTPUTS = 1 << 28
 """Bytes of outputs kept by default for comparing distributions and functions."""

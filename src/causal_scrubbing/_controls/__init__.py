@@ -1,0 +1,6 @@
+"""Controls: variants of a hypothesis scored beside it."""
+
+from causal_scrubbing._controls.controls import Control as Control
+from causal_scrubbing._controls.controls import Controls as Controls
+from causal_scrubbing._controls.controls import controls as controls
+from causal_scrubbing._controls.controls import recovered as recovered

@@ -1,0 +1,204 @@
+"""Scores of many growing hypotheses, on common random numbers, each scrubbed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from causal_scrubbing._controls import recovered
+from causal_scrubbing._data import Dataset, Feature, Floats, exact
+from causal_scrubbing._discover.partial_hypothesis import Path, Pool, Stem
+from causal_scrubbing._errors import HypothesisError, ScrubError
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._hypothesis import Hypothesis, node_path
+from causal_scrubbing._refute import search_seed
+from causal_scrubbing._simulate import Metric
+from causal_scrubbing._trials import Trials, class_entropy
+
+LEAST = 0.5
+"""Percent recovered that counts as no difference."""
+
+GROWING, CUTTING, SCREENING = 0, 1, 2
+"""Which samples: those that claims are chosen on, those on which they must prove needed, and those
+on which many are thinned out."""
+
+MANY = 64
+"""Trees of which a third is chosen on few samples first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A tree with its score on some samples.
+
+    Attributes:
+        tree: the tree of claims.
+        recovered: percent recovered.
+        se: its standard error.
+        bits: how much is claimed; see `Judge.bits`.
+        values: metric of each sample, over the mean of model less randomized, in percent.
+        below: model less randomized of each sample, over their mean.
+    """
+
+    tree: Stem
+    recovered: float
+    se: float
+    bits: float
+    values: Floats = field(repr=False)
+    below: Floats = field(repr=False)
+
+    @property
+    def worth(self) -> float:
+        """Percent recovered; above 100 as far below it, since the behaviour is missed as well."""
+        return 100 - abs(100 - self.recovered)
+
+    @property
+    def claims(self) -> int:
+        """How many claims there are."""
+        return sum(1 for _ in self.tree.walk())
+
+    def error(self, than: Scored) -> float:
+        """Standard error of the difference of percent recovered, over the same samples."""
+        difference = self.values - than.values
+        residuals = difference - difference.mean() * self.below
+        return float(residuals.std(ddof=1)) / math.sqrt(len(residuals))
+
+    def is_better(self, than: Scored, tried: int) -> bool:
+        """Whether it does better by more than chance would give the best of so many."""
+        error = float(norm.isf(0.05 / max(tried, 2))) * self.error(than)
+        return self.worth - than.worth > max(error, LEAST)
+
+    def keeps_up(self, base: Scored) -> bool:
+        """Whether it does not do worse by more than two standard errors."""
+        return base.worth - self.worth <= max(2 * self.error(base), LEAST)
+
+    def is_near(self, top: Scored) -> bool:
+        """Whether it does as well within the error."""
+        return top.worth - self.worth <= max(self.error(top), LEAST)
+
+
+@dataclass(eq=False)
+class Judge:
+    """Scores trees of claims.
+
+    Attributes:
+        graph: the graph.
+        data: the dataset.
+        metric: one metric, or None.
+        pool: the features.
+        via: of every claim.
+        unimportant: the policy.
+        within: as for `Hypothesis`.
+        samples: of each tree, in either part.
+        seed: of the search.
+        options: of `Trials`.
+        known: scores by tree and part.
+    """
+
+    graph: Graph
+    data: Dataset
+    metric: Metric | Mapping[str, Metric] | None
+    pool: Pool
+    via: tuple[str, ...]
+    unimportant: str
+    within: Feature
+    samples: int
+    seed: int
+    options: dict[str, Any]
+    known: dict[tuple[Stem, int], Scored] = field(default_factory=dict, repr=False)
+
+    def hypothesis(self, tree: Stem) -> Hypothesis:
+        """The hypothesis of a tree.
+
+        Raises:
+            HypothesisError: it cannot be stated: a claim stands on the only route of another.
+        """
+        root = replace(self.pool.claim(tree, self.via), feature=exact, via=())
+        return Hypothesis(self.graph, root, unimportant=self.unimportant, within=self.within)
+
+    def can_state(self, tree: Stem) -> bool:
+        """Whether a tree is a hypothesis."""
+        try:
+            self.hypothesis(tree)
+        except HypothesisError:
+            return False
+        return True
+
+    def settles(self, features: tuple[int, ...], one: tuple[int, ...] | None) -> bool:
+        """Whether rows that agree on some features agree on others (the row itself if None)."""
+        have = tuple(self.pool.features[i].feature for i in features)
+        want = exact if one is None else tuple(self.pool.features[i].feature for i in one)
+        return self.data.classes((have, want)).count == self.data.classes(have).count
+
+    def loose(self, tree: Stem, path: Path) -> tuple[str, ...]:
+        """The unimportant parents of the claim at a path."""
+        return tuple(self.hypothesis(tree).tree[node_path(tree.node, *path)].other_draws)
+
+    def bits(self, h: Hypothesis) -> float:
+        """How much is claimed: the entropy of the feature that each node is said to carry.
+
+        The sum over claims below the root and over unimportant parents with a feature, of what
+        the feature adds to `within`; so a feature of all unimportant parents costs what claiming
+        it of each would.
+        """
+        classes = h.classes(self.data)
+        always = class_entropy(self.data.classes(h.within))
+        return sum(
+            (class_entropy(classes[block.key]) - always) * (len(block.claims) + len(block.others))
+            for block in h.tree.blocks[1:]
+        )
+
+    def score(self, trees: Iterable[Stem], part: int = GROWING) -> list[Scored]:
+        """Scores of trees on the samples of a part; those that cannot be stated are left out.
+
+        Raises:
+            ScrubError: percent recovered is undefined.
+        """
+        trees = list(dict.fromkeys(trees))
+        fresh: dict[Stem, Hypothesis] = {}
+        for tree in trees:
+            if (tree, part) not in self.known:
+                try:
+                    fresh[tree] = self.hypothesis(tree)
+                except HypothesisError:
+                    continue
+        if fresh:
+            trials = Trials(list(fresh.values()), self.data, self.metric, **self.options)
+            start = part * self.samples
+            stop = start + (self.few if part == SCREENING else self.samples)
+            seed = search_seed(self.seed)
+            piece = trials.run(range(len(fresh)), seed, start, stop)
+            for i, (tree, h) in enumerate(fresh.items()):
+                one = recovered(piece, piece.values[i])
+                if not one.defined or piece.randomized is None:
+                    raise ScrubError(
+                        f"percent recovered is undefined ({one.reason}), so no hypothesis can be "
+                        "grown towards a target. Give a metric, or randomize=."
+                    )
+                below = piece.model - piece.randomized
+                whole = float(below.mean())
+                self.known[tree, part] = Scored(
+                    tree, one.mean, one.se, self.bits(h), 100 * piece.values[i] / whole,
+                    np.asarray(below / whole),
+                )  # fmt: skip
+        return [self.known[tree, part] for tree in trees if (tree, part) in self.known]
+
+    @property
+    def few(self) -> int:
+        """Samples of a tree where many are thinned out."""
+        return max(self.samples // 4, 2)
+
+    def contenders(self, trees: Sequence[Stem]) -> list[Stem]:
+        """The better third of trees by few samples, where they are many."""
+        if len(trees) <= MANY:
+            return list(trees)
+        scored = sorted(self.score(trees, SCREENING), key=lambda one: -one.worth)
+        return [one.tree for one in scored[: max(len(scored) // 3, MANY // 2)]]
+
+    def one(self, tree: Stem, part: int = GROWING) -> Scored:
+        """The score of a tree that can be stated."""
+        return self.score([tree], part)[0]

@@ -1,0 +1,218 @@
+"""Runs on disk, in open formats.
+
+``run.json`` says what was claimed and found, ``samples.parquet`` and ``draws.parquet`` hold a row a
+sample, ``outputs.safetensors`` the outputs where they were kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors.torch
+import torch
+
+from causal_scrubbing._data import Dataset, Ints
+from causal_scrubbing._engine import (
+    Checkpoint,
+    from_column,
+    remove_parts,
+    to_column,
+    write_table,
+    write_whole,
+)
+from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._files import check_folder
+from causal_scrubbing._result.result import Result
+from causal_scrubbing._statistics import Components, FloatArray, Scores
+
+FORMAT = 1
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+    pa.ArrowException, safetensors.SafetensorError,
+)  # fmt: skip
+"""What readers raise of files that are cut, changed or of another kind."""
+_RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
+_OUTPUTS = "outputs.safetensors"
+_ALONE = "alone"
+"""Column of the samples in which nothing could be swapped; runs saved before it have none."""
+_KINDS = ("scrubbed", "model", "randomized")
+_MOVED = ("moved", "moved randomized")
+
+
+def save(result: Result, path: Path, *, overwrite: bool) -> Path:
+    """Write a result to a folder; ``run.json`` last, so that a folder with it is whole.
+
+    Raises:
+        ScrubError: the folder is not empty and `overwrite` is False, or cannot be written.
+    """
+    check_folder(path, "")
+    try:
+        _save(result, path, overwrite=overwrite)
+    except OSError as error:
+        raise ScrubError(f"cannot write {path}: {error.strerror or error}.") from error
+    return path
+
+
+def _save(result: Result, path: Path, *, overwrite: bool) -> None:
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
+    path.mkdir(parents=True, exist_ok=True)
+    remove_parts(path)
+    (path / _RUN).unlink(missing_ok=True)
+    columns: dict[str, pa.Array] = {}
+    for name in result.metrics:
+        for kind in _KINDS:
+            values = getattr(result, f"{kind}_values").get(name)
+            if values is not None:
+                columns[f"{name}|{kind}"] = to_column(values)
+    for kind, table in zip(_MOVED, (result.moved, result.moved_randomized), strict=True):
+        columns |= {f"{name}|{kind}": pa.array(values) for name, values in table.items()}
+    if result.alone is not None:
+        columns[_ALONE] = pa.array(result.alone)
+    write_table(pa.table(columns), path / _SAMPLES)
+    (path / _OUTPUTS).unlink(missing_ok=True)
+    if result.outputs is not None:
+        scrubbed, own = (part.contiguous() for part in result.outputs)
+        write_whole(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
+    write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
+    body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
+    if result.asked is not None and result.data is not None:
+        body["plan"] = result.asked.explain(result.data, result.settings).to_dict()
+    elif result.plan is not None:
+        body["plan"] = dict(result.plan)
+    write_whole(path / _RUN, json.dumps(body, indent=2).encode())
+
+
+def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
+    """Save a result where its finished blocks are, once where several processes made it."""
+    with nullcontext() if checkpoint is None else checkpoint.turn():
+        if checkpoint is None or not checkpoint.shared or _samples_in(path) != len(result):
+            save(result, path, overwrite=True)
+
+
+def _samples_in(path: Path) -> int | None:
+    """How many samples the run saved in a folder has, None if there is none."""
+    with suppress(OSError, ValueError, KeyError):
+        return int(json.loads((path / _RUN).read_text())["settings"]["samples"])
+    return None
+
+
+def load(path: str | Path, *, data: Dataset | None = None) -> Result:
+    """Read a run back from its folder; every estimate is equal to the one saved.
+
+    Args:
+        path: the folder `Result.save` wrote.
+        data: the run's dataset, needed only to look at subsets of it; its hash is checked.
+
+    Raises:
+        ScrubError: there is no whole run there, or the data is not the run's.
+    """
+    folder = Path(path)
+    try:
+        return _load(folder, data)
+    except CausalScrubbingError:
+        raise
+    except _UNREADABLE as error:
+        raise ScrubError(
+            f"{folder} holds no whole run: its files cannot be read ({type(error).__name__}: "
+            f"{error}). Copy the folder again, or make the run once more."
+        ) from error
+
+
+def _load(folder: Path, data: Dataset | None) -> Result:
+    file = folder / _RUN
+    if not file.is_file():
+        raise ScrubError(
+            f"{folder} holds no finished run: there is no {_RUN}. Give the folder that "
+            "result.save(...) wrote."
+        )
+    body: dict[str, Any] = json.loads(file.read_text())
+    if "metrics" not in body or "settings" not in body:
+        hint = (
+            f"give the folder it is in, {folder.parent}"
+            if _is_blocks(folder)
+            else ("give the folder that result.save(...) wrote")
+        )
+        raise ScrubError(
+            f"{folder} holds no finished run, as {_RUN} there is of other kind; {hint}."
+        )
+    if body.get("format") != FORMAT:
+        raise ScrubError(
+            f"{file} has format {body.get('format')!r}, and this version reads {FORMAT}; "
+            f"it was written by causal-scrubbing {body['settings']['versions']}."
+        )
+    if data is not None and data.fingerprint != body["fingerprints"]["data"]:
+        raise ScrubError(
+            f"the data given is not the data of the run in {folder}: their hashes differ. Rebuild "
+            "the dataset with the same rows, fields and weights in the same order."
+        )
+    table = pq.read_table(folder / _SAMPLES)
+    values: dict[str, dict[str, FloatArray]] = {kind: {} for kind in _KINDS}
+    for name in body["metrics"]:
+        for kind in _KINDS:
+            if f"{name}|{kind}" in table.column_names:
+                values[kind][name] = from_column(table.column(f"{name}|{kind}"))
+    draws = pq.read_table(folder / _DRAWS)
+    drawn: dict[str, Ints] = {
+        key: draws.column(key).to_numpy().astype(np.int64) for key in draws.column_names
+    }
+    result = Result(
+        scrubbed_values=values["scrubbed"],
+        model_values=values["model"],
+        randomized_values=values["randomized"],
+        drawn=drawn,
+        readable=body["hypothesis"],
+        agreement=body["agreement"],
+        settings=body["settings"],
+        fingerprints=body["fingerprints"],
+        stuck=body["stuck"],
+        notes=tuple(body["notes"]),
+        data=data,
+        moved=_moved(table, _MOVED[0]),
+        moved_randomized=_moved(table, _MOVED[1]),
+        outputs=_outputs(folder / _OUTPUTS),
+        plan=body.get("plan"),
+        alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
+    )
+    # What was published stands, whatever a later version's bootstrap would give.
+    result.__dict__["_estimated"] = {
+        name: replace(Scores.from_dict(entry), components=_components(result, name))
+        for name, entry in body["estimates"].items()
+    }
+    return result
+
+
+def _is_blocks(folder: Path) -> bool:
+    """Whether a folder holds the finished blocks of a run."""
+    return folder.name.startswith("blocks") and (folder.parent / _RUN).is_file()
+
+
+def _components(result: Result, name: str) -> Sequence[Scores]:
+    trio = result.triples(name)
+    if trio.scrubbed.ndim == 1:
+        return ()
+    return Components(trio, seed=int(result.settings["seed"]))
+
+
+def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:
+    ending = f"|{kind}"
+    return {
+        name.removesuffix(ending): from_column(table.column(name))
+        for name in table.column_names
+        if name.endswith(ending)
+    }
+
+
+def _outputs(file: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not file.is_file():
+        return None
+    tensors = safetensors.torch.load_file(file)
+    return tensors["scrubbed"], tensors["model"]

@@ -1,0 +1,271 @@
+"""Arguments of runs, checked at entry and made plain: numpy's numbers become Python's."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, SupportsIndex, cast
+
+import numpy as np
+import torch
+
+from causal_scrubbing._algebra import Free
+from causal_scrubbing._data import check_dataset
+from causal_scrubbing._engine import CAN_SHARE
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import Hypothesis
+
+STORABLE: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""What activations can be stored as."""
+
+
+def whole(name: str, value: object, what: str, *, least: int = 1) -> int:
+    """A whole number, Python's or numpy's.
+
+    Args:
+        name: the argument, for messages.
+        value: what was given.
+        what: what it is the number of, for messages.
+        least: smallest number allowed.
+
+    Raises:
+        ScrubError: it is no whole number (True and 2.0 are none), or smaller.
+    """
+    if not isinstance(value, bool | np.bool_):
+        try:
+            number = operator.index(cast(SupportsIndex, value))
+        except TypeError:
+            number = least - 1
+        if number >= least:
+            return number
+    raise ScrubError(f"{name}={_shown(value)}: give {what}, a whole number of at least {least}.")
+
+
+def check_samples(samples: object) -> int:
+    """A number of samples.
+
+    Raises:
+        ScrubError: it is no whole number of at least 1.
+    """
+    return whole("samples", samples, "the number of samples")
+
+
+def check_samples_or_auto(samples: object) -> int | Literal["auto"]:
+    """A number of samples, or "auto".
+
+    Raises:
+        ScrubError: it is neither.
+    """
+    if isinstance(samples, str) and samples == "auto":
+        return "auto"
+    try:
+        return check_samples(samples)
+    except ScrubError:
+        raise ScrubError(
+            f'samples={_shown(samples)}: give the number of samples, at least 1, or "auto".'
+        ) from None
+
+
+def check_most(max_samples: object) -> int:
+    """The most samples of "auto".
+
+    Raises:
+        ScrubError: it is no whole number of at least 1.
+    """
+    return whole("max_samples", max_samples, "the most samples to run")
+
+
+def check_seed(seed: object) -> int:
+    """A seed: any whole number of at least 0.
+
+    Raises:
+        ScrubError: it is none.
+    """
+    return whole("seed", seed, "the seed of all draws", least=0)
+
+
+def check_batch_size(batch_size: object) -> int | None:
+    """A number of samples computed at once, or None to choose it.
+
+    Raises:
+        ScrubError: it is neither.
+    """
+    if batch_size is None:
+        return None
+    return whole("batch_size", batch_size, "how many samples are computed at once, or None")
+
+
+def check_tolerance(tolerance: object) -> float:
+    """A half-width in percent points, above 0.
+
+    Raises:
+        ScrubError: it is no number above 0.
+    """
+    if isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(
+        tolerance, bool
+    ):
+        width = float(tolerance)
+        if 0 < width < math.inf:
+            return width
+    raise ScrubError(
+        f"tolerance={_shown(tolerance)}: give the half-width of recovered's interval to reach, in "
+        "percent points, above 0."
+    )
+
+
+def check_pool(pool: object, rows: int) -> int | None:
+    """Rows of each pool, or None for no pools.
+
+    Raises:
+        ScrubError: it is no number from 2 to the dataset's.
+    """
+    if pool is None:
+        return None
+    try:
+        size = whole("pool", pool, "rows", least=2)
+    except ScrubError:
+        size = rows + 1
+    if size > rows:
+        raise ScrubError(
+            f"pool={_shown(pool)}: give a number of rows from 2 to the dataset's {rows}."
+        )
+    return size
+
+
+def check_pools(pools: object) -> int:
+    """How many pools.
+
+    Raises:
+        ScrubError: fewer than 2, over which no interval can be had.
+    """
+    try:
+        return whole("pools", pools, "pools", least=2)
+    except ScrubError:
+        raise ScrubError(
+            f"pools={_shown(pools)}: the interval is over pools, so give at least 2; 8 is usual."
+        ) from None
+
+
+def check_device(device: object) -> torch.device | None:
+    """A device that tensors can be made on, or None for where the graph says.
+
+    Raises:
+        ScrubError: there is no such device here, or it holds no values ("meta").
+    """
+    if device is None:
+        return None
+    try:
+        found = torch.device(cast(Any, device))
+        if found.type == "meta":
+            raise RuntimeError("tensors on it have no values")
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ScrubError(f"device={str(device)!r} cannot be used here: {reason}") from error
+    return found
+
+
+def check_store_dtype(dtype: object) -> torch.dtype | None:
+    """A dtype to store activations in, also by its name ("bfloat16"), or None.
+
+    Raises:
+        ScrubError: it is none that holds activations: whole numbers lose them.
+    """
+    if dtype is None:
+        return None
+    found = dtype
+    if isinstance(dtype, str):
+        found = getattr(torch, dtype.removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or found not in STORABLE:
+        raise ScrubError(
+            f"store_dtype={_shown(dtype)}: activations can be stored as "
+            f"{', '.join(str(one).removeprefix('torch.') for one in STORABLE)}, by dtype or name."
+        )
+    return found
+
+
+def check_shared(shared: bool, folder: Path | None) -> None:
+    if not shared:
+        return
+    if folder is None:
+        raise ScrubError(
+            "shared=True has processes work on one run in one folder: name it with out=."
+        )
+    if not CAN_SHARE:
+        raise ScrubError(
+            "shared=True needs locks on files that several processes can hold, which this system "
+            "lacks: run one process, without it."
+        )
+
+
+def check_arguments(
+    hypothesis: object, data: object, randomize: str | None, baseline: object
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses given, one or several.
+
+    Raises:
+        GraphError: there is no node of the name `randomize`.
+        ScrubError: an argument is of a wrong kind, or two of them do not go together.
+    """
+    if isinstance(hypothesis, Sequence) and not isinstance(hypothesis, str):
+        given = tuple(hypothesis)
+    else:
+        given = (hypothesis,)
+    if not given:
+        raise ScrubError("no hypothesis was given: pass one, or a list of at least one.")
+    many = []
+    for one in given:
+        if not isinstance(one, Hypothesis):
+            if isinstance(one, Free):
+                raise ScrubError(f"{one!r} makes no claim yet: write it out with .hypothesis().")
+            raise ScrubError(
+                f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
+            )
+        many.append(one)
+    check_dataset(data, error=ScrubError)
+    if baseline is not None:
+        if isinstance(baseline, Free):
+            raise ScrubError(f"baseline={baseline!r}: write it out with .hypothesis().")
+        if not isinstance(baseline, Hypothesis):
+            raise ScrubError(
+                f"baseline={baseline!r} is no hypothesis; make one with cs.Hypothesis(graph, "
+                "claim), or take h.with_(unimportant=cs.mean_ablation)."
+            )
+        if randomize is not None:
+            raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")
+        if any(one.graph is not baseline.graph for one in many):
+            raise ScrubError(
+                "the baseline hypothesis is about another graph; make it on the same graph object."
+            )
+    if randomize is not None:
+        if not isinstance(randomize, str):
+            raise ScrubError(f"randomize={randomize!r}: give the name of one node.")
+        for one in many:
+            if randomize not in one.graph.names:
+                one.graph.find(randomize)  # raises with the nearest names
+                raise ScrubError(f"randomize={randomize!r} is a pattern; name one node.")
+    return tuple(many)
+
+
+def check_auto(many: Sequence[Hypothesis], pool: int | None) -> None:
+    """Refuse what cannot be joined with ``samples="auto"``.
+
+    Raises:
+        ScrubError: there are pools, or hypotheses about several graphs.
+    """
+    if pool is not None:
+        raise ScrubError(
+            'samples="auto" cannot be joined with pool=: samples are shared out among the pools '
+            "beforehand. Give a number of samples."
+        )
+    if any(one.graph is not many[0].graph for one in many):
+        raise ScrubError(
+            'samples="auto" stops all hypotheses at one number of samples, so they must be about '
+            "one graph object. Give a number of samples, or scrub them one by one."
+        )
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, np.generic | torch.dtype) else repr(value)

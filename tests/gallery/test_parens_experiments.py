@@ -1,0 +1,115 @@
+"""The experiments on the paren checker: published figures, and what the shipped weights show."""
+
+from math import hypot
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import causal_scrubbing as cs
+from causal_scrubbing import gallery
+from causal_scrubbing._gallery import parens
+from causal_scrubbing._gallery.parens import _model
+from causal_scrubbing._gallery.parens import _outcome as outcome
+from causal_scrubbing._gallery.parens._experiments import STATEMENTS, hypotheses
+from causal_scrubbing._gallery.parens._graph import build_graph
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "models" / "paren_checker"
+
+
+def run_some(
+    weights: Path | None, data: Path | None, names: list[str], samples: int
+) -> dict[str, cs.Result]:
+    options = gallery.Options(weights=weights, data=data)
+    loaded = parens.load_weights(weights or parens.HERE)
+    experiments = hypotheses(build_graph(loaded))
+    results = cs.scrub(
+        [experiments[name] for name in names],
+        parens.make_data(options, loaded),
+        metric={
+            "loss": cs.metrics.cross_entropy("balanced"),
+            "accuracy": cs.metrics.accuracy("balanced"),
+        },
+        samples=samples,
+        progress=False,
+    )
+    return dict(zip(names, results, strict=True))
+
+
+@pytest.mark.skipif(
+    not PUBLISHED.is_dir(), reason=f"the published weights and strings are not at {PUBLISHED}"
+)
+def test_published_weights_give_the_published_figures() -> None:
+    found = run_some(PUBLISHED, PUBLISHED / "strings.json.gz", ["0", "0r", "1a", "1b"], 4000)
+    figures = {  # loss, its standard error, accuracy: computed apart from this package
+        "0": (0.0, 0.0005, 1.0),
+        "0r": (5.466, 0.089, 0.508),
+        "1a": (0.403, 0.022, 0.896),
+        "1b": (0.275, 0.017, 0.919),
+    }
+    for name, (loss, se, accuracy) in figures.items():
+        ours = found[name].scrubbed
+        assert abs(ours.mean - loss) < 4 * hypot(ours.se, se), name
+        share = found[name]["accuracy"].scrubbed
+        theirs = (accuracy * (1 - accuracy) / 4000) ** 0.5
+        assert abs(share.mean - accuracy) < 4 * hypot(share.se, theirs) + 1e-3, name
+    assert found["0r"].randomized.mean == pytest.approx(5.466, abs=4 * 0.13)
+
+
+def test_every_experiment_is_described_and_makes_a_valid_hypothesis() -> None:
+    made = hypotheses(build_graph(parens.load_weights(parens.HERE)))
+    assert list(made) == list(STATEMENTS)
+
+
+def test_the_shipped_model_is_right_on_new_strings() -> None:
+    weights = parens.load_weights(parens.HERE)
+    data = parens.make_data(gallery.Options(seed=12345), weights, rows=3000)
+    said = _model.logits(weights, data["tokens"]).argmax(dim=1)
+    assert (said == data["balanced"].long()).double().mean() >= 0.999
+
+
+def test_an_outcome_holds_every_experiment_and_subset_and_can_be_saved(tmp_path: Path) -> None:
+    names = ["0", "0r", "1a", "2b routes", "3a"]
+    results = run_some(None, None, names, 200)
+    lines = outcome.table(results)
+    assert list(dict.fromkeys(lines["experiment"])) == names
+    assert len(lines) == len(names) * len(outcome.SUBSETS)
+    exact = lines[lines["experiment"] == "0"]
+    assert (exact["recovered"] == 100).all()
+    whole = lines[lines["strings"] == "all"].set_index("experiment")["loss"].to_dict()
+    halves = lines[lines["strings"].isin(["balanced", "unbalanced"])]
+    for name, of in halves.groupby("experiment"):
+        mean = (of["loss"] * of["samples"]).sum() / of["samples"].sum()
+        assert mean == pytest.approx(whole[name])
+    text = outcome.to_markdown(lines)
+    assert all(text.count(f"| {name} |") == 3 for name in names)
+    made = gallery.Outcome(results=results, table=lines, text=text, figure=outcome.picture(lines))
+    paths = made.save(tmp_path / "new", "parens")
+    assert [path.name for path in paths] == ["parens.csv", "parens.md", "parens.png"]
+    assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_the_entry_is_listed() -> None:
+    assert gallery.load("parens") is parens.ENTRY
+    assert (parens.HERE / "weights.safetensors").stat().st_size < 1_000_000
+
+
+def test_wrong_weights_are_named(tmp_path: Path) -> None:
+    weights = load_file(parens.HERE / "weights.safetensors")
+    del weights["unembed.b_U"]
+    weights["embed.W_E"] = torch.zeros(7, 56)
+    save_file(weights, tmp_path / "weights.safetensors")
+    with pytest.raises(cs.DataError, match=r"embed.W_E is \(7, 56\).*unembed.b_U is missing"):
+        parens.load_weights(tmp_path)
+    with pytest.raises(cs.DataError, match=r"weights\.safetensors does not exist"):
+        parens.load_weights(tmp_path / "nowhere")
+
+
+def test_wrong_strings_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "strings.json"
+    with pytest.raises(cs.DataError, match="does not exist"):
+        parens.load_strings(file)
+    file.write_text('["()", "(("]')
+    with pytest.raises(cs.DataError, match="pairs"):
+        parens.load_strings(file)
