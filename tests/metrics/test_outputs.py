@@ -9,8 +9,8 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._metrics import compare_all, output_measures
+from causal_scrubbing._metrics import outputs as _outputs
 from causal_scrubbing._metrics.to_model import compare_outputs
-from causal_scrubbing._statistics import outputs as _outputs
 
 KINDS = ("kl", "agreement", "total_variation", "distance", "squared_error")
 
