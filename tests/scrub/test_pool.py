@@ -157,7 +157,7 @@ def test_with_several_free_draws_the_bias_is_said_not_to_be_known(tmp_path) -> N
     assert cs.scrub(exact, data, metric, **options).settings["pool"]["bias"] == 0
     means = one.with_(
         root=cs.claim("out", cs.exact, cs.claim("carrier", "kind")),
-        unimportant=cs.mean_ablation,
+        ablation="mean",
     )
     assert cs.scrub(means, data, metric, **options).settings["pool"]["bias"] is None
     vector = {"both": lambda output, rows: torch.stack([output, -output], 1)}

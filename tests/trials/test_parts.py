@@ -244,6 +244,6 @@ def test_edges_are_removed_up_to_a_number_and_the_rest_is_said() -> None:
 def test_under_mean_ablation_a_removed_claim_asks_nothing_of_its_node() -> None:
     graph, data = routes()
     root = cs.claim("y", cs.exact, cs.claim("p", "a"), cs.claim("q", "a"), others="a")
-    h = cs.Hypothesis(graph, root, unimportant=cs.mean_ablation)
+    h = cs.Hypothesis(graph, root, ablation="mean")
     made, _ = variants(h, data, 0, 0)
     assert "y/p not claimed" in [v.text for v in made]

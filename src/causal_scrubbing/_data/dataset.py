@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import Any, TypeAlias, overload
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from causal_scrubbing._errors import DataError, Notice
 from causal_scrubbing._format import plural
 
 Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
+
+ROW: Final = "~row"
+"""Read like a field: each row's number in the dataset that the rows were taken from."""
 
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
 
@@ -57,7 +60,7 @@ class Dataset:
         DataError: a field or the weights cannot be used; the message names it.
     """
 
-    __slots__ = ("_classes", "_fields", "_n", "_output", "_show", "_source", "_weights")
+    __slots__ = ("_classes", "_fields", "_n", "_output", "_rows", "_show", "_source", "_weights")
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class Dataset:
         self._weights = weights
         self._show = show
         self._output: torch.Tensor | Callable[[], torch.Tensor] | None = None
+        self._rows: Ints | None = None
         self._classes: dict[Any, tuple[Any, Classes]] = {}
 
     @classmethod
@@ -129,7 +133,7 @@ class Dataset:
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._fields
+        return name in self._fields or name == ROW
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -233,6 +237,8 @@ class Dataset:
     def _field(self, key: str) -> Field:
         if key in self._fields:
             return self._fields[key]
+        if key == ROW:
+            return torch.as_tensor(np.arange(self._n) if self._rows is None else self._rows)
         match = _COLUMN.match(key)
         if match and match["field"] in self._fields:
             value, column = self._fields[match["field"]], int(match["column"])
@@ -257,12 +263,19 @@ class Dataset:
             device: where the tensors shall be; where they are if None.
         """
         fields = {name: move(take(field, rows), device) for name, field in self._fields.items()}
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(fields, rows)
 
     def lazy(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
         """`take`, for rows that do not outlive this dataset: a field is copied when first read."""
-        fields = LazyFields(self._fields, lambda field: move(take(field, rows), device))
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(
+            LazyFields(self._fields, lambda field: move(take(field, rows), device)), rows
+        )
+
+    def _taken(self, fields: Mapping[str, Field], rows: Ints) -> Dataset:
+        """Some rows, which still know their numbers in the dataset that they were taken from."""
+        found = Dataset._make(fields, len(rows), None, self._show)
+        found._rows = rows if self._rows is None else self._rows[rows]
+        return found
 
     def _apart(self) -> Dataset:
         """The same rows, each field copied when first read, for functions that may write in it."""
@@ -290,6 +303,7 @@ class Dataset:
         """The same rows, carrying the model's own output on them (made when first asked for)."""
         copy = Dataset._make(self._fields, self._n, self._weights, self._show)
         copy._output = output
+        copy._rows = self._rows
         return copy
 
     def show(self, row: int) -> Any:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from causal_scrubbing._hypothesis import Agreement, Hypothesis, layout_note
+from causal_scrubbing._hypothesis import (
+    RESAMPLE,
+    Agreement,
+    Hypothesis,
+    ablation_label,
+    layout_note,
+)
 from causal_scrubbing._statistics import RANDOM_ROW
 
 EVERY = "samples in which every claim could only keep its own row"
@@ -24,6 +30,11 @@ def headline(
         metric_in_graph: whether the graph's output is the behaviour.
     """
     parts = [size, f"unimportant: {policy(readable['unimportant'])}"]
+    ablation = readable.get("ablation", RESAMPLE)
+    if ablation != RESAMPLE:
+        parts.append(f"ablation {ablation_label(ablation)} (not causal scrubbing)")
+    if not readable.get("self_draws", True):
+        parts.append("no self-draws")
     within = readable.get("within", "anything")
     if within not in ("anything", "()"):
         parts.append(f"within {within}")

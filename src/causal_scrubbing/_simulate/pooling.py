@@ -10,7 +10,7 @@ import numpy as np
 from causal_scrubbing._data import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural, share
-from causal_scrubbing._hypothesis import MEAN, RANDOMIZED, REFERENCE, Hypothesis
+from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
 from causal_scrubbing._sampling import POOL, PoolSampler
 from causal_scrubbing._simulate.untested import tested_blocks
 from causal_scrubbing._statistics import BoolArray, FloatArray
@@ -117,7 +117,7 @@ def free_draw(sampler: PoolSampler) -> str | None:
     Where none can, any key is as good: its share is 1 and nothing is shifted.
     """
     tree = sampler.hypothesis.tree
-    if any(key == MEAN for entry in tree.claims for key in entry.other_draws.values()):
+    if tree.ablates:
         return None
     free = [block.key for block in tree.blocks if not sampler.classes[block.key].is_exact]
     return None if len(free) > 1 else (free or [tree.blocks[0].key])[0]

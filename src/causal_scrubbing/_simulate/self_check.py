@@ -9,7 +9,7 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import check_batch, evaluate
-from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, resampled
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference allowed between two ways to one output, relative to the output's scale."""
@@ -27,9 +27,8 @@ def self_check(hypothesis: Hypothesis, data: Dataset, device: torch.device | str
     Raises:
         ScrubError: it does not, with the size of the difference and the usual causes.
     """
-    if hypothesis.tree.ablates:
-        # Constants are no draws that could be set to the reference row; the rest is checked.
-        hypothesis = hypothesis.with_(unimportant="per-claim")
+    # Constants are no draws that could be set to the reference row; the rest is checked.
+    hypothesis = resampled(hypothesis)
     graph = hypothesis.graph
     where = graph.device if device is None else torch.device(device)
     rows = np.unique(np.linspace(0, len(data) - 1, _ROWS).astype(np.int64))
