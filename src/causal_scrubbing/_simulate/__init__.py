@@ -24,10 +24,10 @@ from causal_scrubbing._simulate.record import RunRecord as RunRecord
 from causal_scrubbing._simulate.record import Sampled as Sampled
 from causal_scrubbing._simulate.request import Request as Request
 from causal_scrubbing._simulate.run_loop import folder_name as folder_name
+from causal_scrubbing._simulate.runs import Run as Run
+from causal_scrubbing._simulate.runs import simulate as simulate
 from causal_scrubbing._simulate.self_check import TOLERANCE as TOLERANCE
 from causal_scrubbing._simulate.self_check import self_check as self_check
-from causal_scrubbing._simulate.simulate import Run as Run
-from causal_scrubbing._simulate.simulate import simulate as simulate
 from causal_scrubbing._simulate.simulation import Simulation as Simulation
 from causal_scrubbing._simulate.untested import never_swapped as never_swapped
 from causal_scrubbing._simulate.untested import stuck_samples as stuck_samples
