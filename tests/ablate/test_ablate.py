@@ -88,7 +88,7 @@ def test_removed_variation_hides_what_a_module_does() -> None:
     # As a hypothesis: "m2 does not matter" under either policy.
     root = cs.claim("y", cs.exact, cs.claim("m3", cs.exact, cs.claim("m1", cs.exact)))
     h = cs.Hypothesis(graph, root, unimportant="together")
-    ablated = h.with_(ablation="mean")
+    ablated = h.with_(ablation="mean", unimportant="per-claim")
     assert cs.exact_scrub(h, data, metric=metric).gap == pytest.approx(2)
     assert cs.exact_scrub(ablated, data, metric=metric).gap == pytest.approx(0)
 

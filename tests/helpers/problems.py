@@ -25,10 +25,10 @@ def mixer(k: int, weights: np.ndarray):
 
 
 @st.composite
-def datasets(draw: st.DrawFn, most: int = 9) -> Dataset:
+def datasets(draw: st.DrawFn, most: int = 9, weighted: bool = True) -> Dataset:
     n = draw(st.integers(2, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
-    weights = rng.uniform(0.1, 1, n) if draw(st.booleans()) else None
+    weights = rng.uniform(0.1, 1, n) if weighted and draw(st.booleans()) else None
     return Dataset(
         weights=weights,
         x0=torch.as_tensor(rng.normal(size=n).round(1) + 0.0),

@@ -55,7 +55,7 @@ def test_runs_with_means_are_compared_and_said_to_swap_nothing(
         - float((runs[1].scrubbed_values[runs[1].metrics[0]]).mean())
     )
     assert [one.names for one in compared.swaps] == [("high", "means"), ("high", "whole")]
-    assert "means sets unimportant parents to means, which is no swap" in str(compared)
+    assert "means ablates unimportant parents, which swaps nothing" in str(compared)
     assert compared.swaps[1] == cs.permits(h, whole, data)
     turned = cs.compare([runs[1], runs[0], runs[1]])
     assert [one.relation for one in turned.swaps] == ["not comparable"] * 2

@@ -142,16 +142,8 @@ class Chooser:
 
     def unused(self) -> list[str]:
         """Faults of what decided nothing."""
-        if self.faults:
+        if self.faults or self.plain:
             return []
-        if self.plain:
-            kind = self.patterns[0][1]
-            if kind == RESAMPLE or self.used:
-                return []
-            return [
-                f"{self.what}={str(kind)!r} is not used: no claim has an unimportant parent. "
-                "Remove it."
-            ]
         return [
             f"{self.what}: {pattern!r} is not used: it is the last match of no unimportant parent. "
             "Remove it, or put it after more general patterns."

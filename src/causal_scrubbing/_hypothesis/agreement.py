@@ -106,8 +106,18 @@ def agreement(
     classes: Mapping[str, Classes],
     *,
     self_draws: bool = True,
+    ablation: str = "",
 ) -> Agreement:
-    """The figures of every block; see `Agreement`."""
+    """The figures of every block; see `Agreement`.
+
+    Args:
+        graph: the graph.
+        tree: the claims and blocks.
+        data: D.
+        classes: of each block.
+        self_draws: see `Hypothesis`.
+        ablation: what unimportant parents are set to, in words; empty where they are drawn.
+    """
     table = tuple(_row(tree, block, classes[block.key], self_draws) for block in tree.blocks)
     unclaimed = _unclaimed(graph, tree, data, classes)
     reached = _reached(graph, tree)
@@ -116,6 +126,8 @@ def agreement(
     notes = []
     if tree.ablates:
         notes.append(_ablated(tree))
+    elif ablation:
+        notes.append(f"ablation={ablation!r} has no effect: no claim has an unimportant parent.")
     if void:
         notes.append(
             "every class has one row: nothing can be swapped, so the hypothesis is not tested. It "

@@ -197,7 +197,12 @@ class Hypothesis:
             HypothesisError: a feature cannot be used on this data.
         """
         return agreement(
-            self.graph, self.tree, data, self.classes(data), self_draws=self.self_draws
+            self.graph,
+            self.tree,
+            data,
+            self.classes(data),
+            self_draws=self.self_draws,
+            ablation="" if self.ablation == RESAMPLE else ablation_label(self.ablation),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,6 +215,7 @@ class Hypothesis:
             "within": feature_name(self.within),
             "self_draws": self.self_draws,
             "ablation": ablation_text(self.ablation),
+            "ablates": self.tree.ablates,
             "output": self.graph.output,
             "claims": readable(self.root),
         }
