@@ -186,7 +186,6 @@ def test_auto_stops_at_the_cap_and_says_so() -> None:
     [
         ({"tolerance": 0}, "tolerance=0: give the half-width"),
         ({"max_samples": 0}, "max_samples=0: give the most samples"),
-        ({"pool": 20}, "cannot be joined with pool="),
     ],
 )
 def test_auto_needs_a_tolerance_and_a_cap(options, message) -> None:

@@ -201,12 +201,10 @@ def _check_pair(first: Result, result: Result, i: int, samples: int) -> None:
         why = f"it is {on[0]} and run 1 {on[1]}. Restrict both alike: r.on(...) of each."
     elif seeds[0] != seeds[1]:
         why = f"it has seed {seeds[0]} and run 1 seed {seeds[1]}. Run both with the same seed."
-    elif (result.settings.get("pool") is None) != (first.settings.get("pool") is None):
-        why = "one was drawn from pools (pool=) and the other not. Run both alike."
     elif subsets[0] is not None:
         why = f"functions of one name, {subsets[0]!r}, choose other rows. Restrict both alike."
     else:
-        why = "they were drawn in another way. Run both with the same seed, pool= and pools=."
+        why = "they were drawn in another way. Run both with the same seed."
     raise ScrubError(f"{what} has other reference rows than run 1 ({first.name}): {why}")
 
 

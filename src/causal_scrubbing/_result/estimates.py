@@ -9,7 +9,6 @@ from typing import Any
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._sampling import POOL
 from causal_scrubbing._statistics import Estimate, FloatArray, Scores, Triples
 
 _COMPONENT = re.compile(r"^(?P<name>.+)\[(?P<index>\d+)\]$", re.DOTALL)
@@ -64,7 +63,6 @@ class Estimated:
             self.scrubbed_values[name],
             self.model_values[name],
             self.randomized_values.get(name),
-            pools=self.drawn.get(POOL),
         )
 
     @cached_property

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from causal_scrubbing._format import plural
 from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._result.labels import EVERY, baseline_name
 from causal_scrubbing._result.result import Result
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
+HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual")
 """Settings told elsewhere on the page, or in its words."""
 
 MOST_NUMBERS: Final = 20_000_000
@@ -41,7 +40,7 @@ def page(result: Result) -> Page:
         scores=result.scores,
         stuck=None if result.stuck is None else (EVERY, result.stuck),
         claims=result.readable,
-        agreement=_agreement(result),
+        agreement=result.agreement["table"],
         notes=[
             *(line for line in result.untested if not line.startswith(EVERY)),
             *footnotes(result.scores, zero=result.zero_label),
@@ -54,15 +53,6 @@ def page(result: Result) -> Page:
         settings=_settings(result),
         zero=result.zero_label,
     )
-
-
-def _agreement(result: Result) -> list[Mapping[str, Any]]:
-    """The agreement figures on the data, with those in the pools beside them."""
-    pools = result.settings.get("pool", {}).get("agreement", {})
-    return [
-        {**row, "pool": pools[row["draw"]]} if row["draw"] in pools else row
-        for row in result.agreement["table"]
-    ]
 
 
 def _settings(result: Result) -> dict[str, str]:
@@ -84,9 +74,6 @@ def _settings(result: Result) -> dict[str, str]:
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
-    pool: Mapping[str, Any] = result.settings.get("pool") or {}
-    if "size" in pool:
-        shown["pool"] = f"{pool['pools']} of {pool['size']} {plural(pool['size'], 'row')}"
     shown |= {key: str(value) for key, value in result.settings["versions"].items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 

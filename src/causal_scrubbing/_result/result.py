@@ -22,7 +22,7 @@ from causal_scrubbing._result.estimates import Estimated
 from causal_scrubbing._result.labels import EVERY, first_notes, headline, whose_zero, zero_label
 from causal_scrubbing._result.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._result.tables import by_row_table, draws_table, samples_table
-from causal_scrubbing._simulate import Asked, never_swapped, on_subset, stuck_samples
+from causal_scrubbing._simulate import Asked, never_swapped, stuck_samples
 from causal_scrubbing._statistics import (
     BoolArray,
     FloatArray,
@@ -99,14 +99,9 @@ class Result(Estimated):
         moved_randomized: Mapping[str, FloatArray],
         outputs: tuple[torch.Tensor, torch.Tensor] | None,
         settings: Mapping[str, Any],
-        alone: BoolArray | None = None,
     ) -> Result:
-        """The result of values that were computed for a hypothesis.
-
-        `alone` is told where draws were made from other rows than all of the data.
-        """
-        if alone is None:
-            alone = stuck_samples(hypothesis, data, draws)
+        """The result of values that were computed for a hypothesis."""
+        alone = stuck_samples(hypothesis, data, draws)
         figures = hypothesis.agreement(data)
         return cls(
             scrubbed_values=dict(scrubbed),
@@ -163,9 +158,6 @@ class Result(Estimated):
             "samples": int(keep.sum()),
             "subset": " & ".join(name for name in names if name),
         }
-        notes = self.notes
-        if "pool" in settings:
-            settings["pool"], notes = on_subset(settings["pool"], notes)
         return replace(
             self,
             scrubbed_values={k: v[keep] for k, v in self.scrubbed_values.items()},
@@ -176,7 +168,6 @@ class Result(Estimated):
             moved_randomized={k: v[keep] for k, v in self.moved_randomized.items()},
             outputs=outputs,
             settings=settings,
-            notes=notes,
             alone=alone,
             stuck=None if alone is None else float(alone.mean()),
         )
@@ -343,7 +334,6 @@ class Result(Estimated):
             scrubbed=trio.scrubbed,
             rows=self.drawn[REFERENCE],
             randomized={k: v for k, v in self.moved_randomized.items() if k not in dropped} or None,
-            pools=trio.pools,
             lower_is_better=_is_loss(trio, lower_is_better),
             worst=worst,
             seed=int(self.settings["seed"]),
@@ -361,7 +351,7 @@ class Result(Estimated):
         """
         trio = self.triples(metric)
         loss = _is_loss(trio, lower_is_better)
-        return worst_cases(trio.name, trio.scrubbed, pools=trio.pools, lower_is_better=loss)
+        return worst_cases(trio.name, trio.scrubbed, lower_is_better=loss)
 
     def split_variance(self, metric: str | None = None) -> VarianceSplit:
         """The variance of the scrubbed behaviour, split into reference rows and resampling."""
@@ -375,7 +365,6 @@ class Result(Estimated):
             trio.scrubbed,
             rows,
             weights=weights,
-            pools=trio.pools,
             seed=int(self.settings["seed"]),
         )
 

@@ -18,7 +18,6 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import MemoryLimit, note_layout
 from causal_scrubbing._hypothesis import Hypothesis, with_means
 from causal_scrubbing._result import Result, keep
-from causal_scrubbing._sampling import PoolSampler
 from causal_scrubbing._simulate import (
     Asked,
     Asking,
@@ -27,7 +26,6 @@ from causal_scrubbing._simulate import (
     Work,
     auto_spans,
     block_size,
-    check_rise,
     drive,
     drive_until,
     folder_name,
@@ -35,11 +33,8 @@ from causal_scrubbing._simulate import (
     joined,
     named_metrics,
     open_checkpoint,
-    pool_note,
-    pool_settings,
     self_check,
     spans,
-    stuck_in_pools,
     take_up,
     try_metrics,
 )
@@ -62,10 +57,6 @@ class Options(TypedDict, total=False):
     memory: MemoryLimit
     store: str
     store_dtype: torch.dtype | str | None
-    compile: bool | str
-    pool: int | None
-    pools: int
-    force: bool
     out: str | Path | None
     shared: bool
     keep_outputs: bool | None
@@ -108,10 +99,6 @@ def scrub(
     memory: MemoryLimit = None,
     store: str = "auto",
     store_dtype: torch.dtype | str | None = None,
-    compile: bool | str = False,
-    pool: int | None = None,
-    pools: int = 8,
-    force: bool = False,
     out: str | Path | None = None,
     shared: bool = False,
     keep_outputs: bool | None = None,
@@ -152,14 +139,6 @@ def scrub(
             where the budget would mean running clean rows more than twice.
         store_dtype: a lower precision to keep clean activations in ("bfloat16"), which changes
             results; the result says so.
-        compile: run samples' batches through `torch.compile` (a string names its backend), which
-            takes seconds for each size of batch and pays in long runs of nodes that do many
-            elementwise operations; see the page on costs.
-        pool: draw all data, reference rows too, from random sub-datasets of this many rows, so that
-            clean activations are reused where the dataset is much larger than N. Biased towards
-            the model, as a row is redrawn as itself more often; the result says by how much.
-        pools: how many such sub-datasets, independent of each other; the interval is over them.
-        force: take a pool although a claim's self-draw share rises by more than 0.05.
         out: a folder. Finished blocks are kept there, an interrupted run goes on where it stopped,
             with equal results, and the finished result is saved there (one folder each where
             several hypotheses are given). With "auto" a smaller tolerance goes on from the blocks
@@ -198,9 +177,6 @@ def scrub(
         memory=memory,
         store=store,
         store_dtype=store_dtype,
-        compile=compile,
-        pool=pool,
-        pools=pools,
         out=out,
         shared=shared,
     )
@@ -219,7 +195,6 @@ def scrub(
     asked_outputs = keep_outputs
     if keep_outputs is None:
         keep_outputs = _output_bytes(many[0], data, device) * most * len(many) <= KEPT_OUTPUTS
-    chosen = asking.choose_pools(data)
     groups: dict[int, list[int]] = {}
     for i, one in enumerate(many):
         groups.setdefault(id(one.graph), []).append(i)
@@ -236,7 +211,6 @@ def scrub(
         "store_dtype": None
         if engine.store_dtype is None
         else str(engine.store_dtype).removeprefix("torch."),
-        "compile": compile,
     }
     results: dict[int, Result] = {}
     with Progress(progress, most * len(groups)) as bar:
@@ -258,11 +232,7 @@ def scrub(
                 samples=most,
                 keep_outputs=keep_outputs,
                 compare=compare,
-                pools=chosen,
             )
-            for sampler in (*work.samplers, *work.extra):
-                if isinstance(sampler, PoolSampler):
-                    check_rise(sampler, force=force)
             what = identity(
                 work,
                 hypotheses,
@@ -270,7 +240,6 @@ def scrub(
                 samples=samples,
                 settings={
                     **common,
-                    "pool": [asking.pool, asking.pools] if pool else None,
                     "outputs": [asked_outputs, compare],
                     "engine": how,
                     "versions": {k: v for k, v in _versions().items() if k != "platform"},
@@ -301,7 +270,6 @@ def scrub(
                     tuple(hypotheses),
                     engine,
                     stand_in,
-                    chosen,
                     metrics=metrics,
                     compare=compare,
                     cuts=cuts or tuple(spans(done, block_size(done, kept=folder is not None))),
@@ -327,7 +295,7 @@ def _result(
     asked: Asked,
 ) -> Result:
     """The result of one hypothesis of a finished work."""
-    values, sampler = work.values[place], work.samplers[place]
+    values = work.values[place]
     outputs = None
     if work.keep_outputs:
         outputs = (
@@ -337,7 +305,6 @@ def _result(
     scrubbed, model = joined(values.scrubbed), joined(values.model)
     randomized = joined(values.randomized)
     notes = [] if stopped is None else [stopped]
-    settings = dict(settings)
     if settings["store_dtype"] is not None:
         notes.append(
             f"activations were stored as {settings['store_dtype']}, which changes results by "
@@ -345,20 +312,6 @@ def _result(
         )
     draws = {key: np.concatenate(found) for key, found in values.draws.items()}
     values.draws.clear()
-    alone = None
-    if isinstance(sampler, PoolSampler):
-        first = next(iter(scrubbed))
-        stand_in = work.extra[0] if work.extra else None
-        settings["pool"] = pool_settings(
-            sampler,
-            draws,
-            scrubbed=scrubbed[first],
-            model=model[first],
-            randomized=randomized.get(first),
-            baseline=stand_in if isinstance(stand_in, PoolSampler) else None,
-        )
-        notes.append(pool_note(settings["pool"]))
-        alone = stuck_in_pools(hypothesis, sampler, draws)
     result = Result.from_values(
         hypothesis,
         data,
@@ -370,7 +323,6 @@ def _result(
         moved_randomized=joined(values.moved_randomized),
         outputs=outputs,
         settings=settings,
-        alone=alone,
     )
     return replace(result, notes=(*result.notes, *notes), asked=asked)
 

@@ -18,11 +18,6 @@ from causal_scrubbing._simulate.evaluation import joined as joined
 from causal_scrubbing._simulate.explain import Asked as Asked
 from causal_scrubbing._simulate.explain import explain as explain
 from causal_scrubbing._simulate.metric_validation import try_metrics as try_metrics
-from causal_scrubbing._simulate.pooling import check_rise as check_rise
-from causal_scrubbing._simulate.pooling import on_subset as on_subset
-from causal_scrubbing._simulate.pooling import pool_note as pool_note
-from causal_scrubbing._simulate.pooling import pool_settings as pool_settings
-from causal_scrubbing._simulate.pooling import stuck_in_pools as stuck_in_pools
 from causal_scrubbing._simulate.progress import Progress as Progress
 from causal_scrubbing._simulate.request import Asking as Asking
 from causal_scrubbing._simulate.run_loop import drive as drive

@@ -12,13 +12,10 @@ import torch
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Explanation, MemoryLimit, Settings, explain_run, take_layout
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._format import share
 from causal_scrubbing._hypothesis import Hypothesis, with_means
-from causal_scrubbing._sampling import Pools, PoolSampler
 from causal_scrubbing._simulate.behaviour import Metric, named_metrics
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
 from causal_scrubbing._simulate.metric_validation import try_metrics
-from causal_scrubbing._simulate.pooling import risen
 from causal_scrubbing._simulate.request import Asking
 from causal_scrubbing._simulate.simulation import Work
 
@@ -41,10 +38,6 @@ def explain(
     memory: MemoryLimit = None,
     store: str = "auto",
     store_dtype: torch.dtype | str | None = None,
-    compile: bool | str = False,
-    pool: int | None = None,
-    pools: int = 8,
-    force: bool = False,
     out: str | Path | None = None,
     shared: bool = False,
     compare: bool = True,
@@ -74,10 +67,6 @@ def explain(
         memory: see `scrub`.
         store: see `scrub`.
         store_dtype: see `scrub`.
-        compile: see `scrub`; the expected time is that of batches that are not compiled.
-        pool: see `scrub`; the plan says what a pool saves, and whether `scrub` would refuse it.
-        pools: see `scrub`.
-        force: see `scrub`.
         out: see `scrub`; nothing is read or written there.
         shared: see `scrub`; the plan is of all the work, whoever does it.
         compare: see `scrub`.
@@ -101,9 +90,6 @@ def explain(
         memory=memory,
         store=store,
         store_dtype=store_dtype,
-        compile=compile,
-        pool=pool,
-        pools=pools,
         out=out,
         shared=shared,
     )
@@ -126,8 +112,6 @@ def explain(
             f'samples="auto": this is the plan of the most samples, {most:,}; the run stops as '
             f"soon as recovered is known to ±{asking.tolerance:g} percent points"
         )
-    if compile:
-        notes.append("batches are compiled; the time that takes and saves is not in the plan")
     if out is not None:
         notes.append(f"finished blocks are kept in {out}; those that are there are not run again")
     grounded = with_means([*many, *([] if baseline is None else [baseline])], data, device=device)
@@ -137,11 +121,9 @@ def explain(
         tuple(grounded),
         asking.engine,
         stand_in,
-        asking.choose_pools(data),
         metrics=metrics,
         compare=compare,
         cuts=tuple(cuts),
-        force=force,
         notes=tuple(notes),
     )
     return asked.explain(data, settings, timed=timed)
@@ -161,11 +143,9 @@ class Asked:
         hypotheses: all that shared its work.
         engine: how to use the machine.
         baseline: see `scrub`.
-        pools: see `scrub`.
         metrics: by name; none where they are not known.
         compare: see `scrub`.
         cuts: first sample of each block, and one past its last.
-        force: see `scrub`.
         layout: how the run used the machine (`note_layout`), None where it is still to be chosen.
         notes: what the plan says besides.
     """
@@ -173,11 +153,9 @@ class Asked:
     hypotheses: tuple[Hypothesis, ...]
     engine: Settings
     baseline: Hypothesis | None = None
-    pools: Pools | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     compare: bool = True
     cuts: tuple[tuple[int, int], ...] = field(kw_only=True)
-    force: bool = True
     layout: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     _known: dict[bool, Explanation] = field(default_factory=dict, repr=False)
@@ -199,7 +177,7 @@ class Asked:
         return replace(self._known[timed], actual=settings.get("actual"))
 
     def _plan(self, data: Dataset, settings: Mapping[str, Any], *, timed: bool) -> Explanation:
-        work = self._work(data, settings, self.pools)
+        work = self._work(data, settings)
         plan = explain_run(
             work.executor,
             self._pieces(work),
@@ -207,10 +185,7 @@ class Asked:
             forwards=1 + (settings["randomize"] is not None),
             timed=timed,
         )
-        notes = [*plan.notes, *self.notes]
-        if self.pools is not None:
-            notes += self._pool_notes(work, data, settings, plan)
-        plan = replace(plan, notes=tuple(notes))
+        plan = replace(plan, notes=(*plan.notes, *self.notes))
         if plan.expected_seconds is None:
             return plan
         drawing, measuring = work.spent.drawing, self._measuring(data, settings)
@@ -220,26 +195,10 @@ class Asked:
             expected_measuring=measuring,
         )
 
-    def _pool_notes(
-        self, work: Work, data: Dataset, settings: Mapping[str, Any], plan: Explanation
-    ) -> list[str]:
-        whole = replace(self, layout=None)._work(data, settings, None)
-        without = explain_run(whole.executor, self._pieces(whole), [])
-        notes = [
-            f"the pools save {share(1 - plan.flops.total / without.flops.total, 0)} of the work"
-            if without.flops.total > plan.flops.total
-            else "the pools save nothing"
-        ]
-        if not self.force:
-            said = [risen(one) for one in (*work.samplers, *work.extra)
-                    if isinstance(one, PoolSampler)]  # fmt: skip
-            notes += [f"scrub would refuse this without force=True: {one}" for one in said if one]
-        return notes
-
     def _measuring(self, data: Dataset, settings: Mapping[str, Any]) -> float:
         """Seconds that metrics and comparisons of outputs will take, from a piece, warm."""
         samples = self.samples
-        trial = self._work(data, settings, self.pools)
+        trial = self._work(data, settings)
         size = min(trial.executor.batch_size, _TRIAL, samples)
         for _ in trial.look([(0, size)]):
             pass
@@ -249,7 +208,7 @@ class Asked:
         warm = trial.spent.metrics + trial.spent.comparing - cold
         return warm * samples / size
 
-    def _work(self, data: Dataset, settings: Mapping[str, Any], pools: Pools | None) -> Work:
+    def _work(self, data: Dataset, settings: Mapping[str, Any]) -> Work:
         work = Work(
             self.hypotheses,
             data,
@@ -261,7 +220,6 @@ class Asked:
             samples=self.samples,
             keep_outputs=False,
             compare=self.compare,
-            pools=pools,
         )
         if self.layout is not None:
             take_layout(work.executor, self.layout)

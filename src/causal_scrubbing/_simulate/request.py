@@ -10,18 +10,15 @@ from typing import Literal
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit, Settings, check_compile
+from causal_scrubbing._engine import MemoryLimit, Settings
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._sampling import Pools
 from causal_scrubbing._simulate.arguments import (
     check_arguments,
     check_auto,
     check_batch_size,
     check_device,
     check_most,
-    check_pool,
-    check_pools,
     check_samples_or_auto,
     check_seed,
     check_shared,
@@ -41,8 +38,6 @@ class Asking:
         most: the most samples that may be run.
         tolerance: see `scrub`.
         seed: of all draws.
-        pool: rows of each pool, or None.
-        pools: how many pools.
         engine: how to use the machine.
         folder: where finished blocks are kept, or None.
     """
@@ -53,8 +48,6 @@ class Asking:
     most: int
     tolerance: float
     seed: int
-    pool: int | None
-    pools: int
     engine: Settings
     folder: Path | None
 
@@ -75,9 +68,6 @@ class Asking:
         memory: MemoryLimit,
         store: str,
         store_dtype: torch.dtype | str | None,
-        compile: bool | str,
-        pool: int | None,
-        pools: int,
         out: str | Path | None,
         shared: bool,
     ) -> Asking:
@@ -91,20 +81,17 @@ class Asking:
         single = isinstance(hypothesis, Hypothesis)
         many = check_arguments(hypothesis, data, randomize, baseline)
         number, seed = check_samples_or_auto(samples), check_seed(seed)
-        size, pools = check_pool(pool, len(data)), check_pools(pools)
         check_device(device)
-        check_compile(compile)
         engine = Settings(
             check_batch_size(batch_size),
             device,
             memory,
             store,
             check_store_dtype(store_dtype),
-            compile,
         )
         if number == "auto":
             most, tolerance = check_most(max_samples), check_tolerance(tolerance)
-            check_auto(many, size)
+            check_auto(many)
         else:
             most = number
         folder = None if out is None else Path(out)
@@ -113,10 +100,4 @@ class Asking:
         check_shared(shared, folder)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
-        return cls(many, single, number, most, tolerance, seed, size, pools, engine, folder)
-
-    def choose_pools(self, data: Dataset) -> Pools | None:
-        """The pools that samples are drawn from, if they are."""
-        if self.pool is None:
-            return None
-        return Pools.choose(data, self.pool, self.pools, self.most, self.seed)
+        return cls(many, single, number, most, tolerance, seed, engine, folder)

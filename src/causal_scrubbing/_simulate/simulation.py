@@ -22,7 +22,7 @@ from causal_scrubbing._engine import (
     actual_dict,
 )
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
-from causal_scrubbing._sampling import POOL, Pools, PoolSampler, Sampler
+from causal_scrubbing._sampling import Sampler
 from causal_scrubbing._simulate.behaviour import Metric
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._statistics import FloatArray
@@ -83,7 +83,6 @@ class Work:
         samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
         compare: whether outputs are compared with the model's own.
-        pools: sub-datasets to draw from, or None for the whole.
     """
 
     def __init__(
@@ -99,7 +98,6 @@ class Work:
         samples: int,
         keep_outputs: bool,
         compare: bool = True,
-        pools: Pools | None = None,
     ) -> None:
         self.data = data
         self.metrics = metrics
@@ -109,18 +107,13 @@ class Work:
         space = Space()
         compiler = Compiler(graph, space)
 
-        def sampler(one: Hypothesis) -> Sampler:
-            if pools is None:
-                return Sampler(one, data, seed)
-            return PoolSampler(one, data, seed, pools)
-
-        self.samplers = [sampler(one) for one in hypotheses]
+        self.samplers = [Sampler(one, data, seed) for one in hypotheses]
         self.roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = compiler.clean(graph.output, REFERENCE)
         self.extra: list[Sampler] = []
         stand_in: int | None = None
         if baseline is not None:
-            self.extra = [sampler(baseline)]
+            self.extra = [Sampler(baseline, data, seed)]
             stand_in = compiler.tree(baseline.tree, self.extra[0].variables)
         self.randomized: list[int | None] = []
         for one in self.samplers:
@@ -162,8 +155,7 @@ class Work:
             drawn = sampler.draw(start, stop).rows
             by_key.append(drawn)
             for key, found in drawn.items():
-                if key != POOL:
-                    rows[sampler.variables[key]] = found
+                rows[sampler.variables[key]] = found
         self.spent.drawing += time.perf_counter() - began
         return rows, by_key[: len(self.values)]
 
