@@ -9,7 +9,16 @@ import numpy as np
 import torch
 from scipy.cluster.vq import kmeans2
 
-from causal_scrubbing._data import Dataset, Feature, Floats, Ints, exact, feature_name, is_feature
+from causal_scrubbing._data import (
+    Dataset,
+    Feature,
+    Floats,
+    Ints,
+    distinct,
+    exact,
+    feature_name,
+    is_feature,
+)
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._trials.activations import batches
@@ -135,11 +144,11 @@ def field_features(data: Dataset) -> list[PoolFeature]:
     found = []
     for name in data.field_names:
         try:
-            classes = data.classes(name)
+            if 1 < data.classes(distinct(name)).count <= len(data) / 4:
+                data.classes(name)
+                found.append(PoolFeature(name, name))
         except CausalScrubbingError:
-            continue  # a field with NaN is no feature
-        if 1 < classes.count <= len(data) / 4:
-            found.append(PoolFeature(name, name))
+            continue  # with NaN, or classes that rounding has split, it is not a feature
     return found
 
 
