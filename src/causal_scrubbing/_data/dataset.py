@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
@@ -29,16 +27,15 @@ from causal_scrubbing._data.fields import (
 )
 from causal_scrubbing._data.lazy import LazyFields, version
 from causal_scrubbing._data.pictures import Picture, shown
-from causal_scrubbing._data.real_features import RealFeature
+from causal_scrubbing._data.real_features import RealFeature, feature_key
 from causal_scrubbing._data.rounding import check_real
+from causal_scrubbing._data.selection import Rows, brief, row_numbers
 from causal_scrubbing._data.tables import check_name, columns_of
 from causal_scrubbing._errors import DataError, Notice
-from causal_scrubbing._format import plural, printable
+from causal_scrubbing._format import plural
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
 
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
 
@@ -227,7 +224,7 @@ class Dataset:
         """
         if isinstance(key, str):
             return self._field(key)
-        rows = self._row_numbers(key)
+        rows = row_numbers(key, self._n)
         if len(rows) == 0:
             raise DataError("no row is left: the rows chosen are empty.")
         weights = None if self._weights is None else self._weights[rows]
@@ -235,31 +232,6 @@ class Dataset:
             weights = weights / weights.sum()
         fields = {name: take(value, rows) for name, value in self._fields.items()}
         return Dataset._make(fields, len(rows), weights, self._show)
-
-    def _row_numbers(self, key: Rows) -> Ints:
-        if isinstance(key, slice):
-            return np.arange(self._n)[key]
-        array = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
-        if array.ndim == 0 and array.dtype.kind in "iu":
-            end = "" if key == -1 else int(array) + 1
-            raise DataError(
-                f"data[{int(array)}] is one row; write data[{int(array)}:{end}] for a Dataset."
-            )
-        if array.ndim != 1 or (array.dtype.kind not in "biu" and len(array)):
-            raise DataError(
-                f"data[{_brief(array.tolist())}]: give one field's name, a slice, a list of row "
-                "numbers, or one boolean a row."
-            )
-        if array.dtype == bool:
-            if len(array) != self._n:
-                raise DataError(
-                    f"a mask of {len(array)} entries cannot choose from {self._n} rows."
-                )
-            return np.flatnonzero(array)
-        array = array.astype(np.int64)
-        if len(array) and (array.min() < -self._n or array.max() >= self._n):
-            raise DataError(f"a row number is outside 0..{self._n - 1}.")
-        return array % self._n
 
     def _field(self, key: str) -> Field:
         if key in self._fields:
@@ -396,7 +368,7 @@ class Dataset:
                     f"show= on row {row}: {said} It is given one row, a dict from field name to "
                     "entry, and returns text or a picture."
                 ) from error
-        return ", ".join(f"{name}={_brief(value)}" for name, value in entry.items())
+        return ", ".join(f"{name}={brief(value)}" for name, value in entry.items())
 
     def evaluate(self, feature: Feature) -> Field:
         """The values of a field or function feature on every row.
@@ -457,7 +429,7 @@ class Dataset:
 
     def _cached(self, feature: Any, make: Callable[[], Classes]) -> Classes:
         # Functions are known by identity; keeping them in the entry keeps that identity alive.
-        key = _identity(feature)
+        key = feature_key(feature)
         if key not in self._classes:
             self._classes[key] = (feature, make())
         return self._classes[key][1]
@@ -473,33 +445,3 @@ class Dataset:
             digest.update(array.tobytes())
         digest.update(b"uniform" if self._weights is None else self._weights.tobytes())
         return digest.hexdigest()
-
-
-def _identity(feature: Any) -> Any:
-    """What a feature is known by: its content, functions by identity."""
-    if isinstance(feature, tuple):
-        return tuple(map(_identity, feature))
-    if isinstance(feature, RealFeature):
-        return (type(feature), *(_identity(getattr(feature, f.name)) for f in fields(feature)))
-    return id(feature) if callable(feature) else feature
-
-
-_BRIEF = 60
-
-
-def _brief(value: Any) -> str:
-    """An entry in one line: numbers to four digits, a long list cut between two of its members."""
-    if isinstance(value, torch.Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, torch.Tensor):
-        shown: list[str] = []
-        for part in value[:_BRIEF]:
-            text = _brief(part)
-            if shown and sum(map(len, shown)) + 2 * len(shown) + len(text) > _BRIEF:
-                break
-            shown.append(text)
-        return "[" + ", ".join([*shown, *(["..."] if len(shown) < len(value) else [])]) + "]"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = printable(str(value))
-    return text if len(text) <= _BRIEF else text[: _BRIEF - 3] + "..."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -329,3 +329,12 @@ def _is_positive(number: object) -> bool:
 
 def _plain(number: Any) -> Any:
     return number.item() if isinstance(number, np.generic) else number
+
+
+def feature_key(feature: Any) -> Any:
+    """What a feature is known by: its content, functions by identity."""
+    if isinstance(feature, tuple):
+        return tuple(map(feature_key, feature))
+    if isinstance(feature, RealFeature):
+        return (type(feature), *(feature_key(getattr(feature, f.name)) for f in fields(feature)))
+    return id(feature) if callable(feature) else feature
