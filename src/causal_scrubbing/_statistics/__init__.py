@@ -21,6 +21,7 @@ from causal_scrubbing._statistics.functions import compare_functions as compare_
 from causal_scrubbing._statistics.known import KnownMeans as KnownMeans
 from causal_scrubbing._statistics.of_means import along_last as along_last
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples
+from causal_scrubbing._statistics.ranking import ranked as ranked
 from causal_scrubbing._statistics.scores import NO_BASELINE as NO_BASELINE
 from causal_scrubbing._statistics.scores import Scores as Scores
 from causal_scrubbing._statistics.spread import VarianceSplit as VarianceSplit
