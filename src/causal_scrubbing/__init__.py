@@ -63,5 +63,6 @@ from causal_scrubbing._result import load as load
 from causal_scrubbing._scrub import exact_scrub as exact_scrub
 from causal_scrubbing._scrub import scrub as scrub
 from causal_scrubbing._simulate import Metric as Metric
+from causal_scrubbing._simulate import Options as Options
 from causal_scrubbing._simulate import explain as explain
 from causal_scrubbing._statistics import Estimate as Estimate

@@ -175,7 +175,7 @@ def test_a_plan_says_what_was_asked_for() -> None:
     )  # fmt: skip
     assert plan.samples == 3000
     text = " ".join(plan.notes)
-    for words in ("the most samples, 3,000", "±2.5 percent", "kept in folder"):
+    for words in ("the most samples, 3,000", "±2.5 percentage points", "kept in folder"):
         assert words in text
     given = set(inspect.signature(cs.scrub).parameters)
     assert given - set(inspect.signature(cs.explain).parameters) == {

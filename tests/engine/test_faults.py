@@ -16,7 +16,8 @@ from causal_scrubbing._engine import Executor, Settings, storage
 from causal_scrubbing._engine.memory import clock, release
 from causal_scrubbing._engine.storage import NoRoomError, Storage
 from causal_scrubbing._graph.evaluate import is_out_of_memory
-from causal_scrubbing._simulate import evaluation as reading
+from causal_scrubbing._metrics import compare_all
+from causal_scrubbing._simulate import Reader
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 METRIC = {"m": lambda output, rows: output}
@@ -131,12 +132,11 @@ def test_comparisons_that_run_out_of_memory_get_fewer_rows(monkeypatch) -> None:
     def greedy(found, own, **asked):
         if len(own) > 5:
             raise torch.OutOfMemoryError("full")
-        return real(found, own, **asked)
+        return compare_all(found, own, **asked)
 
-    real = reading.compare_all
     h, data = wide_problem()
     want = cs.scrub(h, data, METRIC, samples=50, check=False)
-    monkeypatch.setattr(reading, "compare_all", greedy)
+    monkeypatch.setattr("causal_scrubbing._simulate.evaluation.compare_all", greedy)
     got = cs.scrub(h, data, METRIC, samples=50, check=False)
     assert str(got.compare_functions()) == str(want.compare_functions())
 
@@ -258,10 +258,10 @@ def test_rows_that_a_metric_reads_are_where_the_outputs_are(monkeypatch) -> None
         return torch.zeros(len(rows))
 
     _, data = wide_problem()
-    reader = reading.Reader(data, {"m": metric}, 0, [1], [None], compare=False)
+    reader = Reader(data, {"m": metric}, 0, [1], [None], compare=False)
     outputs = {number: torch.zeros(5, device="meta") for number in (0, 1)}
     found = reader.read(outputs, np.arange(5), None)
-    assert found["0|scrubbed|m"].shape == (5,)
+    assert found[0].scrubbed["m"].shape == (5,)
     assert set(seen) == {("meta", "meta", "meta")}
 
 

@@ -31,7 +31,7 @@ def page(result: Result) -> Page:
         )
         figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
         if result.moved:
-            functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
+            functions = result.compare_functions(logits=result.record.reads_logits)
         if functions is not None and result.data is not None:
             worst = [result.data.show(bad.row) for bad in functions.worst]
     return Page(
@@ -58,7 +58,7 @@ def page(result: Result) -> Page:
 def _settings(result: Result) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
     shown: dict[str, str] = {}
-    for key, value in result.settings.items():
+    for key, value in result.record.to_dict().items():
         if key in HIDDEN or value is None:
             continue
         label = key.replace("_", " ")
@@ -70,11 +70,11 @@ def _settings(result: Result) -> dict[str, str]:
             shown[label] = f"{value:.3g}"
         else:
             shown[label] = str(value)
-    actual: Mapping[str, Any] = result.settings.get("actual") or {}
+    actual: Mapping[str, Any] = result.record.actual
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
-    shown |= {key: str(value) for key, value in result.settings["versions"].items()}
+    shown |= {key: str(value) for key, value in result.record.versions.items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
@@ -90,6 +90,6 @@ def _laws(result: Result) -> str:
 
 def _plan(result: Result) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
-    if result.plan is None and (result.asked is None or result.data is None):
+    if result.plan is None and result.run_plan is None:
         return {}
     return {"What was gathered, computed and shared": str(result.explain())}

@@ -98,7 +98,7 @@ def check_batch_size(batch_size: object) -> int | None:
 
 
 def check_tolerance(tolerance: object) -> float:
-    """A half-width in percent points, above 0.
+    """A half-width in percentage points, above 0.
 
     Raises:
         ScrubError: it is no number above 0.
@@ -111,7 +111,7 @@ def check_tolerance(tolerance: object) -> float:
             return width
     raise ScrubError(
         f"tolerance={_shown(tolerance)}: give the half-width of recovered's interval to reach, in "
-        "percent points, above 0."
+        "percentage points, above 0."
     )
 
 
