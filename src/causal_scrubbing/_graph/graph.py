@@ -34,6 +34,7 @@ class Graph(Rewrites):
     """
 
     __slots__ = (
+        "__weakref__",
         "__dict__", "_nodes", "device", "example", "history", "output", "rewrite", "unverified",
     )  # fmt: skip
 
