@@ -190,6 +190,7 @@ def check_arguments(
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
+        one.graph.check_fresh()
         many.append(one)
     check_dataset(data, error=ScrubError)
     if baseline is not None:
