@@ -35,7 +35,7 @@ class Graph(Rewrites):
     """
 
     __slots__ = (
-"__dict__", "__weakref__", "_nodes", "device", "example", "history", "output", "rewrite",
+        "__dict__", "__weakref__", "_nodes", "device", "example", "history", "output", "rewrite",
         "source", "unverified",
     )  # fmt: skip
 
