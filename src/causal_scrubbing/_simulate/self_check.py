@@ -18,7 +18,7 @@ from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph, check_batch, evaluate, is_out_of_memory
-from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, resampled
 from causal_scrubbing._simulate.outputs import Outputs
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
@@ -182,9 +182,8 @@ def _check_tree(
 
     Every node of the treeified graph is recomputed for it.
     """
-    if hypothesis.tree.ablates:
-        # Constants are no draws that could be set to the reference row; the rest is checked.
-        hypothesis = hypothesis.with_(unimportant="per-claim")
+    # Constants are no draws that could be set to the reference row; the rest is checked.
+    hypothesis = resampled(hypothesis)
     outputs = Outputs(hypothesis.graph, data, batch_size=len(rows), device=device, simplify=False)
     keys = {block.key for block in hypothesis.tree.blocks}
     root = outputs.scrubbed(hypothesis.tree, dict.fromkeys(keys, REFERENCE))
