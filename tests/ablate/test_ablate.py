@@ -150,7 +150,7 @@ def test_tables_several_metrics_and_wrong_arguments() -> None:
     with pytest.raises(cs.ScrubError, match="no metric is called 'kl'"):
         found.scores("kl")
     with pytest.raises(
-        cs.ScrubError, match="kind='median' is not an ablation.* Did you mean 'mean'"
+        cs.ScrubError, match=r"kind='median' is not an ablation.* Did you mean 'mean'"
     ):
         cs.ablate(graph, "m2", data, "median")
     with pytest.raises(cs.GraphError, match="no node matches 'm9'"):
