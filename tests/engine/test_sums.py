@@ -59,4 +59,4 @@ def test_the_terms_on_one_datum_are_gathered_as_one() -> None:
     executor = Executor(h.graph, space, [root], data, batch_size=4)
     gathered = [one.node for one in executor.gathers]
     assert sorted(gathered) == ["mask", "pa", "~part 1 of score"]
-    assert space.sums == {"~part 1 of score": ("pb", "pc", "pd")}
+    assert space.sums.nodes == {"~part 1 of score": ("pb", "pc", "pd")}

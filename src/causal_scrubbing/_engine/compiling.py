@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._engine.program import Program, total
+from causal_scrubbing._engine.cost import total
+from causal_scrubbing._engine.program import Program
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph
 

@@ -267,11 +267,13 @@ def _floor(rehearsal: Rehearsal, closures: Closures) -> float:
     if not columns:
         return 0.0
     patterns, counts = np.unique(np.stack(rehearsal.needs), axis=1, return_counts=True)
+    cones = [closures.cone(column.nodes) for column in columns]
     total = 0.0
     for pattern, count in zip(patterns.T, counts, strict=True):
-        nodes = [n for column, flag in zip(columns, pattern, strict=True) if flag
-                 for n in column.nodes]  # fmt: skip
-        total += int(count) * closures.flops(nodes) if nodes else 0.0
+        found = 0
+        for place in np.flatnonzero(pattern):
+            found |= cones[place]
+        total += int(count) * closures.weigh(found)
     return total
 
 

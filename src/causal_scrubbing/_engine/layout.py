@@ -11,7 +11,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine.compiling import NOTHING, Compiled
-from causal_scrubbing._engine.cost import NodeCost, total_flops
+from causal_scrubbing._engine.cost import Closures, NodeCost
 from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
 from causal_scrubbing._engine.memory import Budget
 from causal_scrubbing._engine.place import Choice, reserve
@@ -193,6 +193,7 @@ def _sized(
 ) -> tuple[Column, ...]:
     """Columns with their bytes; fields that lie where they are needed are columns of their own."""
     found: list[Column] = []
+    closures = Closures(graph, costs)
     for column in _columns(program):
         fields = tuple(n for n in column.nodes if _in_place(graph, n, data, device))
         rest = tuple(n for n in column.nodes if n not in fields)
@@ -205,7 +206,7 @@ def _sized(
                     rest,
                     column.variables,
                     max(sum(sizes), 1.0),
-                    weight=total_flops(costs, needed_nodes(graph, rest)),
+                    weight=closures.flops(rest),
                     largest=max(sizes),
                     rows=reserve(len(data), samples, len(column.variables)),
                 )
@@ -227,13 +228,16 @@ def _in_place(graph: Graph, node: str, data: Dataset, device: torch.device) -> b
 def _cheap(graph: Graph, program: Program, costs: Mapping[str, NodeCost]) -> tuple[str, ...]:
     """Gathered nodes that are made from fields with as little work as reading them takes."""
     found = []
+    closures = Closures(graph, costs)
     for node in dict.fromkeys(step.node for step in program.gathers):
         if graph.nodes[node].is_input:
             continue
+        numbers = costs[node].bytes / costs[node].dtype.itemsize
+        if closures.flops([node]) > 4 * numbers:
+            continue
         cone = needed_nodes(graph, [node])
         fields = sum(costs[n].bytes for n in cone if graph.nodes[n].is_input)
-        numbers = costs[node].bytes / costs[node].dtype.itemsize
-        if total_flops(costs, cone) <= 4 * numbers and fields <= costs[node].bytes / 2:
+        if fields <= costs[node].bytes / 2:
             found.append(node)
     return tuple(found)
 

@@ -140,7 +140,7 @@ class Executor:
         device: torch.device | str | None = None,
         reading: Reading | None = None,
     ) -> None:
-        self.graph = space.extend(graph)
+        self.graph = space.sums.extend(graph)
         self.space = space
         self.roots = list(dict.fromkeys(roots))
         self.data = data
