@@ -196,7 +196,7 @@ class Simulation:
             for low, high in before:
                 with checkpoint.claim(low, high) as mine:
                     if mine:
-                        self._keep(low, high, checkpoint, self._compute(self.draw(low, high)[0]))
+                        self._keep(low, high, checkpoint, self.compute(self.draw(low, high)[0]))
                 if checkpoint.has(low, high):
                     yield high - low
                 else:
@@ -209,7 +209,7 @@ class Simulation:
         found = None if checkpoint is None else self._finished(start, stop, checkpoint)
         if found is None:
             self._fill()
-            found = self._compute(rows)
+            found = self.compute(rows)
             if checkpoint is not None:
                 self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
@@ -248,7 +248,7 @@ class Simulation:
     def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> None:
         checkpoint.put(start, stop, to_columns(found[0]), found[1])
 
-    def _compute(self, rows: Mapping[str, Ints]) -> Block:
+    def compute(self, rows: Mapping[str, Ints]) -> Block:
         """Values of some samples, and outputs where they are kept."""
         parts: list[tuple[Measured, ...]] = []
         tensors: dict[str, list[torch.Tensor]] = {}
