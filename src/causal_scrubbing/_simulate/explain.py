@@ -149,7 +149,7 @@ class RunPlan:
 
         def run(rows: Mapping[str, Ints]) -> None:
             before = spent.metrics + spent.comparing
-            work.compute(rows)
+            work.compute(0, rows)
             measuring.append(spent.metrics + spent.comparing - before)
 
         drawn = work.draw(0, size)[0]
