@@ -15,6 +15,7 @@ import torch
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.self_check import Checked
+from causal_scrubbing._simulate.swaps import Swaps
 from causal_scrubbing._statistics import FloatArray
 
 
@@ -87,12 +88,14 @@ class Sampled:
         measured: the values of its samples.
         draws: draw key -> row of each sample, with "~ref" the reference rows.
         outputs: scrubbed and own output of each sample, where they were kept.
+        swaps: what the swaps could change; None where checks were left out.
     """
 
     hypothesis: Hypothesis
     measured: Measured
     draws: Mapping[str, Ints]
     outputs: tuple[torch.Tensor, torch.Tensor] | None
+    swaps: Swaps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
