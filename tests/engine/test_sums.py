@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from naive import naive_sample
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Executor
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
 

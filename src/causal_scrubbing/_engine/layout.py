@@ -11,7 +11,6 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine.cost import Closures, NodeCost
-from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
 from causal_scrubbing._engine.memory import Budget
 from causal_scrubbing._engine.place import Choice, reserve
 from causal_scrubbing._engine.program import Program, assemble
@@ -19,6 +18,7 @@ from causal_scrubbing._engine.storage import Storage
 from causal_scrubbing._engine.table import Column
 from causal_scrubbing._engine.working import Reading, needed, stored_bytes
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._expressions import Apply, Clean, Expr, Space
 from causal_scrubbing._graph import Graph, needed_nodes
 
 STORES: Final = ("auto", "memory", "disk")

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from causal_scrubbing._engine.cost import NodeCost, total
-from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
+from causal_scrubbing._expressions import Apply, Clean, Space, uses
 from causal_scrubbing._graph import Graph, call
 
 Kind: TypeAlias = Literal["gather", "compute", "sum"]

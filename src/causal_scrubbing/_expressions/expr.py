@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._engine.sums import PartialSums
+from causal_scrubbing._expressions.sums import PartialSums
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._engine.expr import Apply, Clean, Space
+from causal_scrubbing._expressions.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
 from causal_scrubbing._hypothesis import (
     ChildSource,
