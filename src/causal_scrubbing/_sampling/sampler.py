@@ -53,6 +53,11 @@ class Sampler:
         self._all = data.classes(())
         self._within = data.classes(hypothesis.within)
 
+    @property
+    def self_draws(self) -> bool:
+        """Whether a row may be drawn as itself."""
+        return True
+
     def classes_of(self, key: str) -> Classes:
         """The classes that a draw stays within, by its key; that of E_randomized too."""
         return self._within if key == RANDOMIZED else self.classes[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -14,7 +14,7 @@ import torch
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._statistics import FloatArray
+from causal_scrubbing._statistics import FloatArray, KnownMeans
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +86,18 @@ class Sampled:
         measured: the values of its samples.
         draws: draw key -> row of each sample, with "~ref" the reference rows.
         outputs: scrubbed and own output of each sample, where they were kept.
+        known: metric name -> what is known of it on every row of the data.
+        of_means: metric name -> the function of means it is, for those that are one.
+        notes: what a reader should know of these.
     """
 
     hypothesis: Hypothesis
     measured: Measured
     draws: Mapping[str, Ints]
     outputs: tuple[torch.Tensor, torch.Tensor] | None
+    known: Mapping[str, KnownMeans] = field(default_factory=dict)
+    of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,7 @@ def simulate(request: Request) -> Iterator[Run]:
             with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
                 take_up(work, checkpoint)
                 done, stopped = _drive(request, work, bar, checkpoint)
+                work.know()
                 yield Run(
                     numbers=tuple(numbers),
                     sampled=tuple(

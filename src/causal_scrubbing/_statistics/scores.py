@@ -11,7 +11,9 @@ import numpy as np
 from causal_scrubbing._format import plain
 from causal_scrubbing._statistics.columns import Columns, Means, means_reader
 from causal_scrubbing._statistics.estimate import Estimate
+from causal_scrubbing._statistics.intervals import t_interval
 from causal_scrubbing._statistics.of_means import OfMeans
+from causal_scrubbing._statistics.resample import jackknife
 from causal_scrubbing._statistics.table import ONE_POOL, ONE_SAMPLE, Table
 from causal_scrubbing._statistics.values import FloatArray
 
@@ -166,6 +168,16 @@ def scores_of(
         times = scrubbed.mean / model.mean if model.mean else 0.0
         recovered = _beside_log(recovered, log, gap, times)
     return Scores(model, scrubbed, randomized, gap, recovered, log_recovered=log)
+
+
+def half_width(columns: Columns, of_means: OfMeans | None, level: float = 0.95) -> float:
+    """The half-width of recovered's interval to first order; infinite where it has none."""
+    read = means_reader(columns)
+    if read(np.zeros(columns.width)).span is None or not columns.groups:
+        return float("inf")
+    found = jackknife(columns.groups, _numbers(read, of_means))
+    se, freedom = float(found.se[RECOVERED]), float(found.freedom[RECOVERED])
+    return t_interval(0.0, se, freedom, level)[1] if np.isfinite(se) else float("inf")
 
 
 def _numbers(read: Any, of_means: OfMeans | None) -> Any:
