@@ -17,7 +17,11 @@ from causal_scrubbing._controls import controls as controls
 from causal_scrubbing._data import Dataset as Dataset
 from causal_scrubbing._data import Feature as Feature
 from causal_scrubbing._data import anything as anything
+from causal_scrubbing._data import bins as bins
+from causal_scrubbing._data import distinct as distinct
 from causal_scrubbing._data import exact as exact
+from causal_scrubbing._data import quantiles as quantiles
+from causal_scrubbing._data import rounded as rounded
 from causal_scrubbing._discover import Discovery as Discovery
 from causal_scrubbing._discover import discover as discover
 from causal_scrubbing._engine import Explanation as Explanation

@@ -14,3 +14,12 @@ from causal_scrubbing._data.features import flatten_feature as flatten_feature
 from causal_scrubbing._data.features import is_feature as is_feature
 from causal_scrubbing._data.given import check_dataset as check_dataset
 from causal_scrubbing._data.lazy import version as version
+from causal_scrubbing._data.pictures import Picture as Picture
+from causal_scrubbing._data.pictures import shown as shown
+from causal_scrubbing._data.plain_features import feature_from_plain as feature_from_plain
+from causal_scrubbing._data.plain_features import feature_to_plain as feature_to_plain
+from causal_scrubbing._data.real_features import RealFeature as RealFeature
+from causal_scrubbing._data.real_features import bins as bins
+from causal_scrubbing._data.real_features import distinct as distinct
+from causal_scrubbing._data.real_features import quantiles as quantiles
+from causal_scrubbing._data.real_features import rounded as rounded

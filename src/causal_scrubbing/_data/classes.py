@@ -63,7 +63,7 @@ class Classes:
 
     @cached_property
     def cumulative(self) -> Floats:
-        """Running weight along `order`, beginning anew in each class, [n]."""
+        """Running weight along `order`, starting again in each class, [n]."""
         if self.weights is None:
             raise AttributeError("uniform classes need no cumulative weights")
         running = np.cumsum(self.weights[self.order])
@@ -161,14 +161,16 @@ def classes_of_values(values: torch.Tensor | npt.NDArray[np.str_], n: int, what:
         flat = flat.to(torch.float64) + 0.0  # -0.0 + 0.0 is 0.0
     if flat.shape[1] == 0:
         return Classes(np.zeros(n, dtype=np.int64), 1)
-    array = np.ascontiguousarray(flat.numpy())
+    return Classes(*number_rows(flat.numpy()))
+
+
+def number_rows(table: npt.NDArray[np.generic]) -> tuple[Ints, int]:
+    """Equal rows of a table, [n, columns], numbered alike from 0, and how many differ."""
+    array = np.ascontiguousarray(table)
     if array.shape[1] == 1:
-        ids, count = _number(array[:, 0])
-    else:
-        ids, count = _number(
-            array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
-        )
-    return Classes(ids, count)
+        return _number(array[:, 0])
+    whole = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))
+    return _number(whole[:, 0])
 
 
 def _number(values: npt.NDArray[np.generic]) -> tuple[Ints, int]:
@@ -176,7 +178,7 @@ def _number(values: npt.NDArray[np.generic]) -> tuple[Ints, int]:
     if values.dtype.kind in "biu" and len(values):
         low, high = int(values.min()), int(values.max())
         if high - low < max(2 * len(values), 1024) and low > -(2**62) and high < 2**62:
-            # Whole numbers close together are counted, which takes no sort.
+            # Integers close together are counted, which takes no sort.
             offsets = values.astype(np.int64) - low
             used = np.zeros(high - low + 1, dtype=bool)
             used[offsets] = True

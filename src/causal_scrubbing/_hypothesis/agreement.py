@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from causal_scrubbing._data import Classes, Dataset, feature_name, flatten_feature
+from causal_scrubbing._data import Classes, Dataset, distinct, feature_name, flatten_feature
 from causal_scrubbing._format import plural, share
 from causal_scrubbing._graph import Graph, shorten
 from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
@@ -196,7 +196,7 @@ def _unclaimed(
             field = graph.nodes[node].field
             if field is None or key == MEAN:
                 continue
-            alike = classes[key].refines(data.classes(field))
+            alike = classes[key].refines(data.classes(distinct(field)))
             if not alike:
                 found.append((entry.path, node))
     return tuple(found)
