@@ -261,5 +261,3 @@ def _told_apart(swaps: Sequence[Specificity], results: Sequence[Result]) -> tupl
         if result.hypothesis is not None
     ]
     return tuple(replace(one, names=(first, name)) for one, name in zip(swaps, known, strict=False))
-
-

@@ -78,7 +78,7 @@ class Estimated:
             self.scrubbed_values[name],
             self.model_values[name],
             self.randomized_values.get(name),
-            rows=self.drawn[REFERENCE].astype(np.int64),
+            rows=self.drawn[REFERENCE],
             known=self.known.get(name),
             of_means=self.of_means.get(name),
             distance=self.distance,

@@ -30,9 +30,9 @@ from causal_scrubbing._engine import (
 )
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._files import check_folder
+from causal_scrubbing._metrics import function_of_means, kept_as
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._simulate import RunRecord
-from causal_scrubbing._metrics import function_of_means
 from causal_scrubbing._statistics import Components, FloatArray, KnownMeans, Scores
 
 FORMAT = 1
@@ -93,7 +93,7 @@ def _save(result: Result, path: Path, *, overwrite: bool) -> None:
         name: {"pairs": one.pairs, "parts": 0 if one.randomized is None else len(one.randomized)}
         for name, one in result.known.items()
     }
-    body["of_means"] = {name: getattr(fn, "kept_as", None) for name, fn in result.of_means.items()}
+    body["of_means"] = {name: kept_as(fn) for name, fn in result.of_means.items()}
     body["distance"] = result.distance if isinstance(result.distance, str) else None
     if result.run_plan is not None:
         body["plan"] = result.run_plan.explain(result.record.actual).to_dict()
@@ -194,8 +194,7 @@ def _load(folder: Path, data: Dataset | None) -> Result:
         alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
         known=_known(folder / _KNOWN, body.get("known", {})),
         of_means={
-            name: function_of_means(name, kept)
-            for name, kept in body.get("of_means", {}).items()
+            name: function_of_means(name, kept) for name, kept in body.get("of_means", {}).items()
         },
         distance=body.get("distance") or "euclidean",
     )

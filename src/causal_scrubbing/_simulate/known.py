@@ -29,7 +29,7 @@ SHARE: Final = 0.1
 FREE: Final = 1 << 24
 """Operations on rows that are nothing, whatever the run's."""
 
-FREE_PAIRS: Final = 1 << 20
+FREE_PAIRS: Final = 1 << 18
 """Operations on pairs of rows that are nothing."""
 
 HELD: Final = 1 << 28
@@ -170,7 +170,9 @@ class KnownRows:
             model[name] = values
         return model
 
-    def _measure(self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints) -> FloatArray:
+    def _measure(
+        self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints
+    ) -> FloatArray:
         batch = self.data.lazy(rows, own.device).with_model_output(own)
         return evaluate_metric(name, self.metrics[name], output, batch)
 
@@ -226,7 +228,7 @@ class KnownRows:
                     n = len(self.data)
                     if name not in sums:
                         sums[name] = np.zeros((parts, n, *values.shape[1:]))
-                    columns = (values.reshape(len(values), -1).T * weights[cut])
+                    columns = values.reshape(len(values), -1).T * weights[cut]
                     added = [np.bincount(rows[cut], column, n) for column in columns]
                     sums[name][part] += np.stack(added, axis=1).reshape(n, *values.shape[1:])
         return {

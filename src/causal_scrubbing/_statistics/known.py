@@ -66,7 +66,7 @@ class KnownMeans:
             check_finite(name, "randomized (on every row of the data)", across)
 
     def on(self, rows: BoolArray) -> KnownMeans | None:
-        """The same where only some rows count, their weights scaled to sum to one; None without any.
+        """The same where only some rows count, weights scaled to sum to one; None without any.
 
         Args:
             rows: Mask of the rows that count, ``[n]``.
