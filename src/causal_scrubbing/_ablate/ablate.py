@@ -11,6 +11,7 @@ import torch
 from causal_scrubbing._ablate.result import Ablation
 from causal_scrubbing._data import Dataset, Feature, Ints, anything, check_dataset
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph, dataset_means, evaluate, hint
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._sampling import uniforms
@@ -93,6 +94,13 @@ def ablate(
     samples, seed, device = check_samples(samples), check_seed(seed), check_device(device)
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
     names = graph.find(nodes)
+    graph.check_fresh()
+    idle = [name for name in names if not graph.reaches(name)]
+    if idle:
+        raise ScrubError(
+            f"{listed(idle)} {'does' if len(idle) == 1 else 'do'} not reach the output "
+            f"{graph.output!r}, so an ablation there can show nothing; ablate nodes that do."
+        )
     metrics = named_metrics(metric)
     try_metrics(metrics, graph, data, device, check=True)
     means = _means(graph, names, data, batch_size, device) if "mean" in kinds else {}

@@ -104,12 +104,14 @@ class BlockForm:
         root: the position of the graph's output.
         features: block key -> the parts of its feature, `within` left out.
         within: parts of the feature that every block carries besides.
+        self_draws: whether a block may draw the row that it must agree with.
     """
 
     graph: Graph
     root: Position
     features: Mapping[str, Parts]
     within: Parts
+    self_draws: bool = True
 
     def inner(self) -> Iterator[Position]:
         """All expanded positions, the root first."""
@@ -125,7 +127,7 @@ def block_form(h: Hypothesis) -> BlockForm:
     """A hypothesis in block form.
 
     Raises:
-        HypothesisError: it is mean ablation, which makes no swaps.
+        HypothesisError: it ablates, which makes no swaps.
     """
     check_scrubs(h, "joins, searches and comparisons of swaps need")
     features: dict[str, Parts] = {}
@@ -158,7 +160,7 @@ def block_form(h: Hypothesis) -> BlockForm:
         return Position(entry.claim.node, block, wiring, (entry.claim,), (entry.path,), (0, rank))
 
     root = visit(0, 0)
-    return BlockForm(h.graph, root, features, flatten_feature(h.within))
+    return BlockForm(h.graph, root, features, flatten_feature(h.within), h.self_draws)
 
 
 def normal(position: Position) -> Position:
@@ -224,6 +226,8 @@ def same_swaps(one: BlockForm, two: BlockForm, data: Dataset | None = None) -> b
         two: another.
         data: compare features by their classes on this data; by name and identity if None.
     """
+    if one.self_draws != two.self_draws:
+        return False
     forward: dict[str, str] = {}
     backward: dict[str, str] = {}
     todo = [(normal(one.root), normal(two.root))]

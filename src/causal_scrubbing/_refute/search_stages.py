@@ -152,7 +152,7 @@ class Search:
             memory=settings.memory,
         )
         trials = self.trials
-        self_check(h, data, settings.device)
+        self_check(h, data, settings.device, batch_size=settings.batch_size)
         try_metrics({trials.metric_name: trials.metric}, h.graph, data, settings.device, check=True)
         probed = probe(h.graph, data, trials.metric_name, trials.metric, settings.device)
         made = candidates(base, data, named, settings, improve=improve)

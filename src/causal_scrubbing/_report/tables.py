@@ -72,8 +72,8 @@ def footnotes(scores: Mapping[str, Scores], *, zero: str = "randomized") -> list
         for remark in one.remarks:
             remarks.setdefault(remark, []).append(name)
     for remark, names in remarks.items():
-        about = "" if len(names) == len(rows) else f"{', '.join(names)}: "
-        notes.append(about + remark)
+        prefix = "" if len(names) == len(rows) else f"{', '.join(names)}: "
+        notes.append(prefix + remark)
     for name, one in scores.items():
         if len(one.components) > MOST_COMPONENTS:
             notes.append(

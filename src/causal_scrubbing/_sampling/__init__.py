@@ -1,8 +1,5 @@
 """Sampling: a treeified hypothesis, a dataset and a seed, to the rows drawn."""
 
-from causal_scrubbing._sampling.pool import POOL as POOL
-from causal_scrubbing._sampling.pool import Pools as Pools
-from causal_scrubbing._sampling.pool import PoolSampler as PoolSampler
 from causal_scrubbing._sampling.sampler import Draw as Draw
 from causal_scrubbing._sampling.sampler import Sampler as Sampler
 from causal_scrubbing._sampling.streams import uniforms as uniforms

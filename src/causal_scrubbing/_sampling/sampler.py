@@ -53,11 +53,6 @@ class Sampler:
         self._all = data.classes(())
         self._within = data.classes(hypothesis.within)
 
-    @property
-    def self_draws(self) -> bool:
-        """Whether a row may be drawn as itself."""
-        return True
-
     def classes_of(self, key: str) -> Classes:
         """The classes that a draw stays within, by its key; that of E_randomized too."""
         return self._within if key == RANDOMIZED else self.classes[key]
@@ -76,7 +71,10 @@ class Sampler:
         return Draw(start, stop, rows)
 
     def _pick(self, classes: Classes, key: str, agree: Ints, start: int, stop: int) -> Ints:
-        return classes.pick(agree, uniforms(self.seed, key, start, stop))
+        numbers = uniforms(self.seed, key, start, stop)
+        # Nothing comes before the reference row that it could be drawn again of.
+        again = key == REFERENCE or self.hypothesis.self_draws
+        return classes.pick(agree, numbers, self_draws=again)
 
     @cached_property
     def variables(self) -> Mapping[str, str]:
@@ -92,13 +90,13 @@ class Sampler:
             if classes.is_exact:
                 found[block.key] = found[block.of]
             else:
-                found[block.key] = _variable(block.key, classes, found[block.of])
-        found[RANDOMIZED] = _variable(RANDOMIZED, self._within, REFERENCE)
+                found[block.key] = self._variable(block.key, classes, found[block.of])
+        found[RANDOMIZED] = self._variable(RANDOMIZED, self._within, REFERENCE)
         return found
 
-
-def _variable(key: str, classes: Classes, of: str) -> str:
-    # What one class draws from does not depend on what it must agree with.
-    inner = "" if classes.count == 1 else of
-    text = f"{classes.digest}|{inner}".encode()
-    return f"{key}#{blake2b(text, digest_size=8).hexdigest()}"
+    def _variable(self, key: str, classes: Classes, of: str) -> str:
+        # What one class draws from does not depend on what it must agree with, self-draws allowed.
+        again = self.hypothesis.self_draws
+        inner = "" if classes.count == 1 and again else of
+        text = f"{classes.digest}|{inner}{'' if again else '|others'}".encode()
+        return f"{key}#{blake2b(text, digest_size=8).hexdigest()}"

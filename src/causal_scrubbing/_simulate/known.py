@@ -27,10 +27,10 @@ SHARE: Final = 0.1
 """The share of a run's operations that knowing means may cost."""
 
 FREE: Final = 1 << 24
-"""Operations on rows that are nothing, whatever the run's."""
+"""Operations that are nothing, whatever the run's."""
 
 FREE_PAIRS: Final = 1 << 18
-"""Operations on pairs of rows that are nothing."""
+"""Pairs of rows that are nothing, where they take no more than so many operations."""
 
 HELD: Final = 1 << 28
 """Bytes of outputs held at once to be paired."""
@@ -93,7 +93,7 @@ class KnownRows:
         self.batch_size = batch_size
         self.seed = seed
         self.randomize = randomize
-        self.work = max(SHARE * run, FREE_PAIRS)
+        self.work = SHARE * run
         self.costs = costs
         self.notes: list[str] = []
         self._output: torch.Tensor | None = None
@@ -112,15 +112,19 @@ class KnownRows:
         if key not in self._paired:
             self._paired[key] = self._pairs(classes, self_draws=self_draws)
         paired = self._paired[key]
-        found = {
-            name: KnownMeans(self.data.weights, values, paired.get(name))
-            for name, values in self.model.items()
-        }
+        found = {}
+        for name, values in self.model.items():
+            pairs = paired.get(name)
+            if pairs is not None and pairs.shape[1:] != values.shape:
+                pairs = None  # a metric that is not checked may give more numbers beside more rows
+            found[name] = KnownMeans(self.data.weights, values, pairs)
         return Known(found, tuple(self.notes))
 
     def agrees(self, name: str, rows: Ints, values: FloatArray) -> bool:
         """Whether a run's own values on some rows are those found here, up to rounding."""
         there = self.model[name][rows]
+        if there.shape != values.shape:
+            return False
         scale = float(np.abs(there).max(initial=0.0))
         return float(np.abs(there - values).max(initial=0.0)) <= _CLOSE * scale
 
@@ -158,6 +162,8 @@ class KnownRows:
             if name in failed:
                 self.notes.append(f"E_model of {name} is not exact: {failed[name]}")
                 continue
+            if len({part.shape[1:] for part in found_parts}) > 1:
+                continue
             values = np.concatenate(found_parts)
             bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             if bad.any():
@@ -185,12 +191,13 @@ class KnownRows:
         sizes = classes.sizes[classes.ids]
         count = int(sizes.sum())
         each = max(1.0, self._pair_cost())
-        if count * each <= self.work:
+        most = max(self.work / each, min(FREE_PAIRS, FREE / each))
+        if count <= most:
             return self._mean_over(_all_partners(classes, self_draws=self_draws), 1)
-        some = int(self.work / each / len(self.data)) // PARTS
+        some = int(most / len(self.data)) // PARTS
         if some < 1:
             return {}
-        drawn = self._some_partners(classes, some)
+        drawn = self._some_partners(classes, some, self_draws=self_draws)
         return self._mean_over(drawn, PARTS)
 
     def _pair_cost(self) -> float:
@@ -204,7 +211,7 @@ class KnownRows:
         return numbers + sum(self.costs[one] for one in nodes if one not in given)
 
     def _some_partners(
-        self, classes: Classes, each: int
+        self, classes: Classes, each: int, *, self_draws: bool
     ) -> Iterator[tuple[int, Ints, Ints, Floats]]:
         n = len(self.data)
         step = max(1, _PAIRS // n)
@@ -214,7 +221,8 @@ class KnownRows:
                 last = min(each, first + step)
                 rows = np.tile(np.arange(n), last - first)
                 numbers = uniforms(self.seed, stream, first * n, last * n)
-                yield part, rows, classes.pick(rows, numbers), np.full(len(rows), 1.0 / each)
+                partners = classes.pick(rows, numbers, self_draws=self_draws)
+                yield part, rows, partners, np.full(len(rows), 1.0 / each)
 
     def _mean_over(
         self, pairs: Iterator[tuple[int, Ints, Ints, Floats]], parts: int
