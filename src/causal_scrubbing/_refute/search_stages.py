@@ -37,6 +37,7 @@ from causal_scrubbing._trials import (
     pairs_of,
     plan,
     promising,
+    rounds,
     search,
     second_look,
     without_lone_groups,
@@ -85,9 +86,6 @@ def _budget(added: int, cut: int, settings: Settings) -> _Budget:
     Raises:
         ScrubError: the budget given is too small.
     """
-
-    def rounds(count: int, keep: int) -> int:
-        return max(1, int(np.ceil(np.log(max(count, 2) / keep) / np.log(3))))
 
     def usual(count: int, keep: int) -> int:
         least = min(count, FEW) * settings.samples  # where few race, as many as are held out

@@ -27,6 +27,7 @@ from causal_scrubbing._simulate import (
     RunPlan,
     RunRecord,
     Sampled,
+    Swaps,
     never_swapped,
     stuck_samples,
 )
@@ -76,6 +77,8 @@ class Result(Estimated):
         known: metric name -> what is known of it on every row of the data, without sampling.
         of_means: metric name -> the function of means it is, for those that are one.
         distance: how far apart two mean vectors are, for behaviours that are vectors.
+        swaps: how often activations differed where rows were swapped, over all of the run; None
+            where checks were left out.
     """
 
     scrubbed_values: Mapping[str, FloatArray]
@@ -99,6 +102,7 @@ class Result(Estimated):
     known: Mapping[str, KnownMeans] = field(default_factory=dict)
     of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     distance: str | Distance = "euclidean"
+    swaps: Swaps | None = None
 
     @classmethod
     def from_run(cls, sampled: Sampled, data: Dataset, run: Run) -> Result:
@@ -114,6 +118,8 @@ class Result(Estimated):
         figures = hypothesis.agreement(data)
         notes = list(first_notes(hypothesis, figures, _zero(record)))
         notes += sampled.notes
+        if sampled.swaps is not None:
+            notes += sampled.swaps.notes
         if run.stopped is not None:
             notes.append(run.stopped)
         if record.store_dtype is not None:
@@ -142,6 +148,7 @@ class Result(Estimated):
             known=sampled.known,
             of_means=sampled.of_means,
             distance=run.plan.request.distance,
+            swaps=sampled.swaps,
         )
 
     @property
@@ -315,6 +322,7 @@ class Result(Estimated):
             "fingerprints": dict(self.fingerprints),
             "agreement": dict(self.agreement),
             "stuck": self.stuck,
+            "swaps": None if self.swaps is None else self.swaps.to_dict(),
             "notes": list(self.notes),
             "estimates": {name: scores.to_dict() for name, scores in self.scores.items()},
         }

@@ -15,6 +15,7 @@ import torch
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.self_check import Checked
+from causal_scrubbing._simulate.swaps import Swaps
 from causal_scrubbing._statistics import FloatArray, KnownMeans
 
 
@@ -90,6 +91,7 @@ class Sampled:
         known: metric name -> what is known of it on every row of the data.
         of_means: metric name -> the function of means it is, for those that are one.
         notes: what a reader should know of these.
+        swaps: what the swaps could change; None where checks were left out.
     """
 
     hypothesis: Hypothesis
@@ -99,6 +101,7 @@ class Sampled:
     known: Mapping[str, KnownMeans] = field(default_factory=dict)
     of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    swaps: Swaps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

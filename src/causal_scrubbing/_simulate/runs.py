@@ -26,6 +26,7 @@ from causal_scrubbing._simulate.run_loop import (
 )
 from causal_scrubbing._simulate.self_check import Checked, self_check
 from causal_scrubbing._simulate.simulation import Simulation
+from causal_scrubbing._simulate.swaps import look_at_swaps
 
 KEPT_OUTPUTS: Final = 1 << 28
 """Bytes of outputs kept by default for comparing distributions and functions."""
@@ -90,12 +91,15 @@ def simulate(request: Request) -> Iterator[Run]:
                 looked = checked[place]
                 if looked is not None:
                     looked = replace(looked, samples=work.check_again())
+                found = [
+                    work.sampled(i, request.hypotheses[number]) for i, number in enumerate(numbers)
+                ]
+                if request.check:
+                    swaps = look_at_swaps(work.samplers, request.data, done, work.executor.device)
+                    found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
                 yield Run(
                     numbers=tuple(numbers),
-                    sampled=tuple(
-                        work.sampled(i, request.hypotheses[number])
-                        for i, number in enumerate(numbers)
-                    ),
+                    sampled=tuple(found),
                     record=_record(request, work, done, time.perf_counter() - began, looked),
                     stopped=stopped,
                     plan=_plan(request, work, baseline, done),
