@@ -28,11 +28,11 @@ def rooms() -> nx.DiGraph:
         room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if not room.startswith("_") or room.startswith("__"):
             continue
-        if room not in graph:
-            graph.add_node(room, lines=0, says="")
+        graph.add_node(room)
+        here = graph.nodes[room]
         source = file.read_text()
         tree = ast.parse(source)
-        graph.nodes[room]["lines"] += len(source.splitlines())
+        here["lines"] = here.get("lines", 0) + len(source.splitlines())
         if (file.name == "__init__.py" and file.parent.parent == PACKAGE) or file.parent == PACKAGE:
             graph.nodes[room]["says"] = (ast.get_docstring(tree) or "").splitlines()[0]
         for node in ast.walk(tree):
@@ -82,7 +82,8 @@ def draw(graph: nx.DiGraph) -> str:
     for room, (x, y) in place.items():
         lines, says = graph.nodes[room]["lines"], escape(graph.nodes[room]["says"])
         parts.append(
-            f'<g><title>{says}</title><rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" '
+            f"<g><title>{says}</title>"
+            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" '
             'fill="#eef3fb" stroke="#4a6fa5"/>'
             f'<text x="{x + WIDTH / 2}" y="{y + 19}" text-anchor="middle" font-size="13" '
             f'fill="#1b2a41">{room.removeprefix("_")}</text>'
