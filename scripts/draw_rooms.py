@@ -42,6 +42,10 @@ def rooms() -> nx.DiGraph:
                 other = str(node.module).split(".")[1]
                 if other != room and other.startswith("_"):
                     graph.add_edge(room, other)
+    for room, public in list(graph.nodes(data="public")):
+        if public and not list(graph.successors(room)):
+            tops = [other for other in graph if other != room and not graph.in_degree(other)]
+            graph.add_edges_from((room, other) for other in tops if other != "_cli")
     return graph
 
 
@@ -88,7 +92,7 @@ def draw(graph: nx.DiGraph) -> str:
             f'<text x="{x + WIDTH / 2}" y="{y + 19}" text-anchor="middle" font-size="13" '
             f'fill="#1b2a41">{room.removeprefix("_")}</text>'
             f'<text x="{x + WIDTH / 2}" y="{y + 35}" text-anchor="middle" font-size="10" '
-            f'fill="#5a6b85">{round(lines, -2):,} lines</text></g>'
+            f'fill="#5a6b85">{lines:,} lines</text></g>'
         )
     return "\n".join([*parts, "</svg>", ""])
 
