@@ -15,6 +15,7 @@ from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.evaluate import evaluate
 from causal_scrubbing._graph.node import is_hidden
 from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Take
+from causal_scrubbing._graph.rewrite.together import Alone, groups, idle_together
 from causal_scrubbing._graph.rows import few_rows
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str)
                 asked.setdefault(parent, set()).add(child)
     # What cancels where all is of one row need not where parents come from different rows.
     probes = [_Probe(graph, rows, asked, mixed) for mixed in ([False] if test == "nan" else BOTH)]
+    left = asked
+    for probe in probes:
+        left = {parent: found for parent, found in probe.all_idle(left, test) if found}
     idle: dict[str, set[str]] = {}
-    for parent, children in asked.items():
-        left: Collection[str] = children
-        for probe in probes:
-            left = probe.idle(parent, left, test)
-        for child in left:
+    for parent, children in left.items():
+        for child in children:
             idle.setdefault(child, set()).add(parent)
     if not idle:
         return graph
@@ -135,6 +136,27 @@ class _Probe:
             if name in targets or is_hidden(name):
                 todo += self.graph.nodes[name].parents
         return found
+
+    def all_idle(self, asked: dict[str, set[str]], test: str) -> Iterator[tuple[str, set[str]]]:
+        """Of the targets asked about, those that no tried change of each source's value reaches."""
+        done: set[str] = set()
+        for group in groups(asked, self.clean):
+            targets = asked[group[0]]
+            order = sorted(
+                set().union(*(self._between(source, targets) for source in group)),
+                key=self.position.__getitem__,
+            )
+            try:
+                with torch.no_grad():
+                    found = idle_together(
+                        self.graph.nodes, self.clean, order, targets, group, _changes, test
+                    )
+            except Alone:
+                continue
+            done.update(group)
+            yield from found.items()
+        for source in asked.keys() - done:
+            yield source, set(self.idle(source, asked[source], test))
 
     def idle(self, source: str, targets: Collection[str], test: str) -> list[str]:
         """The targets at which no tried change of the source's value shows."""
