@@ -20,6 +20,7 @@ from causal_scrubbing._graph.node import Node, is_hidden
 from causal_scrubbing._graph.ops import Add
 from causal_scrubbing._graph.parts import Join
 from causal_scrubbing._graph.patterns import matches, nearest
+from causal_scrubbing._graph.rewrite.boxes import JoinBoxes
 from causal_scrubbing._graph.rewrite.lineage import Rewrite
 from causal_scrubbing._graph.rewrite.methods import Rewrites
 from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
@@ -324,7 +325,7 @@ class Graph(Rewrites):
         """Where to put a value for a node, also one that was split or fused."""
         if f"~whole:{name}" in self._nodes:
             return f"~whole:{name}"
-        if self._is_dissolved(name) and isinstance(self._nodes[f"~{name}"].fn, Join):
+        if self._is_dissolved(name) and isinstance(self._nodes[f"~{name}"].fn, Join | JoinBoxes):
             raise GraphError(f"given[{name!r}]: the input {name!r} was split; give its pieces.")
         return f"~{name}" if self._is_dissolved(name) else self.node(name).name
 

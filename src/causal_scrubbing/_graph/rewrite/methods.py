@@ -33,7 +33,8 @@ class Rewrites:
         self,
         pattern: str,
         *,
-        axis: int,
+        axis: int | None = None,
+        axes: Sequence[int] | None = None,
         into: Mapping[str, object],
         rest: str | None = None,
         data: Dataset | None = None,
@@ -54,11 +55,15 @@ class Rewrites:
         Args:
             pattern: the nodes to split.
             axis: the axis of their tensors, the batch being axis 0; negative counts from the end.
+            axes: instead of `axis`, several axes cut at once, as height and width, ``(2, 3)``.
             into: pieces by name. ``"h{}": 12`` is twelve equal parts, ``"p{}": [3, 5]`` places 3
                 and 5 as p3 and p5; else an int (one place, the axis goes), a slice, a list of
                 places, or the name of a dataset field that holds each row's own place, int [n] (or
                 places, [n, k]). Such a field becomes an input of the graph and a parent of what
-                reads it.
+                reads it. A boolean mask names the places where it is true. With `axes`, a tuple of
+                a place, slice or list for each axis (their box), or a mask over all of them;
+                ``"p{}_{}": (range(3), range(3))`` makes each place of a box a piece, and
+                ``"p{}_{}": ...`` each place that is in no other piece.
             rest: name of the rest: the whole tensor, in which the pieces overwrite their places.
                 Needed where they leave any.
             data: rows on which to look up shapes and test edges; the graph's own example if None.
@@ -74,7 +79,10 @@ class Rewrites:
             GraphError: no node matches, a piece is empty, pieces overlap, or leave places and no
                 `rest` is named; or the size is needed and there is no data.
         """
-        return split(_graph(self), pattern, axis=axis, into=into, rest=rest, data=data, edges=edges)
+        return split(
+            _graph(self), pattern, axis=axis, axes=axes, into=into, rest=rest, data=data,
+            edges=edges,
+        )  # fmt: skip
 
     @recorded
     def split_sum(

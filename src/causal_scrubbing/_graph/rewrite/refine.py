@@ -77,6 +77,8 @@ class _Refining(Splicing):
 
     def split(self, side: Side, step: Rewrite, after: Graph) -> None:
         """Pieces along an axis."""
+        if step.options.get("axes") is not None:
+            raise GraphError("a split over several axes is not spliced with another's rewrites")
         rest = step.options.get("rest")
         pieces = parse_pieces(step.options["into"], rest)
         names = [*([] if rest is None else [rest]), *(name for name, _ in pieces)]
