@@ -35,7 +35,8 @@ class Graph(Rewrites):
     """
 
     __slots__ = (
-        "__dict__", "_nodes", "device", "example", "history", "output", "rewrite", "unverified",
+        "__dict__", "_nodes", "device", "example", "history", "notes", "output", "rewrite",
+        "unverified",
     )  # fmt: skip
 
     def __init__(
@@ -44,9 +45,10 @@ class Graph(Rewrites):
         output: str,
         *,
         history: Sequence[str] = (),
-        unverified: Sequence[Graph] = (),
+        unverified: Sequence[tuple[Graph, float | None]] = (),
         device: torch.device | str | None = None,
         example: Dataset | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Sort and check the nodes; most people want `Graph.build`.
 
@@ -54,13 +56,17 @@ class Graph(Rewrites):
             nodes: all nodes, hidden ones included, in any order.
             output: the node whose value is the behaviour's output.
             history: what was done to get here, one line a rewrite.
-            unverified: graphs this one is said to equal, to be checked on the first data seen.
+            unverified: graphs this one is said to equal, to be checked on the first data seen, and
+                the tolerance of each, as in `check_equal`.
             device: where the nodes' functions expect their tensors; None if they do not care.
             example: rows on which rewrites look up shapes and test edges; a few of them are kept.
+            notes: what a reader of any result on this graph should know.
 
         Raises:
             GraphError: a repeated or unknown name, or a cycle.
         """
+        self.notes = tuple(dict.fromkeys(notes))
+        """What a reader of any result on this graph should know."""
         self._nodes = sort_nodes(list(nodes), output)
         self.output = output
         self.history = tuple(history)
@@ -233,6 +239,29 @@ class Graph(Rewrites):
         graph.add_edges_from((p, name) for name in self.names for p in self._parents[name])
         return graph
 
+    def to_dot(self) -> str:
+        """The visible nodes and their direct edges in the DOT language of Graphviz.
+
+        Inputs are boxes, sums are circles, the output has two borders.
+
+        Returns:
+            A text to be written to a file, for ``dot -Tsvg``, or pasted into a viewer.
+
+        Example:
+            >>> import torch, causal_scrubbing as cs
+            >>> graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.relu, ["x"])}, output="y")
+            >>> print(graph.to_dot())
+            digraph {
+              rankdir=BT;
+              "x" [shape=box];
+              "y" [shape=ellipse, peripheries=2];
+              "x" -> "y";
+            }
+        """
+        from causal_scrubbing._graph.text import dot
+
+        return dot(self)
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of names and edges (not of the functions, which are code)."""
@@ -338,8 +367,10 @@ class Graph(Rewrites):
         *,
         output: str | None = None,
         verify: bool = False,
+        tolerance: float | None = None,
         verified: bool = False,
         example: Dataset | None = None,
+        notes: Sequence[str] = (),
     ) -> Graph:
         """A graph of these nodes with this one's past, for rewrites.
 
@@ -348,10 +379,12 @@ class Graph(Rewrites):
             note: what was done, for the history; nothing is added if None.
             output: the output's name, if it has another now.
             verify: say that the new graph computes the same as this one, to be checked on data.
+            tolerance: within which; see `check_equal`.
             verified: say that all that was to be checked has been.
             example: rows to keep as the example, if this graph has none.
+            notes: what a reader of results should know besides what is noted already.
         """
-        waiting = (*self.unverified, self) if verify else self.unverified
+        waiting = (*self.unverified, (self, tolerance)) if verify else self.unverified
         return Graph(
             nodes,
             self.output if output is None else output,
@@ -359,4 +392,5 @@ class Graph(Rewrites):
             unverified=() if verified else waiting,
             device=self.device,
             example=example if self.example is None else self.example,
+            notes=(*self.notes, *notes),
         )

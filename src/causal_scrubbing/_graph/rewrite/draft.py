@@ -28,6 +28,7 @@ class Draft:
         self.example = data
         self.nodes: dict[str, Node] = dict(graph.nodes)
         self.output = graph.output
+        self.notes: list[str] = []
         self._consumers: dict[str, set[str]] = {}
         self._near: dict[str, list[str]] = {}
         for node in self.nodes.values():
@@ -109,12 +110,15 @@ class Draft:
             return f"~{name}"
         return self.field(name)
 
-    def finish(self, note: str | None, *, verify: bool = False) -> Graph:
+    def finish(
+        self, note: str | None, *, verify: bool = False, tolerance: float | None = None
+    ) -> Graph:
         """The graph of the nodes as they are now, equal hidden sums made one."""
         self._share_sums()
         return self.graph.remake(
-            self._ordered(), note, output=self.output, verify=verify, example=self.example
-        )
+            self._ordered(), note, output=self.output, verify=verify, example=self.example,
+            notes=self.notes, tolerance=tolerance,
+        )  # fmt: skip
 
     def _ordered(self) -> list[Node]:
         order: dict[str, Node] = {}

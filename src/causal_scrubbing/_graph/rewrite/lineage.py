@@ -55,7 +55,7 @@ def recorded(
     return cast("Callable[Concatenate[Any, Arguments], Graph]", call)
 
 
-_SILENT: Final = ("data", "edges")
+_SILENT: Final = ("data", "edges", "tolerance")
 """Arguments that say how a rewrite is checked, not what it is."""
 
 

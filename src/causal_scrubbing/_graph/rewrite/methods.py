@@ -91,6 +91,7 @@ class Rewrites:
         pieces: Mapping[str, object] | Dictionary,
         *,
         rest: str | None = None,
+        joint: bool = False,
         data: Dataset | None = None,
         edges: str = "nan",
     ) -> Graph:
@@ -118,13 +119,22 @@ class Rewrites:
             rest: name of the rest, the node less the summands. Its parents are the node's and
                 those of the summands. If None the summands must add up to the node, which is
                 checked on data, as in `replace`.
+            joint: of directions [d] and matrices [d, k] that are not at right angles, take each
+                one's share in the projection onto all of them together (the dual basis): a vector
+                in one span belongs to that summand alone, and the rest has nothing in any. Without
+                it, each is a projection of its own, and what two of them share is in both, and
+                negatively in the rest; the history and `notes` give the largest overlap. Take
+                joint where directions were found as a set, as the features of a dictionary; take
+                single projections where each direction is a claim of its own.
             data: rows on which to test edges and sums; the graph's own example if None.
             edges: how edges are tested; see `split`.
 
         Raises:
             GraphError: no node matches, a summand cannot be understood, or they do not add up.
         """
-        return split_sum(_graph(self), pattern, pieces, rest=rest, data=data, edges=edges)
+        return split_sum(
+            _graph(self), pattern, pieces, rest=rest, joint=joint, data=data, edges=edges
+        )
 
     @recorded
     def duplicate(self, name: str, copies: Mapping[str, Sequence[str] | str]) -> Graph:
@@ -154,6 +164,7 @@ class Rewrites:
         nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
         output: str,
         data: Dataset | None = None,
+        tolerance: float | None = None,
     ) -> Graph:
         """A node is replaced by a subgraph that computes the same.
 
@@ -172,11 +183,14 @@ class Rewrites:
             output: the new node that takes its place.
             data: rows on which the two graphs are compared. If None they are compared on the
                 graph's example, if it has one, and again on the first data that is scrubbed.
+            tolerance: the largest difference allowed, as a share of the largest output, as in
+                `check_equal`; by dtype if None. A part in single precision inside a model in double
+                needs a larger one.
 
         Raises:
             GraphError: the outputs differ, a name is taken or unknown, or there is a cycle.
         """
-        return replace(_graph(self), name, nodes, output, data)
+        return replace(_graph(self), name, nodes, output, data, tolerance)
 
     def verify(self, data: Dataset) -> Graph:
         """The graph, once all that was only said to be equal has been compared on data.

@@ -23,8 +23,11 @@ def replace(
     nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
     output: str,
     data: Dataset | None,
+    tolerance: float | None,
 ) -> Graph:
     """See `Graph.replace`."""
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise GraphError(f"replace {name!r}: tolerance={tolerance!r} is not a share from 0 to 1.")
     old = graph.node(name)
     if old.is_input:
         raise GraphError(f"replace {name!r}: it is an input; rows of data give its value.")
@@ -57,18 +60,18 @@ def replace(
     draft.drop_unread(old.parents)
     note = f"replace {name} by {', '.join(nodes)}"
     try:
-        new = draft.finish(note, verify=data is None)
+        new = draft.finish(note, verify=data is None, tolerance=tolerance)
     except GraphError as error:
         raise GraphError(f"replace {name!r}: {error}") from error
     if source is None:
         return new
     try:
-        found = compare_outputs(graph, new, source, rewritten=True)
+        found = compare_outputs(graph, new, source, tolerance=tolerance, rewritten=True)
     except GraphError as error:
         raise GraphError(
             f"replace {name!r}: the new subgraph is not equal to it: {error}"
         ) from error
-    return draft.finish(f"{note} ({found})", verify=data is None)
+    return draft.finish(f"{note} ({found})", verify=data is None, tolerance=tolerance)
 
 
 def _read(
@@ -92,7 +95,10 @@ def verify(graph: Graph, data: Dataset) -> Graph:
     """See `Graph.verify`."""
     if not graph.unverified:
         return graph
-    found = [compare_outputs(earlier, graph, data, rewritten=True) for earlier in graph.unverified]
+    found = [
+        compare_outputs(earlier, graph, data, tolerance=tolerance, rewritten=True)
+        for earlier, tolerance in graph.unverified
+    ]
     checked = graph.remake(graph.nodes.values(), f"checked: {found[-1]}", verified=True)
     checked.rewrite = graph.rewrite
     return checked
