@@ -59,7 +59,9 @@ def test_a_piece_is_a_parent_where_its_places_are_read(seed: int, kind: str, edg
     cut = cut.split("x", axis=1, into={"p{}": list(range(PLACES))}, data=data, edges=edges)
     for j in range(PLACES):
         expected = {f"x.p{i}" for i in np.flatnonzero(reads[j])}
-        assert set(cut.parents(f"y.p{j}")) == expected
+        found = set(cut.parents(f"y.p{j}"))
+        # A function that stops at a NaN has read it, and what it would have given is not known.
+        assert found >= expected if (kind, edges) == ("refuses", "nan") else found == expected
     torch.testing.assert_close(cut(data), graph(data))
 
 
