@@ -11,8 +11,7 @@ from collections.abc import Mapping
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import matches
+from causal_scrubbing._graph import Graph, matches
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.tree import mean_ablation

@@ -17,6 +17,7 @@ ROOMS = [
     "_format",
     "_files",
     "_data",
+    "_nodes",
     "_graph",
     "_capture",
     "_hypothesis",

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.evaluate import evaluate
-from causal_scrubbing._graph.node import is_hidden
-from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Take
 from causal_scrubbing._graph.rewrite.together import Alone, groups, idle_together
-from causal_scrubbing._graph.rows import few_rows
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import G
+from causal_scrubbing._nodes.evaluate import evaluate
+from causal_scrubbing._nodes.node import is_hidden
+from causal_scrubbing._nodes.parts import Join, Rest, RowPosition, Take
+from causal_scrubbing._nodes.rows import few_rows
 
 EDGE_TESTS: Final = ("nan", "values")
 ROWS: Final = 8
@@ -35,7 +33,7 @@ FAILED: Final = -2
 CHANGED: Final = -3
 
 
-def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
+def pruning_rows(graph: G, data: Dataset | None) -> Dataset | None:
     """A few rows on which edges are tested: of the data given, else of the graph's example.
 
     None where there is no data, or the example lacks a field that the graph has come to read.
@@ -55,7 +53,7 @@ def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
     return few_rows(source, ROWS, [graph.nodes[name].field for name in graph.inputs])
 
 
-def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str) -> Graph:
+def prune(graph: G, rows: Dataset, fresh: Collection[str] | None, test: str) -> G:
     """The graph without those edges, among the ones at the fresh nodes, that carry nothing.
 
     Args:
@@ -98,9 +96,7 @@ class _Probe:
     residual stream is found out once, not once for each head.
     """
 
-    def __init__(
-        self, graph: Graph, rows: Dataset, asked: dict[str, set[str]], mixed: bool
-    ) -> None:
+    def __init__(self, graph: G, rows: Dataset, asked: dict[str, set[str]], mixed: bool) -> None:
         self.graph = graph
         self.mixed = mixed
         self.position = {name: i for i, name in enumerate(graph.nodes)}

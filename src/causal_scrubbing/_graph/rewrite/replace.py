@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.build import make_nodes
-from causal_scrubbing._graph.equality import compare_outputs
-from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._graph.rewrite.draft import Draft
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.build import make_nodes
+from causal_scrubbing._nodes.core import BaseGraph, G
+from causal_scrubbing._nodes.equality import compare_outputs
+from causal_scrubbing._nodes.patterns import nearest
 
 
 def replace(
-    graph: Graph,
+    graph: G,
     name: str,
     nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
     output: str,
     data: Dataset | None,
     tolerance: float | None,
-) -> Graph:
+) -> G:
     """See `Graph.replace`."""
     if tolerance is not None and not 0 <= tolerance < 1:
         raise GraphError(f"replace {name!r}: tolerance={tolerance!r} is not a share from 0 to 1.")
@@ -75,7 +73,7 @@ def replace(
 
 
 def _read(
-    draft: Draft, graph: Graph, name: str, reader: str, parent: str, data: Dataset | None
+    draft: Draft[Any], graph: BaseGraph, name: str, reader: str, parent: str, data: Dataset | None
 ) -> str:
     """The node that a new node reads, or the dataset field, made an input."""
     if parent in draft.nodes or f"~{parent}" in draft.nodes:
@@ -91,7 +89,7 @@ def _read(
     return draft.field(parent)
 
 
-def verify(graph: Graph, data: Dataset) -> Graph:
+def verify(graph: G, data: Dataset) -> G:
     """See `Graph.verify`."""
     if not graph.unverified:
         return graph

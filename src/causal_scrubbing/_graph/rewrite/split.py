@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node
-from causal_scrubbing._graph.ops import as_linear
-from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Share, Take, Where, places
-from causal_scrubbing._graph.patterns import has_number, is_pattern, number
 from causal_scrubbing._graph.rewrite.boxes import split_boxes
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
 from causal_scrubbing._graph.rewrite.linear import distribute
 from causal_scrubbing._graph.rewrite.places import Then, as_where, brief
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import G
+from causal_scrubbing._nodes.node import Node
+from causal_scrubbing._nodes.ops import as_linear
+from causal_scrubbing._nodes.parts import Join, Rest, RowPosition, Share, Take, Where, places
+from causal_scrubbing._nodes.patterns import has_number, is_pattern, number
 
 
 def split(
-    graph: Graph,
+    graph: G,
     pattern: str,
     *,
     axis: int | None,
@@ -34,7 +32,7 @@ def split(
     rest: str | None,
     data: Dataset | None,
     edges: str,
-) -> Graph:
+) -> G:
     """See `Graph.split`."""
     targets = graph.find(pattern)
     several = _several(axis, axes, into)
@@ -138,7 +136,7 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
 
 
 def _split_one(
-    draft: Draft,
+    draft: Draft[Any],
     name: str,
     axis: int,
     pieces: list[tuple[str, Where]],

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.equality import check_equal
-from causal_scrubbing._graph.node import Node
-from causal_scrubbing._graph.ops import add, as_linear
-from causal_scrubbing._graph.patterns import is_pattern, nearest
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary, GroupOf, OtherOf
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
@@ -26,13 +22,15 @@ from causal_scrubbing._graph.rewrite.projections import (
     largest_overlap,
     projection,
 )
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import BaseGraph, G
+from causal_scrubbing._nodes.equality import check_equal
+from causal_scrubbing._nodes.node import Node
+from causal_scrubbing._nodes.ops import add, as_linear
+from causal_scrubbing._nodes.patterns import is_pattern, nearest
 
 
 def split_sum(
-    graph: Graph,
+    graph: G,
     pattern: str,
     pieces: Mapping[str, object] | Dictionary,
     *,
@@ -40,7 +38,7 @@ def split_sum(
     joint: bool,
     data: Dataset | None,
     edges: str,
-) -> Graph:
+) -> G:
     """See `Graph.split_sum`."""
     targets = graph.find(pattern)
     names = _piece_names(pieces, rest)
@@ -100,8 +98,8 @@ def _piece_names(pieces: Mapping[str, object] | Dictionary, rest: str | None) ->
 
 
 def _split_one(
-    draft: Draft,
-    graph: Graph,
+    draft: Draft[Any],
+    graph: G,
     name: str,
     pieces: Mapping[str, object] | Dictionary,
     rest: str | None,
@@ -177,7 +175,7 @@ def _written(name: str, piece: str, entry: tuple[Any, ...]) -> tuple[Callable[..
 
 
 def _known(
-    draft: Draft, graph: Graph, name: str, piece: str, parent: str, data: Dataset | None
+    draft: Draft[Any], graph: BaseGraph, name: str, piece: str, parent: str, data: Dataset | None
 ) -> str:
     source = graph.example if data is None else data
     if parent in draft.nodes or f"~{parent}" in draft.nodes:

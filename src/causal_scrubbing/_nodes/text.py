@@ -6,13 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from causal_scrubbing._format import printable
-from causal_scrubbing._graph.ops import Add
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import BaseGraph
+from causal_scrubbing._nodes.ops import Add
 
 _NUMBER: Final = re.compile(r"\d+")
 _WIDTH: Final = 96
@@ -42,7 +40,7 @@ def shorten(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(pieces)
 
 
-def describe(graph: Graph) -> str:
+def describe(graph: BaseGraph) -> str:
     """Nodes in topological order with their parents.
 
     Neighbours that differ in numbers only and read the same are one line; long lists are counted.
@@ -70,7 +68,7 @@ def describe(graph: Graph) -> str:
     return "\n".join(lines)
 
 
-def _what(graph: Graph, name: str) -> str:
+def _what(graph: BaseGraph, name: str) -> str:
     node = graph.nodes[name]
     if node.is_input:
         part = "" if node.fn is None else " (a part)"
@@ -79,7 +77,7 @@ def _what(graph: Graph, name: str) -> str:
     return ("sum of " if isinstance(node.fn, Add) else "of ") + parents
 
 
-def dot(graph: Graph) -> str:
+def dot(graph: BaseGraph) -> str:
     """See `Graph.to_dot`."""
     lines = ["digraph {", "  rankdir=BT;"]
     for name in graph.names:

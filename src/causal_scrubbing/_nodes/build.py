@@ -9,9 +9,9 @@ import networkx as nx
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import is_printable, printable
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import OfSum, add, recognise
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._nodes.node import Node, is_hidden
+from causal_scrubbing._nodes.ops import OfSum, add, recognise
+from causal_scrubbing._nodes.patterns import nearest
 
 
 def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) -> list[Node]:

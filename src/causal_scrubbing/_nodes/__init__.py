@@ -1,0 +1,29 @@
+"""Nodes, their functions, and a graph of them as it is looked at and run."""
+
+from causal_scrubbing._nodes.equality import Equality as Equality
+from causal_scrubbing._nodes.equality import check_equal as check_equal
+from causal_scrubbing._nodes.evaluate import call as call
+from causal_scrubbing._nodes.evaluate import check_batch as check_batch
+from causal_scrubbing._nodes.evaluate import dataset_means as dataset_means
+from causal_scrubbing._nodes.evaluate import evaluate as evaluate
+from causal_scrubbing._nodes.evaluate import evaluate_dataset as evaluate_dataset
+from causal_scrubbing._nodes.evaluate import is_out_of_memory as is_out_of_memory
+from causal_scrubbing._nodes.evaluate import made as made
+from causal_scrubbing._nodes.evaluate import needed_nodes as needed_nodes
+from causal_scrubbing._nodes.evaluate import read_field as read_field
+from causal_scrubbing._nodes.node import Node as Node
+from causal_scrubbing._nodes.node import is_hidden as is_hidden
+from causal_scrubbing._nodes.ops import Add as Add
+from causal_scrubbing._nodes.ops import Linear as Linear
+from causal_scrubbing._nodes.ops import add as add
+from causal_scrubbing._nodes.ops import of_sum as of_sum
+from causal_scrubbing._nodes.packing import Pack as Pack
+from causal_scrubbing._nodes.packing import Unpack as Unpack
+from causal_scrubbing._nodes.patterns import hint as hint
+from causal_scrubbing._nodes.patterns import matches as matches
+from causal_scrubbing._nodes.patterns import nearest as nearest
+from causal_scrubbing._nodes.patterns import number as number
+from causal_scrubbing._nodes.patterns import substitute as substitute
+from causal_scrubbing._nodes.program import AnyValue as AnyValue
+from causal_scrubbing._nodes.program import program as program
+from causal_scrubbing._nodes.text import shorten as shorten
