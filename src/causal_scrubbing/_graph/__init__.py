@@ -22,7 +22,6 @@ from causal_scrubbing._nodes import add as add
 from causal_scrubbing._nodes import call as call
 from causal_scrubbing._nodes import check_batch as check_batch
 from causal_scrubbing._nodes import check_equal as check_equal
-from causal_scrubbing._nodes import dataset_means as dataset_means
 from causal_scrubbing._nodes import evaluate as evaluate
 from causal_scrubbing._nodes import evaluate_dataset as evaluate_dataset
 from causal_scrubbing._nodes import hint as hint

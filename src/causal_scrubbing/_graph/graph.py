@@ -16,10 +16,7 @@ from causal_scrubbing._graph.rewrite.naming import coarsen, rename
 from causal_scrubbing._graph.rewrite.replace import replace, verify
 from causal_scrubbing._graph.rewrite.split import split
 from causal_scrubbing._graph.rewrite.split_sum import split_sum
-from causal_scrubbing._nodes.core import BaseGraph
-from causal_scrubbing._nodes.node import Node, is_hidden
-from causal_scrubbing._nodes.ops import recognise
-from causal_scrubbing._nodes.text import describe, dot
+from causal_scrubbing._nodes import BaseGraph, Node, describe, dot, is_hidden, recognise
 
 
 class Graph(BaseGraph):

@@ -14,10 +14,20 @@ import torch
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.places import Then, as_where, brief
-from causal_scrubbing._nodes.boxes import Box, Cells, JoinBoxes, RestOfBoxes, TakeBox, cells
-from causal_scrubbing._nodes.node import Node
-from causal_scrubbing._nodes.parts import RowPosition, places
-from causal_scrubbing._nodes.patterns import fill, is_pattern, wildcards
+from causal_scrubbing._nodes import (
+    Box,
+    Cells,
+    JoinBoxes,
+    Node,
+    RestOfBoxes,
+    RowPosition,
+    TakeBox,
+    cells,
+    fill,
+    is_pattern,
+    places,
+    wildcards,
+)
 
 
 def split_boxes(

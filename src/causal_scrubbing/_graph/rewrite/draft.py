@@ -8,9 +8,7 @@ from typing import Generic
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._nodes.core import G
-from causal_scrubbing._nodes.node import Node, is_hidden
-from causal_scrubbing._nodes.ops import Add
+from causal_scrubbing._nodes import Add, G, Node, is_hidden
 
 
 class Draft(Generic[G]):

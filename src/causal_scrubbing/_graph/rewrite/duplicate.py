@@ -8,9 +8,7 @@ from typing import Any
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._nodes.core import G
-from causal_scrubbing._nodes.node import Node, is_hidden
-from causal_scrubbing._nodes.patterns import is_pattern
+from causal_scrubbing._nodes import G, Node, is_hidden, is_pattern
 
 
 def duplicate(graph: G, name: str, copies: Mapping[str, Sequence[str] | str]) -> G:

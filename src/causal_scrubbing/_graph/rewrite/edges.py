@@ -13,11 +13,7 @@ import torch
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.together import Alone, groups, idle_together
-from causal_scrubbing._nodes.core import G
-from causal_scrubbing._nodes.evaluate import evaluate
-from causal_scrubbing._nodes.node import is_hidden
-from causal_scrubbing._nodes.parts import Join, Rest, RowPosition, Take
-from causal_scrubbing._nodes.rows import few_rows
+from causal_scrubbing._nodes import G, Join, Rest, RowPosition, Take, evaluate, few_rows, is_hidden
 
 EDGE_TESTS: Final = ("nan", "values")
 ROWS: Final = 8

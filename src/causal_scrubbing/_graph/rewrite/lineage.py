@@ -10,8 +10,7 @@ from typing import Concatenate, Final, ParamSpec, cast
 import numpy as np
 import torch
 
-from causal_scrubbing._nodes.core import BaseGraph, G, Rewrite
-from causal_scrubbing._nodes.same import same
+from causal_scrubbing._nodes import BaseGraph, G, Rewrite, same
 
 Arguments = ParamSpec("Arguments")
 

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._nodes.node import Node
-from causal_scrubbing._nodes.ops import Constant, Linear, add
-from causal_scrubbing._nodes.parts import Rest, Take, Where, pick, uncovered
+from causal_scrubbing._nodes import Constant, Linear, Node, Rest, Take, Where, add, pick, uncovered
 
 
 @dataclass(frozen=True)

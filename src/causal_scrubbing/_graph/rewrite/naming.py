@@ -8,10 +8,15 @@ from typing import Any
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._nodes.core import BaseGraph, G
-from causal_scrubbing._nodes.node import Node, is_hidden
-from causal_scrubbing._nodes.patterns import is_pattern, substitute
-from causal_scrubbing._nodes.wires import ignores_some
+from causal_scrubbing._nodes import (
+    BaseGraph,
+    G,
+    Node,
+    ignores_some,
+    is_hidden,
+    is_pattern,
+    substitute,
+)
 
 
 def renaming(graph: G, names: Mapping[str, str]) -> dict[str, str]:

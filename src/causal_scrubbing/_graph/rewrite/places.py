@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from causal_scrubbing._nodes.parts import RowPosition, Where
+from causal_scrubbing._nodes import RowPosition, Where
 
 
 def as_where(value: object) -> Where | None:

@@ -27,9 +27,7 @@ from causal_scrubbing._graph.rewrite.sides import (
 from causal_scrubbing._graph.rewrite.splicing import Splicing
 from causal_scrubbing._graph.rewrite.split import parse_pieces
 from causal_scrubbing._graph.rewrite.views import View, cut
-from causal_scrubbing._nodes.core import Rewrite
-from causal_scrubbing._nodes.parts import RowPosition, Where
-from causal_scrubbing._nodes.same import same
+from causal_scrubbing._nodes import Rewrite, RowPosition, Where, same
 
 
 def refine(one: Graph, two: Graph) -> Refinement:

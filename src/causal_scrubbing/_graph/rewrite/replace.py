@@ -9,10 +9,7 @@ from typing import Any
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._nodes.build import make_nodes
-from causal_scrubbing._nodes.core import BaseGraph, G
-from causal_scrubbing._nodes.equality import compare_outputs
-from causal_scrubbing._nodes.patterns import nearest
+from causal_scrubbing._nodes import BaseGraph, G, compare_outputs, make_nodes, nearest
 
 
 def replace(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.graph import Graph
 from causal_scrubbing._graph.rewrite.views import View, cut
-from causal_scrubbing._nodes.parts import RowPosition, Where
+from causal_scrubbing._nodes import RowPosition, Where
 
 NONE: Final[frozenset[str]] = frozenset()
 

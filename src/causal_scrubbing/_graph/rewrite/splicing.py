@@ -10,7 +10,7 @@ from causal_scrubbing._graph.rewrite.edges import pruning_rows
 from causal_scrubbing._graph.rewrite.lineage import lineage, shared
 from causal_scrubbing._graph.rewrite.sides import NONE, Side, known_view
 from causal_scrubbing._graph.rewrite.views import View, whole
-from causal_scrubbing._nodes.core import Rewrite
+from causal_scrubbing._nodes import Rewrite
 
 
 class Splicing:

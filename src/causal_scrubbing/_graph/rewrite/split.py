@@ -15,11 +15,21 @@ from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
 from causal_scrubbing._graph.rewrite.linear import distribute
 from causal_scrubbing._graph.rewrite.places import Then, as_where, brief
-from causal_scrubbing._nodes.core import G
-from causal_scrubbing._nodes.node import Node
-from causal_scrubbing._nodes.ops import as_linear
-from causal_scrubbing._nodes.parts import Join, Rest, RowPosition, Share, Take, Where, places
-from causal_scrubbing._nodes.patterns import has_number, is_pattern, number
+from causal_scrubbing._nodes import (
+    G,
+    Join,
+    Node,
+    Rest,
+    RowPosition,
+    Share,
+    Take,
+    Where,
+    as_linear,
+    has_number,
+    is_pattern,
+    number,
+    places,
+)
 
 
 def split(

@@ -22,11 +22,16 @@ from causal_scrubbing._graph.rewrite.projections import (
     largest_overlap,
     projection,
 )
-from causal_scrubbing._nodes.core import BaseGraph, G
-from causal_scrubbing._nodes.equality import check_equal
-from causal_scrubbing._nodes.node import Node
-from causal_scrubbing._nodes.ops import add, as_linear
-from causal_scrubbing._nodes.patterns import is_pattern, nearest
+from causal_scrubbing._nodes import (
+    BaseGraph,
+    G,
+    Node,
+    add,
+    as_linear,
+    check_equal,
+    is_pattern,
+    nearest,
+)
 
 
 def split_sum(

@@ -7,8 +7,7 @@ from typing import Final, Protocol
 
 import torch
 
-from causal_scrubbing._nodes.node import Node, is_hidden
-from causal_scrubbing._nodes.parts import Join, Rest, RowPosition, Take
+from causal_scrubbing._nodes import Join, Node, Rest, RowPosition, Take, is_hidden
 
 FEWEST: Final = 8
 """Sources below which testing them one by one costs as little."""
