@@ -29,13 +29,19 @@ class Changes(Protocol):
 def groups(
     asked: Mapping[str, Collection[str]], clean: Mapping[str, torch.Tensor]
 ) -> list[list[str]]:
-    """Sources in groups that can be tested together: of one shape, asked about the same targets."""
+    """Sources in groups that can be tested together: of one shape, asked about the same targets.
+
+    Of few sources and many targets there is none: one pass for each source is less work there.
+    """
     found: dict[object, list[str]] = {}
     for source, targets in asked.items():
         value = clean[source]
         key = (frozenset(targets), value.dtype, tuple(value.shape))
-        found.setdefault(key, []).append(source)
-    return [sources for sources in found.values() if len(sources) >= FEWEST]
+        if targets:
+            found.setdefault(key, []).append(source)
+    return [
+        sources for sources in found.values() if len(sources) >= max(FEWEST, len(asked[sources[0]]))
+    ]
 
 
 def idle_together(
