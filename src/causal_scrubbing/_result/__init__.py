@@ -10,3 +10,5 @@ from causal_scrubbing._result.save import load as load
 from causal_scrubbing._result.subset import Subset as Subset
 from causal_scrubbing._result.subset import rows_inside as rows_inside
 from causal_scrubbing._result.subset import subset_name as subset_name
+from causal_scrubbing._result.verify import Verification as Verification
+from causal_scrubbing._result.verify import verify as verify

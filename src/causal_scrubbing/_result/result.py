@@ -46,6 +46,8 @@ from causal_scrubbing._statistics import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from causal_scrubbing._result.verify import Verification
+
 
 @dataclass(frozen=True, eq=False)
 class Result(Estimated):
@@ -72,6 +74,8 @@ class Result(Estimated):
         run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
+        source: the folder it was loaded from, or that `scrub` kept it in.
+        files: how many files it was loaded from.
         swaps: how often activations differed where rows were swapped, over all of the run; None
             where checks were left out.
     """
@@ -94,6 +98,8 @@ class Result(Estimated):
     run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
+    source: Path | None = None
+    files: int = 0
     swaps: Swaps | None = None
 
     @classmethod
@@ -457,6 +463,30 @@ class Result(Estimated):
         from causal_scrubbing._result.save import save
 
         return save(self, Path(path), overwrite=overwrite)
+
+    def verify(self, path: str | Path | None = None) -> Verification:
+        """Check the saved run: every file as written, every estimate as the tables give it.
+
+        Args:
+            path: the folder; the one that the run was loaded from or kept in if None.
+
+        Raises:
+            ScrubError: the run was not saved in a folder that this result knows of.
+        """
+        from causal_scrubbing._result.save import load
+        from causal_scrubbing._result.verify import verify
+
+        where = self.source if path is None else Path(path)
+        if where is None:
+            raise ScrubError(
+                "this result was neither loaded nor kept with out=: save it and verify the folder, "
+                "result.verify(result.save('run/'))."
+            )
+        found = verify(where, data=self.data)
+        if found and load(where).to_dict()["estimates"] != self.to_dict()["estimates"]:
+            why = "the estimates saved there are not those of this result"
+            return replace(found, differences=(why,))
+        return found
 
 
 def _zero(record: RunRecord) -> Zero:
