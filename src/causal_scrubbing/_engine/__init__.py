@@ -4,15 +4,12 @@ from causal_scrubbing._engine import checkpoint as checkpoint
 from causal_scrubbing._engine import locks as locks
 from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
-from causal_scrubbing._engine.compile import Compiler as Compiler
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict
+from causal_scrubbing._engine.explain import expected_seconds as expected_seconds
 from causal_scrubbing._engine.explain import explain_run as explain_run
-from causal_scrubbing._engine.expr import Apply as Apply
-from causal_scrubbing._engine.expr import Clean as Clean
-from causal_scrubbing._engine.expr import Space as Space
-from causal_scrubbing._engine.expr import Total as Total
+from causal_scrubbing._engine.explain import piece_size as piece_size
 from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
 from causal_scrubbing._engine.locks import Lock as Lock
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
