@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +33,12 @@ from causal_scrubbing._files import (
     write_whole,
 )
 from causal_scrubbing._metrics import function_of_means, kept_as
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.seal import RUN, open_sealed, sealed
 from causal_scrubbing._simulate import RunRecord, Swaps
 from causal_scrubbing._statistics import Components, FloatArray, KnownMeans, Scores
+
+T = TypeVar("T", bound=RunData)
 
 FORMAT = 2
 _SAMPLES, _DRAWS = "samples.parquet", "draws.parquet"
@@ -48,7 +50,7 @@ _KINDS = ("scrubbed", "model", "randomized")
 _MOVED = ("moved", "moved randomized")
 
 
-def save(result: Result, path: Path, *, overwrite: bool) -> Path:
+def save(result: RunData, path: Path, *, overwrite: bool) -> Path:
     """Write a result to a folder; ``run.json`` last, so that a folder with it is whole.
 
     Raises:
@@ -62,7 +64,7 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _save(result: Result, path: Path, *, overwrite: bool) -> None:
+def _save(result: RunData, path: Path, *, overwrite: bool) -> None:
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
     path.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def _save(result: Result, path: Path, *, overwrite: bool) -> None:
     write_whole(path / RUN, sealed(body, path, [n for n in _FILES if (path / n).exists()]))
 
 
-def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
+def keep(result: RunData, path: Path, checkpoint: Checkpoint | None) -> None:
     """Save a result where its finished blocks are, once where several processes made it."""
     with nullcontext() if checkpoint is None else checkpoint.turn():
         if checkpoint is None or not checkpoint.shared or _samples_in(path) != len(result):
@@ -115,22 +117,23 @@ def _samples_in(path: Path) -> int | None:
     return None
 
 
-def load(path: str | Path, *, data: Dataset | None = None) -> Result:
+def read(folder: Path, make: type[T], data: Dataset | None = None) -> T:
     """Read a run back from its folder; every estimate is equal to the one saved.
 
     Args:
-        path: the folder `Result.save` wrote.
-        data: the run's dataset, needed only to look at subsets of it; its hash is checked.
+        folder: what `save` wrote.
+        make: class of what is wanted.
+        data: the run's dataset; its hash is checked.
 
     Raises:
-        ScrubError: there is no whole run there, or the data is not the run's.
+        ScrubError: there is no whole run there, a file is not as it was written, or the data is
+            not the run's.
     """
-    folder = Path(path)
     with reading(folder):
-        return _load(folder, data)
+        return _read(folder, make, data)
 
 
-def _load(folder: Path, data: Dataset | None) -> Result:
+def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
     file = folder / RUN
     if not file.is_file():
         raise ScrubError(
@@ -172,7 +175,7 @@ def _load(folder: Path, data: Dataset | None) -> Result:
     drawn: dict[str, Ints] = {
         key: draws.column(key).to_numpy().astype(np.int64) for key in draws.column_names
     }
-    result = Result(
+    result = make(
         scrubbed_values=values["scrubbed"],
         model_values=values["model"],
         randomized_values=values["randomized"],
@@ -242,7 +245,7 @@ def _is_blocks(folder: Path) -> bool:
     return folder.name.startswith("blocks") and (folder.parent / RUN).is_file()
 
 
-def _components(result: Result, name: str) -> Sequence[Scores]:
+def _components(result: RunData, name: str) -> Sequence[Scores]:
     trio = result.triples(name)
     if trio.scrubbed.ndim == 1 or trio.of_means is not None:
         return ()

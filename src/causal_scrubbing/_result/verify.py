@@ -11,8 +11,8 @@ from typing import Any, Final
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._format import plural
-from causal_scrubbing._result.result import Result
-from causal_scrubbing._result.save import load
+from causal_scrubbing._result.run_data import RunData
+from causal_scrubbing._result.save import read
 
 _RELATIVE: Final = 1e-9
 """Estimates computed on another machine differ by rounding."""
@@ -74,7 +74,7 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
     """
     folder = Path(path)
     try:
-        result = load(folder, data=data)
+        result = read(folder, RunData, data)
     except CausalScrubbingError as error:
         return Verification(str(path), 0, 0, (str(error),))
     count, differences = 0, []
@@ -84,7 +84,7 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
     return Verification(str(path), result.files, count, tuple(differences))
 
 
-def _compared(result: Result) -> Iterator[tuple[int, str | None]]:
+def _compared(result: RunData) -> Iterator[tuple[int, str | None]]:
     """For each thing compared: how many numbers were equal, and what differs."""
     if result.record.samples != len(result):
         yield 0, f"it says {result.record.samples} samples, and its tables have {len(result)}"
