@@ -114,7 +114,7 @@ class RunViews(RunData):
     @property
     def root_is_leaf(self) -> bool:
         """Whether the root claim is a leaf, so that scrubbing only redraws the output."""
-        return "children" not in self.readable["claims"]
+        return "children" not in self.readable["claims"][0]
 
     def plot(self, metric: str | None = None) -> Figure:
         """Model, scrubbed and randomized with their intervals, as a matplotlib figure.
