@@ -19,6 +19,7 @@ from causal_scrubbing._simulate import (
     check_device,
     evaluate_metric,
     named_metrics,
+    refuse_autocast,
     self_check,
     try_metrics,
     whole,
@@ -71,6 +72,7 @@ def exact_scrub(
         MetricError: a metric gives no finite number a row.
     """
     check_arguments(hypothesis, data, randomize, baseline)
+    refuse_autocast()
     device = check_device(device)
     budget = whole("budget", budget, "the most combinations allowed")
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
