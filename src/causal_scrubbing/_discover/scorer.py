@@ -174,7 +174,7 @@ class Judge:
             seed = search_seed(self.seed)
             piece = trials.run(range(len(fresh)), seed, start, stop)
             for i, (tree, h) in enumerate(fresh.items()):
-                one = recovered(piece, piece.values[i])
+                one = recovered(piece, piece.values[i], resamples=0)
                 if not one.defined or piece.randomized is None:
                     raise ScrubError(
                         f"percent recovered is undefined ({one.reason}), so no hypothesis can be "

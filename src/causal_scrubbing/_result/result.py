@@ -343,7 +343,7 @@ class Result(Estimated):
         self,
         metric: str | None = None,
         *,
-        logits: bool = True,
+        logits: bool | None = None,
         lower_is_better: bool | None = None,
         worst: int = 10,
     ) -> FunctionComparison:
@@ -352,7 +352,7 @@ class Result(Estimated):
         Args:
             metric: whose values tell better from worse; the first if None.
             logits: whether outputs with several columns are logits, so that KL divergence and
-                agreement of predictions mean something.
+                agreement of predictions mean something. None: where a metric reads them as such.
             lower_is_better: whether the behaviour is a loss; None reads it off the run: the model
                 is on the good side of randomized.
             worst: how many of the worst inputs to list.
@@ -371,6 +371,8 @@ class Result(Estimated):
                 "outputs were not compared with the model's own: the run was made with "
                 "compare=False. Run it with compare=True."
             )
+        if logits is None:
+            logits = self.record.reads_logits
         dropped = () if logits else ("kl", "agreement", "total_variation")
         return compare_functions(
             {k: v for k, v in self.moved.items() if k not in dropped},
