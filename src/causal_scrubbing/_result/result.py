@@ -417,7 +417,7 @@ class Result(Estimated):
     @property
     def root_is_leaf(self) -> bool:
         """Whether the root claim is a leaf, so that scrubbing only redraws the output."""
-        return "children" not in self.readable["claims"]
+        return "children" not in self.readable["claims"][0]
 
     # --- looking and keeping ---------------------------------------------------------------
 
