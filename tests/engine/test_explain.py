@@ -14,7 +14,7 @@ from engines import wide_problem
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine.cost import measure_costs
-from causal_scrubbing._graph.evaluate import call
+from causal_scrubbing._graph import call
 
 
 def test_costs_are_those_of_the_operations() -> None:
@@ -48,7 +48,7 @@ def count_calls(graph: cs.Graph, monkeypatch) -> dict[str, int]:
         calls[node.name] = calls.get(node.name, 0) + len(value)
         return value
 
-    monkeypatch.setattr(sys.modules["causal_scrubbing._graph.evaluate"], "call", counting)
+    monkeypatch.setattr(sys.modules["causal_scrubbing._nodes.evaluate"], "call", counting)
     monkeypatch.setattr("causal_scrubbing._engine.program.call", counting)
     return calls
 

@@ -101,7 +101,7 @@ def first_notes(hypothesis: Hypothesis, figures: Agreement, zero: Zero) -> tuple
     With the metric in the graph, an input that only the metric reads is most likely the label; it
     gets a note of its own and is left out of the one on masks and positions.
     """
-    notes = list(figures.notes)
+    notes = [*figures.notes, *hypothesis.graph.notes]
     labels = _labels(hypothesis, figures, zero.randomize) if zero.metric_in_graph else ()
     if labels:
         rest = [(path, node) for path, node in figures.unclaimed if node not in labels]
