@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from engines import wide_problem
+from seals import reseal
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine.cost import measure_costs
@@ -159,10 +160,7 @@ def test_a_loaded_result_keeps_its_plan(tmp_path) -> None:
         assert loaded.explain() == before
         assert "What was gathered, computed and shared" in loaded.report()
         loaded.save(tmp_path / "two", overwrite=True)
-    run = tmp_path / "one" / "run.json"
-    body = json.loads(run.read_text())
-    del body["plan"]
-    run.write_text(json.dumps(body))
+    reseal(tmp_path / "one", lambda body: body.pop("plan"))
     with pytest.raises(cs.ScrubError, match="folder that holds no plan"):
         cs.load(tmp_path / "one").explain()
 

@@ -13,6 +13,7 @@ from causal_scrubbing._hypothesis import (
     feature_words,
     layout_note,
 )
+from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import RANDOM_ROW
 
 EVERY = "samples in which every claim could only keep its own row"
@@ -32,6 +33,11 @@ class Zero:
     baseline: Mapping[str, Any] | None
     randomize: str | None
     metric_in_graph: bool
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Zero:
+        """What 0% is in a run."""
+        return cls(record.baseline, record.randomize, record.metric_in_graph)
 
     def words(self, output: str) -> str | None:
         """What it is, in words; None where it is the usual: the output on another row.
