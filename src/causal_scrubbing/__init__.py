@@ -74,3 +74,5 @@ from causal_scrubbing._simulate import Metric as Metric
 from causal_scrubbing._simulate import Options as Options
 from causal_scrubbing._simulate import explain as explain
 from causal_scrubbing._statistics import Estimate as Estimate
+
+__version__ = "0.1.0"
