@@ -217,7 +217,7 @@ def gallery(
 
 
 def _print_json(body: object) -> None:
-    """Print JSON as every reader takes it: what is not finite as text, as saved runs have it."""
+    """Print JSON as every reader takes it: a number that there is not as null."""
     echo(json.dumps(plain(body), indent=2, allow_nan=False, default=str))
 
 
