@@ -11,6 +11,13 @@ from causal_scrubbing._capture import SiteMap as SiteMap
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import site as site
 from causal_scrubbing._capture import sites as sites
+from causal_scrubbing._claims import Check as Check
+from causal_scrubbing._claims import Fault as Fault
+from causal_scrubbing._claims import Ground as Ground
+from causal_scrubbing._claims import RunFile as RunFile
+from causal_scrubbing._claims import RunFileError as RunFileError
+from causal_scrubbing._claims import Verdict as Verdict
+from causal_scrubbing._claims import check as check
 from causal_scrubbing._controls import Control as Control
 from causal_scrubbing._controls import Controls as Controls
 from causal_scrubbing._controls import controls as controls
