@@ -317,7 +317,11 @@ def _unchanged(table: Sequence[AgreementRow], constant: Sequence[str]) -> list[s
             f"{shorten(list(constant))} {verb} the same on every row: taking the value of another "
             "row changes nothing, so that nothing about it is tested"
         )
-    few = [r for r in table if r.important and 0 < r.swappable < 1 - r.one_row - 1e-9]
+    few = [
+        row
+        for row in table
+        if row.important and row.swappable > 0 and 1 - row.one_row - row.swappable > 0.1
+    ]
     notes += [
         f"{row.label}: {share(1 - row.one_row - row.swappable, 0)} of the data shares its class of "
         f"{row.feature} only with rows of equal inputs, where a swap changes nothing."
