@@ -230,7 +230,7 @@ _RUN: Final = _object(
     tolerance={"type": "number", "exclusiveMinimum": 0},
     max_samples={"type": "integer", "minimum": 2},
     seed={"type": "integer", "minimum": 0},
-    draw={"enum": ["independent", "balanced"]},
+    draw={"enum": ["independent", "balanced", "sobol"]},
     randomize=_TEXT,
     baseline=_TEXT,
 )
