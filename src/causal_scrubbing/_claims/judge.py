@@ -154,7 +154,8 @@ def _scrubbed(run: RunFile, name: str, limits: Limits) -> Result:
     if limits.flops is not None:
         plan = explain(h, run.data, run.metrics, timed=False, **options)
         limits.take(plan.flops.total, f"{plan.samples:,} samples of {name!r}")
-    return scrub(h, run.data, run.metrics, progress=limits.progress, **options)
+    options["progress"] = limits.progress
+    return scrub(h, run.data, run.metrics, **options)
 
 
 def _bounds(run: RunFile, name: str, result: Result) -> list[Ground]:
