@@ -18,6 +18,8 @@ ROOMS = [
     "_files",
     "_data",
     "_graph",
+    "_places",
+    "_sites",
     "_capture",
     "_hypothesis",
     "_algebra",

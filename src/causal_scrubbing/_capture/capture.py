@@ -8,21 +8,30 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.devices import find_device
 from causal_scrubbing._capture.failures import NotExportedError, run_failed
-from causal_scrubbing._capture.foreign import foreign_hooks, leftover
-from causal_scrubbing._capture.hooks import Seen, check_seen, marked
 from causal_scrubbing._capture.methods import METHODS, Request, by_export, by_hooks, idle_sites
-from causal_scrubbing._capture.modes import random_modules
 from causal_scrubbing._capture.opaque import find_opaque
-from causal_scrubbing._capture.places import Place, check_faults, find_places
-from causal_scrubbing._capture.rows import Rows, make_forward, number_fields
 from causal_scrubbing._capture.source import Trace, weights_of
 from causal_scrubbing._capture.trace import Run, plain_execution
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError, Notice
 from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph
+from causal_scrubbing._places import (
+    Place,
+    Rows,
+    Seen,
+    check_faults,
+    check_seen,
+    find_device,
+    find_places,
+    foreign_hooks,
+    leftover,
+    make_forward,
+    marked,
+    number_fields,
+    random_modules,
+)
 
 
 def capture(

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._capture.trace import plain_execution
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Graph, evaluate, is_hidden
+from causal_scrubbing._places import Rows
 
 TOLERANCE: Final = {
     torch.float64: 1e-8,

@@ -8,11 +8,9 @@ from typing import Final
 
 import torch
 
-from causal_scrubbing._capture.hooks import Act, Seen, marked
-from causal_scrubbing._capture.places import Place
-from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._capture.trace import Run, plain_execution
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._places import Act, Place, Rows, Seen, marked
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -78,7 +76,12 @@ class Machine:
             chosen = {self._of[name] for name in names if name in self._of}
             wanted = tuple(place for place in self._places if place in chosen)
         rows = Rows({name: value.clone() for name, value in fields.items()})
-        with self._lock, plain_execution(), marked(self.model, wanted, self._seen, act):
+        with (
+            self._lock,
+            plain_execution(),
+            # The same attentions are opened in every run, for equal rounding.
+            marked(self.model, wanted, self._seen, act, inside=self._places),
+        ):
             return self._run(self.model, rows)
 
     def record(self, fields: Tensors) -> dict[str, torch.Tensor]:

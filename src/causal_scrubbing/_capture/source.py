@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._capture.foreign import foreign_hooks, leftover
-from causal_scrubbing._capture.modes import random_modules
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import listed
+from causal_scrubbing._places import foreign_hooks, leftover, random_modules
 
 SAMPLED: Final = 64
 """Entries of each tensor that are looked at: a change in place may leave no other trace."""

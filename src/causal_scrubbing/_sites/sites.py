@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, Layout
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._places import hands_over
+from causal_scrubbing._sites.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, Layout
 
 Splits = dict[str, tuple[int, dict[str, int]]]
 
@@ -78,6 +79,57 @@ def qkv(model: torch.nn.Module) -> SiteMap:
     return _make(model, choose)
 
 
+def patterns(model: torch.nn.Module) -> SiteMap:
+    """`heads_and_mlps`, and each attention's pattern, and what it is computed from.
+
+    ``a{i}.pattern`` is [batch, head, destination, source]: what each head weighs its values by.
+    ``a{i}.q``, ``a{i}.k`` and ``a{i}.v`` are [batch, head, position, width] where the attention
+    hands them over (`torch.nn` and most of transformers), after position embeddings such as rotary
+    ones; elsewhere they are the outputs of the projections. With grouped-query attention keys and
+    values have fewer heads, and `SiteMap.splits` says so. While such a graph is captured or run, a
+    model of transformers uses its own eager attention, from which fused ones differ by rounding.
+
+    Example::
+
+        sites = cs.sites.patterns(model)
+        graph = cs.capture(model, data[:2], sites=sites, forward=..., output="logits")
+        for nodes, (axis, into) in sites.splits.items():
+            graph = graph.split(nodes, axis=axis, into=into)
+        rows = {"last": -1}                                   # a row of a pattern: a destination
+        graph = graph.split("a0.pattern.h1", axis=2, into=rows, rest="rest")
+
+    Raises:
+        GraphError: the family is unknown, or has no attention.
+    """
+
+    def choose(stack: _Stack) -> dict[str, str]:
+        parts = {"q": ".q", "k": ".k", "v": ".v", "qkv": ".qkv"}
+        attention = _path_of_attention(stack.layout)
+        found: dict[str, str] = {}
+        if attention is not None:
+            if stack.layout.pattern is None:
+                inner = {"pattern": f"{attention}:pattern"}
+                if hands_over(model.get_submodule(f"{stack.path}.0.{attention}")):
+                    inner |= {part: f"{attention}:{part}" for part in "qkv"}
+                    parts = {}
+            else:
+                inner = {"pattern": stack.layout.pattern}
+            for letter in ("a", "x"):
+                for part, place in inner.items():
+                    crossed = place if letter == "a" else stack.crossed(place)
+                    if crossed is not None:
+                        found.update([stack.site(f"{letter}.{part}", crossed)])
+        own = _attention(stack, {**parts, "z": ".z"})
+        return {**found, **own, **_one(stack, "m", stack.layout.mlp)}
+
+    made = _make(model, choose)
+    if not any(name.endswith(".pattern") for name in made):
+        raise GraphError(
+            f"{type(model).__name__} has no attention that a ready map knows, so no patterns."
+        )
+    return made
+
+
 def neurons(model: torch.nn.Module) -> SiteMap:
     """`heads_and_mlps`, and every MLP's hidden activations (``m{i}.n``)."""
 
@@ -138,19 +190,31 @@ def _one(stack: _Stack, letter: str, place: str | None) -> dict[str, str]:
 def _splits(model: torch.nn.Module, stack: _Stack, chosen: Mapping[str, str]) -> Splits:
     """How many heads the chosen places have, from the model's configuration."""
     config = getattr(model, "config", None) or getattr(model, "cfg", None)
+    attention = _path_of_attention(stack.layout)
+    if _first(config, HEADS) is None and attention is not None:
+        config = model.get_submodule(f"{stack.path}.0.{attention}")
     for part in ("text_config", "vision_config"):
         if _first(config, HEADS) is None:
             config = getattr(config, part, config)
     heads = _first(config, HEADS)
     if stack.name == "dec.":
         heads = getattr(config, "decoder_attention_heads", heads)
-    groups = _first(config, GROUPS) or heads
+    groups = 1 if getattr(config, "multi_query", False) else _first(config, GROUPS) or heads
     found: Splits = {}
-    for name in chosen:
-        for end, count in ((".z", heads), (".q", heads), (".k", groups), (".v", groups)):
+    ends = ((".z", heads), (".q", heads), (".k", groups), (".v", groups), (".pattern", heads))
+    for name, place in chosen.items():
+        for end, count in ends:
             if name.endswith(end) and count is not None and count > 1:
-                found[name] = (stack.layout.axis, {"h{}": count})
+                by_heads = end == ".pattern" or place.endswith((":q", ":k", ":v"))
+                found[name] = (1 if by_heads else stack.layout.axis, {"h{}": count})
     return found
+
+
+def _path_of_attention(layout: Layout) -> str | None:
+    """The module in a block that computes the pattern."""
+    if layout.attention is not None or layout.z is None:
+        return layout.attention
+    return layout.z.partition(":")[0].rpartition(".")[0]
 
 
 def _first(config: Any, names: tuple[str, ...]) -> int | None:

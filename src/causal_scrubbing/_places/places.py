@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import number, substitute
 
-_PLACE = re.compile(
+INSIDE: Final = ("q", "k", "v", "pattern")
+"""Tensors inside an attention that a place can name."""
+
+_PLACE: Final = re.compile(
     r"^(?P<path>[^:#]*)(?::(?P<side>input|output|q|k|v|pattern)(?:\.(?P<key>\w+(?:\.\w+)*))?)?(?:#(?P<call>\d+))?$"
 )
 

@@ -24,6 +24,8 @@ class Layout:
             paths: the one to replace in `z`, `q`, `k`, `v`, and by what.
         mlp: what the feed-forward part adds to the residual stream.
         neurons: the activations of its hidden layer.
+        attention: the module that computes the pattern; what holds `z` if None.
+        pattern: where the pattern is, if a module's output is the pattern itself.
         axis: the axis of `z`, `q`, `k`, `v` along which heads lie.
         known: families that have this layout, for a person to look up.
     """
@@ -36,6 +38,8 @@ class Layout:
     cross: tuple[str, str] | None = None
     mlp: str | None = None
     neurons: str | None = None
+    attention: str | None = None
+    pattern: str | None = None
     axis: int = -1
     known: str
 
@@ -58,10 +62,21 @@ def _separate(attention: str, out: str, q: str = "q_proj") -> dict[str, Any]:
 
 LAYOUTS: Final = (
     Layout(
+        z="self_attn.out_proj:input",
+        q="self_attn:q",
+        k="self_attn:k",
+        v="self_attn:v",
+        cross=("self_attn", "multihead_attn"),
+        mlp="linear2",
+        neurons="linear2:input",
+        known="encoder and decoder layers of torch.nn",
+    ),
+    Layout(
         z="attn.hook_z",
         q="attn.hook_q",
         k="attn.hook_k",
         v="attn.hook_v",
+        pattern="attn.hook_pattern",
         mlp="hook_mlp_out",
         neurons="mlp.hook_post",
         axis=-2,
@@ -72,6 +87,7 @@ LAYOUTS: Final = (
         q="attn.hook_q",
         k="attn.hook_k",
         v="attn.hook_v",
+        pattern="attn.hook_pattern",
         axis=-2,
         known="attention-only hook-point transformers (TransformerLens)",
     ),
@@ -80,6 +96,7 @@ LAYOUTS: Final = (
         q="attn.q.hook_out",
         k="attn.k.hook_out",
         v="attn.v.hook_out",
+        pattern="attn.hook_pattern",
         mlp="mlp.hook_out",
         neurons="mlp.out.hook_in",
         known="bridges of TransformerLens 4",
@@ -89,6 +106,7 @@ LAYOUTS: Final = (
         q="attn.q.hook_out",
         k="attn.k.hook_out",
         v="attn.v.hook_out",
+        pattern="attn.hook_pattern",
         mlp="mlp.hook_out",
         known="bridges of TransformerLens 4, mixtures of experts",
     ),
@@ -182,6 +200,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.self",
         q="attention.self.query",
         k="attention.self.key",
         v="attention.self.value",
@@ -191,6 +210,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.self",
         q="attention.self.query_proj",
         k="attention.self.key_proj",
         v="attention.self.value_proj",
@@ -237,6 +257,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.attention",
         q="attention.attention.query",
         k="attention.attention.key",
         v="attention.attention.value",
