@@ -42,7 +42,7 @@ from causal_scrubbing._graph import of_sum as of_sum
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim
-from causal_scrubbing._hypothesis import mean_ablation as mean_ablation
+from causal_scrubbing._hypothesis import mean as mean
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._interchange import Exchanged as Exchanged
 from causal_scrubbing._interchange import Interchange as Interchange

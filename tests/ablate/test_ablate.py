@@ -28,7 +28,7 @@ def test_off_the_manifold_of_activations() -> None:
     assert found["zero"].gap.mean > 5
     assert found["mean"].gap.mean > 5
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.nothing), name="h carries nothing")
-    runs = cs.scrub([h, h.with_(unimportant=cs.mean_ablation)], data, samples=100)
+    runs = cs.scrub([h, h.with_(ablation="mean")], data, samples=100)
     assert runs[0].gap.mean == pytest.approx(0, abs=1e-9)
     assert runs[1].gap.mean > 5
 
@@ -88,7 +88,7 @@ def test_removed_variation_hides_what_a_module_does() -> None:
     # As a hypothesis: "m2 does not matter" under either policy.
     root = cs.claim("y", cs.exact, cs.claim("m3", cs.exact, cs.claim("m1", cs.exact)))
     h = cs.Hypothesis(graph, root, unimportant="together")
-    ablated = h.with_(unimportant=cs.mean_ablation)
+    ablated = h.with_(ablation="mean", unimportant="per-claim")
     assert cs.exact_scrub(h, data, metric=metric).gap == pytest.approx(2)
     assert cs.exact_scrub(ablated, data, metric=metric).gap == pytest.approx(0)
 

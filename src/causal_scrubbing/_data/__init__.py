@@ -4,6 +4,7 @@ from causal_scrubbing._data.classes import Classes as Classes
 from causal_scrubbing._data.classes import Floats as Floats
 from causal_scrubbing._data.classes import Ints as Ints
 from causal_scrubbing._data.classes import joint_classes as joint_classes
+from causal_scrubbing._data.dataset import ROW as ROW
 from causal_scrubbing._data.dataset import Dataset as Dataset
 from causal_scrubbing._data.features import Feature as Feature
 from causal_scrubbing._data.features import FeatureFunction as FeatureFunction

@@ -82,6 +82,21 @@ class Classes:
         """Whether every class has one row, so that a draw can only be the row itself."""
         return self.count == len(self.ids)
 
+    @cached_property
+    def is_uniform_within(self) -> bool:
+        """Whether the rows of each class weigh the same."""
+        if self.weights is None:
+            return True
+        first = self.weights[self.order[self.starts]]
+        return bool((self.weights == first[self.ids]).all())
+
+    @cached_property
+    def places(self) -> Ints:
+        """Each row's place among the rows of its class, [n]."""
+        places = np.empty(len(self.ids), dtype=np.int64)
+        places[self.order] = np.arange(len(self.ids)) - self.starts[self.ids[self.order]]
+        return places
+
     @property
     def one_row_share(self) -> float:
         """Share of the data (by weight) whose class has one row."""
@@ -106,15 +121,22 @@ class Classes:
         joint = _number(self.ids * np.int64(other.count) + other.ids)[1]
         return joint == self.count
 
-    def pick(self, rows: Ints, uniforms: Floats) -> Ints:
+    def pick(self, rows: Ints, uniforms: Floats, *, self_draws: bool = True) -> Ints:
         """One row for each given row, from its class, by cumulative weight in row order.
 
         Args:
             rows: the rows to agree with, int64 [N].
             uniforms: numbers in [0, 1), float64 [N].
+            self_draws: whether the row may be the given one. If not, a row alone in its class
+                still is itself, and rows of one class must weigh the same.
         """
         classes = self.ids[rows]
         starts, sizes = self.starts[classes], self.sizes[classes]
+        if not self_draws:
+            others = sizes - 1
+            step = np.minimum((uniforms * others).astype(np.int64), np.maximum(others - 1, 0))
+            step += (step >= self.places[rows]) & (others > 0)
+            return self.order[starts + step]
         if self.weights is None:
             step = np.minimum((uniforms * sizes).astype(np.int64), sizes - 1)
             return self.order[starts + step]

@@ -37,6 +37,9 @@ from causal_scrubbing._format import plural
 if TYPE_CHECKING:
     import pandas as pd
 
+ROW: Final = "~row"
+"""Read like a field: each row's number in the dataset that the rows were taken from."""
+
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
 
 
@@ -73,7 +76,7 @@ class Dataset:
         DataError: a field or the weights cannot be used, or `show` fails; the message names it.
     """
 
-    __slots__ = ("_classes", "_fields", "_n", "_output", "_show", "_source", "_weights")
+    __slots__ = ("_classes", "_fields", "_n", "_output", "_rows", "_show", "_source", "_weights")
 
     def __init__(
         self,
@@ -134,6 +137,7 @@ class Dataset:
         self._weights = weights
         self._show = show
         self._output: torch.Tensor | Callable[[], torch.Tensor] | None = None
+        self._rows: Ints | None = None
         self._classes: dict[Any, tuple[Any, Classes]] = {}
 
     @classmethod
@@ -157,7 +161,7 @@ class Dataset:
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._fields
+        return name in self._fields or name == ROW
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -236,6 +240,8 @@ class Dataset:
     def _field(self, key: str) -> Field:
         if key in self._fields:
             return self._fields[key]
+        if key == ROW:
+            return torch.as_tensor(np.arange(self._n) if self._rows is None else self._rows)
         match = _COLUMN.match(key)
         if match and match["field"] in self._fields:
             value, column = self._fields[match["field"]], int(match["column"])
@@ -260,12 +266,19 @@ class Dataset:
             device: where the tensors shall be; where they are if None.
         """
         fields = {name: move(take(field, rows), device) for name, field in self._fields.items()}
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(fields, rows)
 
     def lazy(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
         """`take`, for rows that do not outlive this dataset: a field is copied when first read."""
-        fields = LazyFields(self._fields, lambda field: move(take(field, rows), device))
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(
+            LazyFields(self._fields, lambda field: move(take(field, rows), device)), rows
+        )
+
+    def _taken(self, fields: Mapping[str, Field], rows: Ints) -> Dataset:
+        """Some rows, which still know their numbers in the dataset that they were taken from."""
+        found = Dataset._make(fields, len(rows), None, self._show)
+        found._rows = rows if self._rows is None else self._rows[rows]
+        return found
 
     def sample(self, n: int, *, seed: int = 0) -> Dataset:
         """Some of the rows, chosen at random without replacement, in row order.
@@ -340,6 +353,7 @@ class Dataset:
         """The same rows, carrying the model's own output on them (made when first asked for)."""
         copy = Dataset._make(self._fields, self._n, self._weights, self._show)
         copy._output = output
+        copy._rows = self._rows
         return copy
 
     def show(self, row: int) -> str | Picture:

@@ -15,8 +15,6 @@ from typing import TypeAlias
 from causal_scrubbing._engine.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
 from causal_scrubbing._hypothesis import (
-    CONSTANTS,
-    MEAN,
     ChildSource,
     Copy,
     CopySource,
@@ -77,8 +75,9 @@ class Compiler:
                         parents[parent] = values[entry.children[source.child]]
                     elif isinstance(source, CopySource):
                         parents[parent] = copies[source.copy]
-                    elif (fixed := entry.other_draws[source.node]) in CONSTANTS:
-                        parents[parent] = self._ablated(fixed, source.node, variable)
+                    elif (fixed := entry.ablated.get(source.node)) is not None:
+                        hidden = ablated_node(self.graph, source.node, fixed)
+                        parents[parent] = self._ablated(hidden, variable)
                     else:
                         parents[parent] = self._clean(
                             source.node, variables[entry.other_draws[source.node]]
@@ -129,11 +128,11 @@ class Compiler:
             return Wild(node)
         return self.space.add(Clean(node, variable))
 
-    def _ablated(self, kind: str, node: str, variable: str) -> Value:
-        if kind == MEAN and self.graph.is_constant[node]:
-            return Wild(node)
-        # Not a `Wild`: it is a value of its own, which no clean value of the node stands for.
-        return self._settle(Wild(ablated_node(kind, node)), variable)
+    def _ablated(self, node: str, variable: str) -> Value:
+        if self.graph.is_constant[node] and is_hidden(node):
+            # Not a `Wild`: it is a value of its own, which no clean value of the node stands for.
+            return self._settle(Wild(node), variable)
+        return self._clean(node, variable)
 
     def _shared_variable(self, values: Iterable[tuple[str, Value]]) -> str | None:
         """The variable on which all (node, value) pairs are those nodes' clean values, if any."""

@@ -35,8 +35,8 @@ class Graph(Rewrites):
     """
 
     __slots__ = (
-        "__dict__", "_nodes", "device", "example", "history", "output", "rewrite", "source",
-        "unverified",
+        "__dict__", "__weakref__", "_nodes", "device", "example", "history", "output", "rewrite",
+        "source", "unverified",
     )  # fmt: skip
 
     def __init__(
