@@ -8,6 +8,7 @@ from causal_scrubbing._algebra import join as join
 from causal_scrubbing._algebra import permits as permits
 from causal_scrubbing._algebra import restate as restate
 from causal_scrubbing._capture import capture as capture
+from causal_scrubbing._capture import load_graph as load_graph
 from causal_scrubbing._controls import Control as Control
 from causal_scrubbing._controls import Controls as Controls
 from causal_scrubbing._controls import controls as controls

@@ -1,3 +1,4 @@
 """Any PyTorch module as a graph: export it with its sites marked, read the sites off."""
 
 from causal_scrubbing._capture.capture import capture as capture
+from causal_scrubbing._capture.load import load_graph as load_graph

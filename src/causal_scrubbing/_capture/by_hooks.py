@@ -8,10 +8,9 @@ import torch
 
 from causal_scrubbing._capture.reach import find_parents
 from causal_scrubbing._capture.replay import Machine, Replay
-from causal_scrubbing._capture.trace import Run
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Node
-from causal_scrubbing._places import Place, Seen
+from causal_scrubbing._places import Place, Run, Seen
 
 
 def hooked_nodes(

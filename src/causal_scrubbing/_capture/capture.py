@@ -11,8 +11,8 @@ import torch
 from causal_scrubbing._capture.failures import NotExportedError, run_failed
 from causal_scrubbing._capture.methods import METHODS, Request, by_export, by_hooks, idle_sites
 from causal_scrubbing._capture.opaque import find_opaque
-from causal_scrubbing._capture.source import Trace, weights_of
-from causal_scrubbing._capture.trace import Run, plain_execution
+from causal_scrubbing._capture.trace import plain_execution
+from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError, Notice
 from causal_scrubbing._format import listed
@@ -20,6 +20,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._places import (
     Place,
     Rows,
+    Run,
     Seen,
     check_faults,
     check_seen,

@@ -19,9 +19,7 @@ from causal_scrubbing._capture.failures import NotExportedError, export_failed
 from causal_scrubbing._capture.flat import flatten
 from causal_scrubbing._capture.opaque import Called, Whole, learn_calls, name_calls, traced_whole
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._places import MARK, Place, Rows, Seen, marked
-
-Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
+from causal_scrubbing._places import MARK, Place, Rows, Run, Seen, marked
 
 _COPY: Final = torch.ops.aten.copy.default
 

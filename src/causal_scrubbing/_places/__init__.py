@@ -15,6 +15,8 @@ from causal_scrubbing._places.modes import random_modules as random_modules
 from causal_scrubbing._places.places import Place as Place
 from causal_scrubbing._places.places import check_faults as check_faults
 from causal_scrubbing._places.places import find_places as find_places
+from causal_scrubbing._places.rows import Forward as Forward
 from causal_scrubbing._places.rows import Rows as Rows
+from causal_scrubbing._places.rows import Run as Run
 from causal_scrubbing._places.rows import make_forward as make_forward
 from causal_scrubbing._places.rows import number_fields as number_fields
