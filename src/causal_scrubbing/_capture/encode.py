@@ -44,7 +44,7 @@ class Encoder:
         self._weights = weights
         self._memory: dict[int, str] = {}
         for name, tensor in weights.items():
-            if _is_plain(tensor) and tensor.is_contiguous():
+            if _is_plain(tensor) and tensor.is_contiguous() and tensor.numel():
                 self._memory.setdefault(tensor.untyped_storage().data_ptr(), name)
 
     def function(self, fn: Any) -> Any:
@@ -122,7 +122,7 @@ class Encoder:
 
     def _tensor(self, tensor: torch.Tensor) -> Any:
         name = self._exact.get(id(tensor))
-        if name is None and _is_plain(tensor):
+        if name is None and _is_plain(tensor) and tensor.numel():
             name = self._memory.get(tensor.untyped_storage().data_ptr())
         if name is not None:
             whole = self._weights[name]
@@ -147,4 +147,4 @@ class Encoder:
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_quantized and tensor.numel() > 0
+    return tensor.layout == torch.strided and not tensor.is_quantized

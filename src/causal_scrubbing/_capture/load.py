@@ -148,10 +148,12 @@ def _check_model(
         GraphError: it has not; says which differ.
     """
     weights = weights_of(model)
-    for name, (shape, entries) in expect(body["weights"], dict, "the weights").items():
-        what = f"{path} holds a graph of another model (a {body['model']}): "
+    wanted = expect(body["weights"], dict, "the weights")
+    what = f"{path} holds a graph of another model (a {body['model']}): "
+    for name in wanted:
         if name not in known:
             raise GraphError(f"{what}this one has no weight {name!r}.")
+    for name, (shape, entries) in wanted.items():
         own = f"{list(weights[name].shape)} {weights[name].dtype}"
         if own != shape:
             raise GraphError(f"{what}{name!r} was {shape} and is {own}.")

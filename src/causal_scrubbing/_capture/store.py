@@ -67,8 +67,8 @@ def save(graph: Graph, model: torch.nn.Module, folder: Path) -> None:
         name, why = next(iter(faults.items()))
         raise GraphError(
             f"{listed(list(map(repr, faults)), 6)} cannot be saved, as a file holds no code "
-            f"({name!r}: {why}). Save the graph from before these nodes were made, and make them again after "
-            "cs.load_graph."
+            f"({name!r}: {why}). Save the graph from before these nodes were made, and make them "
+            "again after cs.load_graph."
         )
     tensors = dict(encoder.constants)
     strings: dict[str, list[str]] = {}

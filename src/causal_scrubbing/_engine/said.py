@@ -15,7 +15,7 @@ class Said:
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._sums = executor.space.sums
+        self._sums = executor.space.sums.nodes
         self._means = mean_names(executor.graph)
         self._readers: dict[str, list[str]] = {}
         for name, node in executor.graph.nodes.items():

@@ -239,8 +239,8 @@ def class_means(
                 if not (value.is_floating_point() or value.is_complex()):
                     held = str(value.dtype).removeprefix("torch.")
                     faults[
-                        f"{name} holds {held}, of which no mean is a value; claim it, or draw it "
-                        f"from other rows (ablation={{..., {name!r}: 'resample'}})."
+                        f"{name} holds {held}, of which no mean is a value; claim it or a node "
+                        "downstream, or resample it."
                     ] = None
                     continue
                 full = value.expand(len(rows), *value.shape[1:]).cpu()

@@ -201,7 +201,7 @@ class Simulation:
             for low, high in before:
                 with checkpoint.claim(low, high) as mine:
                     if mine:
-                        found = self._compute(low, self.draw(low, high)[0])
+                        found = self.compute(low, self.draw(low, high)[0])
                         self._keep(low, high, checkpoint, found)
                 if checkpoint.has(low, high):
                     yield high - low
@@ -215,7 +215,7 @@ class Simulation:
         found = None if checkpoint is None else self._finished(start, stop, checkpoint)
         if found is None:
             self._fill()
-            found = self._compute(start, rows)
+            found = self.compute(start, rows)
             if checkpoint is not None:
                 self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
@@ -289,7 +289,7 @@ class Simulation:
     def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> None:
         checkpoint.put(start, stop, to_columns(found[0]), found[1])
 
-    def _compute(self, start: int, rows: Mapping[str, Ints]) -> Block:
+    def compute(self, start: int, rows: Mapping[str, Ints]) -> Block:
         """Values of some samples, and outputs where they are kept."""
         parts: list[tuple[Measured, ...]] = []
         tensors: dict[str, list[torch.Tensor]] = {}

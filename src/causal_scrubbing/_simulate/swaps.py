@@ -195,4 +195,5 @@ def _differ(one: Floats, other: Floats, among: Floats | None = None) -> np.ndarr
     """Whether rows have different values, [rows]."""
     among = one if among is None else among
     allowed = among[:, 3].max(initial=0.0) * np.abs(among[:, :3]).max(axis=0, initial=0.0)
-    return np.asarray((np.abs(one[:, :3] - other[:, :3]) > allowed).any(axis=1))
+    with np.errstate(invalid="ignore"):  # infinite less infinite is no difference
+        return np.asarray((np.abs(one[:, :3] - other[:, :3]) > allowed).any(axis=1))
