@@ -137,6 +137,16 @@ def test_another_model_is_refused(name: str, saved: tuple[Path, nn.Module]) -> N
         cs.load_graph(folder, change(copy.deepcopy(model)))
 
 
+def test_boxes_over_several_axes_open_as_they_were(tmp_path: Path) -> None:
+    case = CASES["convolutions"]
+    model = case.make().eval()
+    graph = cs.capture(model, case.data[:2], sites=case.sites, fields=case.fields)
+    middle = {"mid": (slice(2, 4), slice(1, 5)), "corner": (0, 0)}
+    graph = graph.split("one", axes=(2, 3), into=middle, rest="rest")
+    graph.save(tmp_path)
+    check_same(graph, cs.load_graph(tmp_path, model), case.data)
+
+
 def test_what_cannot_be_saved(tmp_path: Path) -> None:
     model, graph = made("export")
     code = graph.split_sum("last", {"half": lambda x: x / 2}, rest="rest")

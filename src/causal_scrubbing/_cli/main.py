@@ -13,10 +13,10 @@ from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
-from causal_scrubbing._result import Result, compare, load
+from causal_scrubbing._result import Result, compare, load, verify
 from causal_scrubbing._scrub import scrub
 
-BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
+BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +25,7 @@ def cli() -> None:
     """Causal scrubbing: test a claim about how a neural network works.
 
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
-    130 interrupted.
+    4 a saved run that differs from what was written; 130 interrupted.
     """
 
 
@@ -133,6 +133,23 @@ def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
         _print_json(comparison.to_dict())
     else:
         click.echo(str(comparison))
+
+
+@cli.command(name="verify")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Check saved RUNS: every file as written, every estimate as the tables give it.
+
+    Exit status 4 where anything differs.
+    """
+    found = [verify(path) for path in runs]
+    if as_json:
+        _print_json([one.to_dict() for one in found])
+    else:
+        click.echo("\n".join(str(one) for one in found))
+    if not all(found):
+        sys.exit(DIFFERS)
 
 
 @cli.command()

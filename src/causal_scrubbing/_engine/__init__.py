@@ -4,12 +4,6 @@ from causal_scrubbing._engine import checkpoint as checkpoint
 from causal_scrubbing._engine import locks as locks
 from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
-from causal_scrubbing._engine.checkpoint import from_column as from_column
-from causal_scrubbing._engine.checkpoint import remove_parts as remove_parts
-from causal_scrubbing._engine.checkpoint import to_column as to_column
-from causal_scrubbing._engine.checkpoint import told as told
-from causal_scrubbing._engine.checkpoint import write_table as write_table
-from causal_scrubbing._engine.checkpoint import write_whole as write_whole
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict
