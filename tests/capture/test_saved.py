@@ -180,7 +180,7 @@ def test_a_flipped_bit_is_told(
     folder, model = saved
     file = folder / name
     content = file.read_bytes()
-    at = int(where * (len(content) - 2))
+    at = int(where * (len(content) - 1))
     changed = bytearray(content)
     changed[at] ^= 1 << bit
     file.write_bytes(changed)

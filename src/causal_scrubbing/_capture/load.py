@@ -6,21 +6,19 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 
 from causal_scrubbing._capture.decode import Decoder, expect, numbers, strings
 from causal_scrubbing._capture.replay import Machine
 from causal_scrubbing._capture.source import Model
-from causal_scrubbing._capture.store import FORMAT, GRAPH, TENSORS, digest
+from causal_scrubbing._capture.store import FORMAT, GRAPH, TENSORS, sealed
 from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, GraphError
 from causal_scrubbing._graph import Graph, Node
 from causal_scrubbing._places import Forward, Place, Run, Seen, find_device
-
-_PREFIX: Final = '{"digest":"'
 
 
 class _DamagedError(Exception):
@@ -80,9 +78,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(path, str(error)) from error
     text = whole.rstrip("\n")[:-1].partition(',"graph":')[2]
-    if not whole.startswith(_PREFIX) or whole[len(_PREFIX) :].partition('"')[0] != digest(
-        text, packed
-    ):
+    if whole != sealed(text, packed):
         raise _damaged(path / GRAPH, f"its digest is not that of {GRAPH} and {TENSORS}")
     try:
         body = expect(json.loads(text), dict, "the graph")

@@ -109,7 +109,7 @@ def _write(folder: Path, body: Any, tensors: dict[str, torch.Tensor]) -> None:
     plain = {name: one.detach().cpu().clone().contiguous() for name, one in tensors.items()}
     packed = safetensors.torch.save(plain)
     text = json.dumps(body, separators=(",", ":"), allow_nan=False)
-    whole = f'{{"digest":"{digest(text, packed)}","graph":{text}}}\n'
+    whole = sealed(text, packed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((TENSORS, packed), (GRAPH, whole.encode())):
@@ -120,8 +120,8 @@ def _write(folder: Path, body: Any, tensors: dict[str, torch.Tensor]) -> None:
         raise GraphError(f"cannot write {folder}: {error.strerror or error}.") from error
 
 
-def digest(text: str, packed: bytes) -> str:
-    """A hash of both files."""
+def sealed(text: str, packed: bytes) -> str:
+    """What ``graph.json`` holds: the graph, and a hash of it and of the tensors' file."""
     found = blake2b(text.encode(), digest_size=16)
     found.update(packed)
-    return found.hexdigest()
+    return f'{{"digest":"{found.hexdigest()}","graph":{text}}}\n'
