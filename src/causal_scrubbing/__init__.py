@@ -75,3 +75,5 @@ from causal_scrubbing._simulate import explain as explain
 from causal_scrubbing._sites import SiteMap as SiteMap
 from causal_scrubbing._sites import sites as sites
 from causal_scrubbing._statistics import Estimate as Estimate
+
+__version__ = "0.1.0"
