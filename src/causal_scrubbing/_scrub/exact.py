@@ -19,6 +19,7 @@ from causal_scrubbing._simulate import (
     check_device,
     evaluate_metric,
     named_metrics,
+    refuse_autocast,
     self_check,
     try_metrics,
     whole,
@@ -73,6 +74,7 @@ def exact_scrub(
         MetricError: a metric gives no finite number a row.
     """
     check_arguments(hypothesis, data, randomize, baseline)
+    refuse_autocast()
     check_distance(distance)
     device = check_device(device)
     budget = whole("budget", budget, "the most combinations allowed")
@@ -87,16 +89,21 @@ def exact_scrub(
     meter = Meter(budget)
     one = Evaluator(hypothesis, data, meter, batch_size, device)
     pairs = _Pairs(one, by_row=metric is not None)
+    swapped = randomize
+    if baseline is None and metric is not None:
+        swapped = randomize or one.graph.output
+    one.check_budget(swapped, by_row=metric is not None)
+    other = None
+    if baseline is not None:
+        other = Evaluator(baseline, data, meter, batch_size, device)
+        other.check_budget(None, by_row=metric is not None)
     behaviours: dict[str, Behaviour] = {}
     scrubbed = pairs.values("scrubbed", metrics, *one.root())
     model = pairs.values("model", metrics, *one.own(one.graph.output))
     randomized: Mapping[str, Mass] | None = None
-    swapped = randomize
-    if baseline is not None:
-        other = Evaluator(baseline, data, meter, batch_size, device)
+    if other is not None:
         randomized = pairs.values("baseline", metrics, *other.root())
-    elif randomize is not None or metric is not None:
-        swapped = randomize or one.graph.output
+    elif swapped is not None:
         randomized = pairs.randomized(metrics, swapped)
     for name in metrics:
         behaviours[name] = Behaviour(
