@@ -57,6 +57,7 @@ SMALL = {
 }
 """What configurations call their sizes -> a small one; a family takes those that it has."""
 
+METHOD = ["hooks"]
 BYTES = 2**28
 SECONDS = 120
 
@@ -79,12 +80,17 @@ class Row:
 
 def small(config: Any) -> Any:
     """A family's configuration with small sizes, those of its parts too."""
-    given = {name: size for name, size in SMALL.items() if getattr(config, name, None) is not None}
-    layers = 2
+    own = {**config.to_dict(), **dict.fromkeys(config.attribute_map, 0)}
+    given = {
+        name: size
+        for name, size in SMALL.items()
+        if name in own and getattr(config, name, None) is not None
+    }
     for name in ("layer_types", "mlp_layer_types", "layers_block_type"):
-        kinds = getattr(config, name, None)
+        kinds = own.get(name)
         if isinstance(kinds, list) and kinds:
-            given[name] = (kinds * layers)[:layers]
+            # One layer of each kind, as far as two go.
+            given[name] = (list(dict.fromkeys(kinds)) * 2)[:2]
     for name, part in getattr(config, "sub_configs", {}).items():
         if getattr(config, name, None) is not None:
             given[name] = small(part()).to_dict()
@@ -133,17 +139,18 @@ def capture(model: Any, data: cs.Dataset, sites: cs.SiteMap, run: Any, row: Row)
     """Capture with a map, split it, and note what there is."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        graph = cs.capture(model, data, sites=sites, forward=run, output="logits")
+        graph = cs.capture(model, data, sites=sites, forward=run, output="logits", method=METHOD[0])
     said = [str(one.message) for one in seen if issubclass(one.category, cs.Notice)]
-    row.way = "hooks" if any("cannot be exported" in one for one in said) else "export"
+    exported = METHOD[0] != "hooks" and not any("cannot be exported" in one for one in said)
+    row.way = "yes" if exported else "no" if METHOD[0] != "hooks" else ""
     for nodes, (axis, into) in sites.splits.items():
         graph = graph.split(nodes, axis=axis, into=into)
     with torch.no_grad():
         torch.testing.assert_close(graph(data), run(model, data), rtol=1e-3, atol=1e-4)
     names = list(sites)
     row.heads = "yes" if any(".z" in name for name in names) else "no attention"
-    has = [part for part in ("pattern", "q", "k", "v", "qkv") if any(n.endswith(f".{part}") for n in names)]
-    row.inside = ", ".join(has)
+    parts = ("pattern", "q", "k", "v", "qkv")
+    row.inside = ", ".join(p for p in parts if any(name.endswith(f".{p}") for name in names))
     row.mlps = "yes" if any(name.rpartition(".")[2].startswith("m") for name in names) else ""
 
 
@@ -169,9 +176,11 @@ def limited(seconds: int) -> Iterator[None]:
 
 HEAD = """# Which models have a ready map
 
-`cs.sites` knows how these families of transformers {version} are laid out. Each was made from its
-configuration with two small layers, captured with its map, split into heads, and compared with the model.
-*Inside* are the parts of an attention that `cs.sites.patterns` names. Made by `scripts/ready_maps.py`.
+`cs.sites` was tried on these families of transformers {version}: each was made from its
+configuration with two small layers, captured by hooks with its map, split into heads, and compared
+with the model. *Inside* are the parts of an attention that `cs.sites.patterns` names. Where a note
+stands instead, no map fits, or the script could not make a small model; write a map by hand there
+([how](capture.md)). Made by `scripts/ready_maps.py`; with `--export` it tries to export each.
 """
 
 
@@ -179,7 +188,10 @@ def main() -> None:
     """Try all families, or those asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="families, with commas")
-    chosen = parser.parse_args().only
+    parser.add_argument("--export", action="store_true", help="export instead of hooks")
+    options = parser.parse_args()
+    chosen = options.only
+    METHOD[0] = "auto" if options.export else "hooks"
     transformers.logging.set_verbosity_error()
     print(HEAD.format(version=transformers.__version__))
     kinds = (
@@ -203,7 +215,8 @@ def main() -> None:
         if not rows:
             continue
         print(f"\n## {title}\n")
-        print("| family | heads | inside | MLPs | captured by | |\n| --- | --- | --- | --- | --- | --- |")
+        print("| family | heads | inside | MLPs | exports | |")
+        print("| --- | --- | --- | --- | --- | --- |")
         print("\n".join(map(str, rows)))
 
 

@@ -22,6 +22,7 @@ class Layout:
         qkv: the module that makes the three together.
         cross: the attention over another sequence, laid out like the block's own, as a pair of
             paths: the one to replace in `z`, `q`, `k`, `v`, and by what.
+        only: what the names of the blocks' classes begin with, where modules do not tell.
         mlp: what the feed-forward part adds to the residual stream.
         neurons: the activations of its hidden layer.
         attention: the module that computes the pattern; what holds `z` if None.
@@ -40,6 +41,7 @@ class Layout:
     neurons: str | None = None
     attention: str | None = None
     pattern: str | None = None
+    only: str | None = None
     axis: int = -1
     known: str
 
@@ -109,6 +111,12 @@ LAYOUTS: Final = (
         pattern="attn.hook_pattern",
         mlp="mlp.hook_out",
         known="bridges of TransformerLens 4, mixtures of experts",
+    ),
+    Layout(
+        **_separate("self_attn", "o_proj"),
+        mlp="mlp:output.0",
+        only="GptOss",
+        known="gpt_oss, whose experts return their weights too",
     ),
     Layout(
         **_separate("self_attn", "o_proj"),
@@ -265,6 +273,17 @@ LAYOUTS: Final = (
         neurons="output.dense:input",
         known="vit in earlier releases of transformers",
     ),
+    Layout(
+        z="self_attn.o_proj:input",
+        mlp="mlp",
+        neurons="mlp.down_proj:input",
+        known="latent attention: minicpm3 and others",
+    ),
+    Layout(
+        z="self_attn.o_proj:input", mlp="mlp", known="latent attention: deepseek_v2, deepseek_v3"
+    ),
+    Layout(z="self_attn.o_proj:input", mlp="feed_forward", known="lfm2, jamba and others"),
+    Layout(mlp="feed_forward", known="rwkv, whose attention has no heads"),
     Layout(mlp="mixer", neurons="mixer.out_proj:input", known="mamba"),
     Layout(mlp="drop_path", neurons="pwconv2:input", known="convnext"),
     Layout(mlp="layer", known="resnet of transformers: the branch of each block"),
@@ -272,6 +291,9 @@ LAYOUTS: Final = (
     Layout(mlp="bn2", neurons="conv2:input", known="resnet of torchvision, basic blocks"),
 )
 """Tried in this order, the more particular first."""
+
+MIXERS: Final = ("mamba", "linear_attn", "conv", "temporal_block", "attention", "mixer")
+"""What blocks call what mixes positions without attention, in the models that have both."""
 
 EMBEDDINGS: Final = {
     "embed": (

@@ -15,7 +15,7 @@ import torch
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._places import hands_over
-from causal_scrubbing._sites.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, Layout
+from causal_scrubbing._sites.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, MIXERS, Layout
 
 Splits = dict[str, tuple[int, dict[str, int]]]
 
@@ -37,8 +37,10 @@ class SiteMap(dict[str, str]):
 class _Stack:
     """A list of equal blocks in a model, and its layout."""
 
-    def __init__(self, path: str, length: int, layout: Layout, name: str) -> None:
+    def __init__(self, path: str, length: int, layout: Layout, first: int, name: str) -> None:
         self.path, self.length, self.layout, self.name = path, length, layout, name
+        # The first block that has the layout: in some models not all blocks do.
+        self.first = f"{path}.{first}"
 
     def site(self, letter: str, place: str) -> tuple[str, str]:
         return f"{self.name}{letter[0]}{{i}}{letter[1:]}", f"{self.path}.{{i}}.{place}"
@@ -52,6 +54,8 @@ class _Stack:
 def heads_and_mlps(model: torch.nn.Module) -> SiteMap:
     """Embeddings, every attention's heads side by side (``a{i}.z``) and every MLP (``m{i}``).
 
+    What mixes positions in another way (a state space, a recurrence) is ``s{i}``.
+
     A second attention, over an encoder, is ``x{i}.z``; with several stacks names begin with
     ``enc.`` or ``dec.``. Split ``a*.z`` to have heads: `SiteMap.splits` says how many and where.
 
@@ -60,7 +64,11 @@ def heads_and_mlps(model: torch.nn.Module) -> SiteMap:
     """
 
     def choose(stack: _Stack) -> dict[str, str]:
-        return {**_attention(stack, {"z": ".z"}), **_one(stack, "m", stack.layout.mlp)}
+        return {
+            **_attention(stack, {"z": ".z"}),
+            **_mixers(model, stack),
+            **_one(stack, "m", stack.layout.mlp),
+        }
 
     return _make(model, choose)
 
@@ -109,7 +117,7 @@ def patterns(model: torch.nn.Module) -> SiteMap:
         if attention is not None:
             if stack.layout.pattern is None:
                 inner = {"pattern": f"{attention}:pattern"}
-                if hands_over(model.get_submodule(f"{stack.path}.0.{attention}")):
+                if hands_over(model.get_submodule(f"{stack.first}.{attention}")):
                     inner |= {part: f"{attention}:{part}" for part in "qkv"}
                     parts = {}
             else:
@@ -119,7 +127,7 @@ def patterns(model: torch.nn.Module) -> SiteMap:
                     crossed = place if letter == "a" else stack.crossed(place)
                     if crossed is not None:
                         found.update([stack.site(f"{letter}.{part}", crossed)])
-        own = _attention(stack, {**parts, "z": ".z"})
+        own = {**_attention(stack, {**parts, "z": ".z"}), **_mixers(model, stack)}
         return {**found, **own, **_one(stack, "m", stack.layout.mlp)}
 
     made = _make(model, choose)
@@ -187,12 +195,23 @@ def _one(stack: _Stack, letter: str, place: str | None) -> dict[str, str]:
     return {} if place is None else dict([stack.site(letter, place)])
 
 
+def _mixers(model: torch.nn.Module, stack: _Stack) -> dict[str, str]:
+    """What mixes positions without attention, in blocks that have such a module."""
+    layout = stack.layout
+    for name in MIXERS:
+        taken = any(place.split(":")[0].split(".")[0] == name for place in layout.places)
+        paths = [f"{stack.path}.{i}.{name}" for i in range(stack.length)]
+        if not taken and any(path in dict(model.named_modules()) for path in paths):
+            return dict([stack.site("s", name)])
+    return {}
+
+
 def _splits(model: torch.nn.Module, stack: _Stack, chosen: Mapping[str, str]) -> Splits:
     """How many heads the chosen places have, from the model's configuration."""
     config = getattr(model, "config", None) or getattr(model, "cfg", None)
     attention = _path_of_attention(stack.layout)
     if _first(config, HEADS) is None and attention is not None:
-        config = model.get_submodule(f"{stack.path}.0.{attention}")
+        config = model.get_submodule(f"{stack.first}.{attention}")
     for part in ("text_config", "vision_config"):
         if _first(config, HEADS) is None:
             config = getattr(config, part, config)
@@ -240,21 +259,30 @@ def _embeddings(model: torch.nn.Module) -> dict[str, str]:
 def find_stacks(model: torch.nn.Module) -> list[_Stack]:
     """The lists of blocks whose layout is known."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    found: list[tuple[str, int, Layout]] = []
+    found: list[tuple[str, int, Layout, int]] = []
     for path, module in model.named_modules():
         length = len(list(module.children()))
         if not isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)) or not length:
             continue
-        layout = next((row for row in LAYOUTS if _has(modules, f"{path}.0", row)), None)
-        if layout is not None:
-            found.append((path, length, layout))
+        fits = (
+            (layout, block)
+            for layout in LAYOUTS
+            for block in range(length)
+            if _has(modules, f"{path}.{block}", layout)
+        )
+        hit = next(fits, None)
+        if hit is not None:
+            found.append((path, length, *hit))
+    paths = [path for path, *_ in found]
     return [
-        _Stack(path, length, _fitting(modules, path, layout), _stack_name(path, found))
-        for path, length, layout in found
+        _Stack(path, length, _fitting(modules, path, layout), first, _stack_name(path, paths))
+        for path, length, layout, first in found
     ]
 
 
 def _has(modules: Mapping[str, torch.nn.Module], block: str, layout: Layout) -> bool:
+    if layout.only is not None and not type(modules.get(block)).__name__.startswith(layout.only):
+        return False
     return all(f"{block}.{place.split(':')[0]}" in modules for place in layout.places)
 
 
@@ -265,12 +293,12 @@ def _fitting(modules: Mapping[str, torch.nn.Module], path: str, layout: Layout) 
     return layout
 
 
-def _stack_name(path: str, found: list[tuple[str, int, Layout]]) -> str:
+def _stack_name(path: str, found: list[str]) -> str:
     """What names of a stack's nodes begin with: nothing if it is the only one."""
     if len(found) == 1:
         return ""
     for word, name in (("encoder", "enc."), ("decoder", "dec."), ("vision", "vision.")):
-        same = [other for other, _, _ in found if word in other]
+        same = [other for other in found if word in other]
         if word in path and len(same) == 1:
             return name
     numbers = re.findall(r"\d+", path)
