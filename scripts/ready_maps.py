@@ -41,7 +41,7 @@ SMALL = {
     **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 64),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "hidden_size_per_layer_input"), 16),
     **dict.fromkeys(("qk_rope_head_dim", "v_head_dim", "qk_nope_head_dim", "rotary_dim"), 8),
-    **dict.fromkeys(("head_dim", "kv_channels", "attention_head_dim", "qk_head_dim"), 8),
+    **dict.fromkeys(("head_dim", "kv_channels", "attention_head_dim"), 8),
     "n_group": 1,
     "topk_group": 1,
     "first_k_dense_replace": 1,

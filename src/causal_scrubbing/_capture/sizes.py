@@ -16,7 +16,7 @@ _SYMPY = ("Add", "Mul", "Pow", "Max", "Min", "Equality", "Unequality", "StrictLe
 @cache
 def _functions() -> dict[str, Any]:
     """Known functions by name; those of torch go before sympy's."""
-    import sympy  # type: ignore[import-untyped]
+    import sympy
     from torch.utils._sympy import functions
 
     found = {name: getattr(sympy, name) for name in _SYMPY if hasattr(sympy, name)}

@@ -15,23 +15,9 @@ import torch
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._places import hands_over
+from causal_scrubbing._sites.convs import convs as convs
 from causal_scrubbing._sites.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, MIXERS, Layout
-
-Splits = dict[str, tuple[int, dict[str, int]]]
-
-
-class SiteMap(dict[str, str]):
-    """Node name -> place, with what may be split into heads.
-
-    Attributes:
-        splits: pattern of node names -> (axis, {piece name: number of pieces}), to be given to
-            `Graph.split`: ``for nodes, (axis, into) in sites.splits.items(): graph =
-            graph.split(nodes, axis=axis, into=into)``.
-    """
-
-    def __init__(self, places: Mapping[str, str], splits: Splits | None = None) -> None:
-        super().__init__(places)
-        self.splits: Splits = dict(splits or {})
+from causal_scrubbing._sites.site_map import SiteMap, Splits
 
 
 class _Stack:
