@@ -75,8 +75,9 @@ def capture(
             ``path:output.0`` (one of several outputs), ``path:output.1.0`` (one in a tuple within);
             ``#1`` behind it is the second call of a module called several times, which otherwise
             gives ``name#0``, ``name#1``. ``path:pattern`` is what an attention weighs its values
-            by, ``path:q``, ``path:k`` and ``path:v`` are what it is computed from. ``{i}`` is a
-            number and ``*`` anything, carried into the name. A list of places names nodes by their
+            by, ``path:q``, ``path:k`` and ``path:v`` are what it is computed from; ``path:h`` and
+            ``path:c`` are the states of a recurrent network, one call a step. ``{i}`` is a number
+            and ``*`` anything, carried into the name. A list of places names nodes by their
             places. A site is what flows there: consumers that read the same tensor elsewhere (a
             residual stream around the module) do not read the site. `cs.site` marks a tensor
             inside a forward.

@@ -1,8 +1,9 @@
 """Opening an attention, so that its queries, keys, values and pattern are tensors of their own.
 
-Three kinds are known: `torch.nn.MultiheadAttention`, which is run step by step; modules of
-transformers, whose own eager attention is taken; and any other module, in which softmax and
-`scaled_dot_product_attention` are watched. All is undone after the run.
+Recurrent networks are opened likewise, at each step. Of attentions three kinds are known:
+`torch.nn.MultiheadAttention`, which is run step by step; modules of transformers, whose own eager
+attention is taken; and any other module, in which softmax and `scaled_dot_product_attention` are
+watched. All is undone after the run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -18,9 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from causal_scrubbing._errors import GraphError
-
-Tell: TypeAlias = Callable[[str, Tensor], Tensor]
-"""Takes "q", "k", "v" or "pattern" and the tensor; returns what goes on in its place."""
+from causal_scrubbing._places.recurrent import Tell, by_steps, is_recurrent
 
 _EAGER: Final = "eager_attention_forward"
 _SETTING: Final = "_attn_implementation_internal"
@@ -65,6 +64,8 @@ def _open(module: torch.nn.Module, tell: Tell, stack: ExitStack) -> None:
     own = module.forward
 
     def step_by_step(*args: Any, **kwargs: Any) -> Any:
+        if is_recurrent(module):
+            return by_steps(module, tell, *args, **kwargs)
         return multihead(module, tell, *args, **kwargs)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -80,7 +81,8 @@ def _open(module: torch.nn.Module, tell: Tell, stack: ExitStack) -> None:
             module.__dict__["forward"] = held
 
     stack.callback(back)
-    module.__dict__["forward"] = step_by_step if is_fused(module) else watched
+    stepped = is_fused(module) or is_recurrent(module)
+    module.__dict__["forward"] = step_by_step if stepped else watched
 
 
 def _take_eager(model: torch.nn.Module, chosen: Mapping[int, Tell], stack: ExitStack) -> None:

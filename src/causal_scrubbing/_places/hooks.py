@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._places.attention import Tell, is_fused, opened
+from causal_scrubbing._places.attention import is_fused, opened
 from causal_scrubbing._places.marker import HANDLER
 from causal_scrubbing._places.places import INSIDE, Place, check_faults
+from causal_scrubbing._places.recurrent import Tell
 
 Replace = Callable[[torch.Tensor], torch.Tensor]
 Act = Callable[[torch.Tensor, str], torch.Tensor]
@@ -178,6 +179,11 @@ def check_seen(places: Sequence[Place], seen: Seen) -> None:
 
 def _never(place: Place) -> str:
     mark = "mark the tensor with cs.site(tensor, name)"
+    if place.side in ("h", "c"):
+        return (
+            f"{place.name!r}: {place.path!r} shows no state {place.side}: h is of nn.LSTM, nn.GRU "
+            f"and nn.RNN, c of nn.LSTM. {mark.capitalize()}."
+        )
     if place.side in INSIDE:
         return (
             f"{place.name!r}: {place.path!r} shows no {place.side}: it calls no softmax or "
