@@ -171,6 +171,11 @@ def _check_model(model: object) -> None:
             f"capture takes a torch.nn.Module, not {type(model).__name__}; write a graph of plain "
             "functions with cs.Graph.build."
         )
+    if isinstance(model, (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)):
+        raise GraphError(
+            f"{type(model).__name__} is a wrapper that sends rows elsewhere: pass the model in it, "
+            "model.module."
+        )
     random = random_modules(model)
     if random:
         raise GraphError(
