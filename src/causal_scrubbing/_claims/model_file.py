@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture import capture
+from causal_scrubbing._capture import capture, load_graph
 from causal_scrubbing._claims.faults import Fault, pointer
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError
@@ -113,6 +113,11 @@ def _captured(
     model, faults = load_model(entry, folder, model_folder)
     if model is None:
         return None, faults
+    if entry["kind"] == "graph":
+        try:
+            return load_graph(folder / entry["graph"], model), []
+        except CausalScrubbingError as error:
+            return None, [Fault("graph", pointer("model", "graph"), str(error))]
     output, at = entry.get("output", "logits"), entry.get("at")
     try:
         graph = capture(
