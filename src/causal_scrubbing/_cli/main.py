@@ -11,8 +11,10 @@ import click
 
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.check import check, schema
+from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
 from causal_scrubbing._cli.kept import save_runs, unfinished
+from causal_scrubbing._cli.rerun import rerun
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
@@ -32,7 +34,7 @@ def cli() -> None:
     """
 
 
-for _command in (check, schema):
+for _command in (check, diff, rerun, schema):
     cli.add_command(_command)
 
 
