@@ -17,6 +17,8 @@ from causal_scrubbing._statistics.functions import FunctionComparison as Functio
 from causal_scrubbing._statistics.functions import Measure as Measure
 from causal_scrubbing._statistics.functions import WorstInput as WorstInput
 from causal_scrubbing._statistics.functions import compare_functions as compare_functions
+from causal_scrubbing._statistics.movement import MovementCosts as MovementCosts
+from causal_scrubbing._statistics.movement import movement_costs as movement_costs
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples
 from causal_scrubbing._statistics.scores import NO_BASELINE as NO_BASELINE
 from causal_scrubbing._statistics.scores import Components as Components
