@@ -15,7 +15,7 @@ from causal_scrubbing._controls.variants import Variant, variants
 from causal_scrubbing._data import Dataset, Floats
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._format import plain, plural
+from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._report import align
@@ -126,7 +126,7 @@ class Controls:
             elif not row.difference.defined:
                 shown, p = "undefined", ""
             else:
-                p = "same swaps" if math.isnan(row.p) else f"{row.p:.2g}"
+                p = "same swaps" if math.isnan(row.p) else f"{short(row.p, 2)}"
             scrubbed, share = (
                 str(one) if one.defined else "undefined" for one in (row.scrubbed, row.recovered)
             )
@@ -202,7 +202,7 @@ def controls(
     whole("random", random, "how many random controls of each kind", least=0)
     if edges is not None:
         whole("edges", edges, "how many edges to remove, or None for all", least=0)
-    self_check(h, data, device)
+    self_check(h, data, device, batch_size=batch_size)
     made, notes = variants(h, data, seed, random, edges, device)
     settings: dict[str, Any] = {
         "randomize": randomize,

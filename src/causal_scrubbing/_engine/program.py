@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from causal_scrubbing._engine.cost import NodeCost
-from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
+from causal_scrubbing._engine.cost import NodeCost, total
+from causal_scrubbing._expressions import Apply, Clean, Space, uses
 from causal_scrubbing._graph import Graph, call
 
 Kind: TypeAlias = Literal["gather", "compute", "sum"]
@@ -60,7 +60,6 @@ class Program:
         costs: Mapping[str, NodeCost],
         stored: Mapping[str, float] | None = None,
         *,
-        keep: bool = False,
         roots: bool = True,
     ) -> float:
         """Most bytes alive at once for one sample.
@@ -68,7 +67,6 @@ class Program:
         Args:
             costs: of the nodes.
             stored: node -> bytes of its value as it is stored, where that is not as it is read.
-            keep: values are kept to the end, not freed when nothing reads them any more.
             roots: count the wanted values, which are kept to the end, from when they are made.
         """
         stored = stored or {}
@@ -84,13 +82,13 @@ class Program:
             elif step.kind == "gather":
                 kept = stored.get(step.node, cost.bytes)
                 inside = cost.bytes + (kept if kept != cost.bytes else 0.0)
-            most = max(most, inside if keep else alive + inside)
+            most = max(most, alive + inside)
             if step.out in aside:
                 size[step.out] = 0.0
             alive += size[step.out]
-            for place in () if keep else step.frees:
+            for place in step.frees:
                 alive -= size.pop(place, 0.0)
-        return most + alive if keep else most
+        return most
 
     def flops(self, costs: Mapping[str, NodeCost]) -> float:
         """Operations for one sample: the functions called and the sums made."""
@@ -114,6 +112,7 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
     """
     roots = names if roots is None else roots
     order = space.cone(list(roots))
+    kept = set(roots)
     place = {number: i for i, number in enumerate(order)}
     last: dict[int, int] = {}
     for number in order:
@@ -123,7 +122,7 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
     for number in order:
         expr = space[number]
         read = dict.fromkeys(uses(expr))
-        frees = tuple(place[i] for i in read if last[i] == number and i not in roots)
+        frees = tuple(place[i] for i in read if last[i] == number and i not in kept)
         if isinstance(expr, Clean):
             node_of[number] = expr.node
             steps.append(Step("gather", place[number], expr.node, variable=expr.variable))
@@ -163,14 +162,3 @@ def calculate(
 def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:
     read = [values[place] for place in step.reads]
     return call(graph.nodes[step.node], read) if step.kind == "compute" else total(read)
-
-
-def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A sum, in place from the second term on."""
-    made = terms[0]
-    for number, value in enumerate(terms[1:]):
-        if number and value.shape == made.shape and value.dtype == made.dtype:
-            made.add_(value)
-        else:
-            made = made + value
-    return made

@@ -15,6 +15,7 @@ from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.entropy import entropy, joint
 from causal_scrubbing._exact.joint import Joint
 from causal_scrubbing._exact.law import number, weigh
+from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 
 TOLERANCE = 1e-9
@@ -45,7 +46,8 @@ class Statement:
 
     def __str__(self) -> str:
         condition = "" if self.applies else f" (its condition is not met: {self.why_not})"
-        return f"{self.name}: {'holds' if self.holds else 'fails'}, by {self.worst:.2g}{condition}"
+        verdict = "holds" if self.holds else "fails"
+        return f"{self.name}: {verdict}, by {short(self.worst, 2)}{condition}"
 
 
 def lemma_1(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Statement:
@@ -122,7 +124,7 @@ def theorem_2_on_leaves(
     other claims of (H of inputs - H of output), a leaf's input being its row, an unimportant draw
     losing H(D) less the entropy of what it must agree on (Theorem 2 and Fun Fact 3). Condition:
     every inner claim but the root is a *program*: its feature is a function on D of the features
-    of its parents.
+    of its parents; and self-draws are allowed.
 
     Returns:
         The statement, `value` the entropy by the formula and `worst` its distance to the entropy of
@@ -134,10 +136,14 @@ def theorem_2_on_leaves(
     report = entropy(hypothesis, data, budget=budget)
     found = joint(hypothesis, data, budget=budget).entropy
     why_not = ", ".join(report.no_programs)
+    if why_not:
+        why_not = f"no program: {why_not}"
+    elif not hypothesis.self_draws:
+        why_not = "rows are not drawn again (self_draws=False)"
     return Statement(
         "Theorem 2 on the leaves",
-        not report.no_programs,
+        not why_not,
         abs(report.formula - found),
         report.formula,
-        f"no program: {why_not}" if why_not else "",
+        why_not,
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
 from causal_scrubbing._algebra import Specificity, permits
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import write_page
 from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import REFERENCE, ablates
 from causal_scrubbing._report import align
-from causal_scrubbing._result.labels import zero
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._statistics import RunComparison, Scores, Triples, compare_runs, holm
 
@@ -31,6 +32,7 @@ class Comparison:
         adjusted: their p-values, adjusted for their number (Holm).
         swaps: which permits more swaps, of the first and each other run whose hypothesis is at
             hand (it is not after loading).
+        hypotheses: of each run, as plain data (see `Hypothesis.to_dict`).
     """
 
     names: tuple[str, ...]
@@ -40,6 +42,38 @@ class Comparison:
     differences: tuple[RunComparison, ...]
     adjusted: tuple[float, ...]
     swaps: tuple[Specificity, ...] = ()
+    hypotheses: tuple[Mapping[str, Any], ...] = ()
+
+    @overload
+    def report(self, path: None = None) -> str: ...
+
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+
+    def report(self, path: str | Path | None = None) -> str | Path:
+        """The runs as one self-contained HTML page: a forest plot, differences, changed claims.
+
+        Args:
+            path: where to write it; nothing is written if None.
+
+        Returns:
+            The path of the file written, or without one the page's text.
+
+        Raises:
+            ScrubError: the page cannot be written there.
+
+        Example::
+
+            cs.compare([r1, r2]).report("compare.html")
+        """
+        from causal_scrubbing._page import render_comparison
+        from causal_scrubbing._result.compared import comparison_data
+
+        text = render_comparison(comparison_data(self))
+        if path is None:
+            return text
+        write_page(Path(path), text)
+        return Path(path)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -133,15 +167,15 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
     trios: list[Triples] = []
     for i, (result, name) in enumerate(zip(results, names, strict=True), 1):
         _check_pair(first, result, i, samples)
-        trio = _head(result.triples(name), samples)
-        if trio.scrubbed.ndim != 1:
+        trio = result.triples(name).head(samples)
+        if trio.scrubbed.ndim != 1 and trio.of_means is None:
             raise ScrubError(
                 f"metric {name!r} of run {i} ({result.name}) is a vector of "
                 f"{trio.scrubbed.shape[1]} numbers, and runs are compared by one number a row; "
                 f"compare one of them: cs.compare([r1, r2], metric={name + '[0]'!r})."
             )
         trios.append(trio)
-    seed = int(first.settings["seed"])
+    seed = first.record.seed
     differences = tuple(
         compare_runs(trios[0], trio, seed=seed, apart=_apart(first, result, i, trios[0], trio))
         for i, (result, trio) in enumerate(zip(results[1:], trios[1:], strict=True), 2)
@@ -151,12 +185,13 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
         metric=" / ".join(dict.fromkeys(names)),
         samples=samples,
         scores=tuple(
-            trio.estimate(seed=int(result.settings["seed"]))
+            trio.estimate(seed=result.record.seed)
             for result, trio in zip(results, trios, strict=True)
         ),
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
         swaps=_told_apart(_swaps(results), results),
+        hypotheses=tuple(result.readable for result in results),
     )
 
 
@@ -194,19 +229,17 @@ def _check_pair(first: Result, result: Result, i: int, samples: int) -> None:
     ours, theirs = first.drawn[REFERENCE][:samples], result.drawn[REFERENCE][:samples]
     if np.array_equal(ours, theirs):
         return
-    subsets = [one.settings.get("subset") for one in (result, first)]
-    seeds = [one.settings["seed"] for one in (result, first)]
+    subsets = [one.record.subset for one in (result, first)]
+    seeds = [one.record.seed for one in (result, first)]
     if subsets[0] != subsets[1]:
         on = [f"on {subset!r}" if subset else "on all its samples" for subset in subsets]
         why = f"it is {on[0]} and run 1 {on[1]}. Restrict both alike: r.on(...) of each."
     elif seeds[0] != seeds[1]:
         why = f"it has seed {seeds[0]} and run 1 seed {seeds[1]}. Run both with the same seed."
-    elif (result.settings.get("pool") is None) != (first.settings.get("pool") is None):
-        why = "one was drawn from pools (pool=) and the other not. Run both alike."
     elif subsets[0] is not None:
         why = f"functions of one name, {subsets[0]!r}, choose other rows. Restrict both alike."
     else:
-        why = "they were drawn in another way. Run both with the same seed, pool= and pools=."
+        why = "they were drawn in another way. Run both with the same seed."
     raise ScrubError(f"{what} has other reference rows than run 1 ({first.name}): {why}")
 
 
@@ -228,10 +261,9 @@ def _apart(first: Result, result: Result, i: int, ours: Triples, theirs: Triples
 
 def _zero(result: Result) -> str:
     """What a run means by 0%, in words."""
-    settings, output = result.settings, str(result.readable["output"])
-    inside = bool(settings["metric_in_graph"])
+    output = str(result.readable["output"])
     within = result.readable.get("within", "anything")
-    where = zero(settings, output, metric_in_graph=inside) or f"randomized at {output}"
+    where = result.zero.words(output) or f"randomized at {output}"
     return where + ("" if within in ("anything", "()") else f" within {within}")
 
 
@@ -246,7 +278,7 @@ def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:
         pair = ((first.name, first.hypothesis), (other.name, other.hypothesis))
         ablating = [name for name, one in pair if ablates(one)]
         if ablating:
-            why = f"{' and '.join(ablating)} sets unimportant parents to means, which is no swap"
+            why = f"{' and '.join(ablating)} ablates unimportant parents, which swaps nothing"
             found.append(Specificity("not comparable", (first.name, other.name), (why, "")))
         else:
             found.append(permits(first.hypothesis, other.hypothesis, first.data))
@@ -265,8 +297,3 @@ def _told_apart(swaps: Sequence[Specificity], results: Sequence[Result]) -> tupl
         if result.hypothesis is not None
     ]
     return tuple(replace(one, names=(first, name)) for one, name in zip(swaps, known, strict=False))
-
-
-def _head(triples: Triples, samples: int) -> Triples:
-    mask = np.arange(len(triples)) < samples
-    return triples if mask.all() else replace(triples.on(mask), name=triples.name)

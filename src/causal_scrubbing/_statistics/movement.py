@@ -1,4 +1,4 @@
-"""Which resampled parts go with the change of the behaviour: a regression on a run's own samples."""
+"""Which resampled parts go with the change of the behaviour: a regression on a run's samples."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
-    """Return what a metric gave as a float64 array ``[N]`` or ``[N, k]``.
+    """Return what a metric gave as a float64 array ``[N]`` or ``[N, k]`` with k of at least 2.
 
     Args:
         name: The metric, as the user knows it; errors name it.
@@ -47,6 +48,8 @@ def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
             "do not average over the batch, and reduce every other axis (or return [rows, k] "
             "for a behaviour that is a vector)"
         )
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]  # one number a row
     if array.size == 0:
         raise MetricError(f"metric {name!r} has no values: there is no sample to estimate from")
     return array
@@ -71,3 +74,31 @@ def check_finite(name: str, what: str, values: FloatArray) -> None:
         "and not from probabilities, run the model in float32, bound the metric (torch.clamp), or "
         "leave those rows out of the data"
     )
+
+
+def call_numeric(what: str, function: Callable[..., Any], *arrays: FloatArray) -> FloatArray:
+    """Call a user's function of arrays, written for numpy or for torch.
+
+    Args:
+        what: The function, for messages.
+        function: Given the arrays; given them as float64 tensors where it fails on arrays.
+        arrays: What it is given copies of.
+
+    Returns:
+        What it gives, as float64; NaN where it refuses numbers that have no value, as
+        `math.sqrt` does.
+
+    Raises:
+        MetricError: It fails on both.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            try:
+                found = function(*(array.copy() for array in arrays))
+            except (TypeError, AttributeError):
+                found = function(*(torch.from_numpy(array.copy()) for array in arrays))
+            return np.asarray(found, dtype=np.float64)
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return np.asarray(np.nan)
+        except Exception as error:
+            raise MetricError(f"{what} failed: {type(error).__name__}: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from causal_scrubbing._data import Floats, Ints
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials.trials import Trials
 
 FEWEST = 50
@@ -59,6 +60,11 @@ class Plan:
     spent: int = 0
 
 
+def rounds(candidates: int, keep: int) -> int:
+    """Stages that leave the better third each, from so many candidates down to `keep`."""
+    return max(1, math.ceil(math.log(max(candidates, 1) / max(keep, 1), 3)))
+
+
 def plan(candidates: int, keep: int, budget: int) -> Plan:
     """Successive halving (Karnin, Koren and Somekh 2013): each stage spends an equal share.
 
@@ -68,23 +74,23 @@ def plan(candidates: int, keep: int, budget: int) -> Plan:
         ScrubError: the budget is too small for so many candidates.
     """
     made = Plan()
-    rounds = max(1, math.ceil(math.log(max(candidates, 1) / max(keep, 1), 3)))
+    stages = rounds(candidates, keep)
     if candidates <= keep:
         return made
-    share = budget // rounds
+    share = budget // stages
     left, samples = candidates, 0
-    for number in range(rounds):
+    for number in range(stages):
         fresh = share // left
         if fresh < FEWEST:
             raise ScrubError(
                 f"budget={budget} gives {fresh} samples to each of {left} candidates in a stage, "
-                f"and {FEWEST} is the least; give a budget of at least {FEWEST * left * rounds}, "
+                f"and {FEWEST} is the least; give a budget of at least {FEWEST * left * stages}, "
                 "or fewer features."
             )
         samples += fresh
         made.sizes.append((left, samples))
         made.spent += fresh * left
-        left = keep if number == rounds - 1 else max(keep, math.ceil(left / 3))
+        left = keep if number == stages - 1 else max(keep, math.ceil(left / 3))
     return made
 
 
@@ -111,6 +117,7 @@ def search(
     place: Callable[[int], Hashable] = lambda number: number,
     promise: float = 1.0,
     bits: Callable[[int], float] = lambda _: 0.0,
+    least: float = 0.0,
 ) -> tuple[list[int], list[Stage]]:
     """Race the candidates' shifts from the base hypothesis.
 
@@ -131,6 +138,7 @@ def search(
             errors.
         bits: how much a candidate claims; of those of a place that do nearly as well, the smallest
             stands for it.
+        least: mean shifts up to this size are rounding, and count as none.
 
     Returns:
         Those left, most promising first, and the stages.
@@ -154,8 +162,9 @@ def search(
         mean = table[:, 0] / samples
         variance = np.maximum(table[:, 1] / samples - mean**2, 0) * samples / (samples - 1)
         se = np.sqrt(variance / samples)
+        mean = np.where(np.abs(mean) <= least, 0.0, mean)
         values = score(left, mean, se)
-        order = [int(i) for i in np.argsort(-values, kind="stable")]
+        order = ranked(values)
         following = [size for size, _ in sizes.sizes[number + 1 : number + 2]]
         size = following[0] if following else keep
         places = [place(i) for i in left]
@@ -208,7 +217,7 @@ def _best_of_places(
     for i in order:
         top = best.setdefault(places[i], float(values[i]))
         now = stands.setdefault(places[i], i)
-        if values[i] >= NEARLY * top and bits[i] < bits[now]:
+        if values[i] >= (NEARLY - 1e-6) * top and bits[i] < bits[now]:
             stands[places[i]] = i
     return set(list(stands.values())[: -(-3 * size // 4)])
 
@@ -217,5 +226,5 @@ def by_row(values: Floats, reference: Ints) -> list[tuple[int, float, int]]:
     """Reference rows by their part of the mean shift: (row, that part, its samples)."""
     rows, inverse, counts = np.unique(reference, return_inverse=True, return_counts=True)
     sums = np.bincount(inverse.reshape(-1), weights=values) / len(values)
-    order = np.argsort(-np.abs(sums), kind="stable")
+    order = ranked(np.abs(sums))
     return [(int(rows[i]), float(sums[i]), int(counts[i])) for i in order]

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from causal_scrubbing._format import plural
-from causal_scrubbing._report import Page, footnotes, plot_laws
+import numpy as np
+
+from causal_scrubbing._format import share
+from causal_scrubbing._hypothesis import REFERENCE
+from causal_scrubbing._page import BlockData, MetricData, PageData
+from causal_scrubbing._report import footnotes
 from causal_scrubbing._result.labels import EVERY, baseline_name
+from causal_scrubbing._result.page.movement import with_movement
+from causal_scrubbing._result.page.rows import fields, searched, stepped
+from causal_scrubbing._result.page.tree import nodes, trees
 from causal_scrubbing._result.result import Result
 
 HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
@@ -17,59 +24,141 @@ HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
 MOST_NUMBERS: Final = 20_000_000
 """Kept outputs of more numbers than this are not compared on a page: it takes their size twice."""
 
+MOST_VALUES: Final = 800_000
+"""Values of samples that a page holds; metrics beyond them have their estimates only."""
 
-def page(result: Result) -> Page:
+
+def page_data(result: Result) -> PageData:
     """Everything a run has to say, in the order a reader asks."""
-    name = result.metrics[0]
-    trio = result.triples(name)
-    figures = {"The three expectations with their 95% intervals.": result.plot()}
+    trio = result.triples()
+    scalar = trio.scrubbed.ndim == 1
     functions = None
-    worst: list[Any] = []
-    if trio.scrubbed.ndim == 1:
-        caption = (
-            f"{name} under D and under D_scrubbed: as distributions, and sample by sample (points "
-            "off the line are samples whose behaviour moved, even where the mean did not)."
+    if scalar and result.moved:
+        functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
+    tree = trees(result)
+    blocks, cost_note = with_movement(result, tree.claims, tree.blocks)
+    metrics = _metrics(result)
+    step = stepped(result, blocks, _worst_first(metrics[0]))
+    if step is not None:
+        blocks = tuple(
+            replace(block, examples=examples)
+            for block, examples in zip(blocks, step[1], strict=True)
         )
-        figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
-        if result.moved:
-            functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
-        if functions is not None and result.data is not None:
-            worst = [result.data.show(bad.row) for bad in functions.worst]
-    return Page(
+    rows, place = np.unique(result.drawn[REFERENCE], return_inverse=True)
+    return PageData(
         name=result.name,
         summary=result.summary,
-        scores=result.scores,
-        stuck=None if result.stuck is None else (EVERY, result.stuck),
-        claims=result.readable,
-        agreement=_agreement(result),
+        zero=result.zero_label,
+        metrics=metrics,
         notes=[
             *(line for line in result.untested if not line.startswith(EVERY)),
             *footnotes(result.scores, zero=result.zero_label),
             *result.notes,
         ],
-        figures=figures,
+        facts=_facts(result),
+        claims=tree.claims,
+        blocks=_in_pools(result, blocks),
+        nodes=nodes(result.hypothesis, tree.claims),
+        cost_note=cost_note,
+        place=place.reshape(-1).astype(np.int32),
+        rows=rows.astype(np.int32),
+        texts=searched(result.data, rows),
+        fields=fields(result.data, rows),
+        stepped=None if step is None else step[0],
         functions=functions,
-        worst=worst,
-        texts={"As distributions": _laws(result), **_plan(result)},
+        reports={"As distributions": _laws(result), **_plan(result)},
         settings=_settings(result),
-        zero=result.zero_label,
+        recipe=_recipe(result),
     )
 
 
-def _agreement(result: Result) -> list[Mapping[str, Any]]:
-    """The agreement figures on the data, with those in the pools beside them."""
+def _metrics(result: Result) -> list[MetricData]:
+    found: list[MetricData] = []
+    room = MOST_VALUES
+    for name in result.metrics:
+        trio = result.triples(name)
+        scalar = trio.scrubbed.ndim == 1
+        kept = scalar and (not found or room >= 2 * len(result))
+        room -= 2 * len(result) * kept
+        loss = None
+        if scalar and trio.randomized is not None:
+            loss = bool(trio.model.mean() <= trio.randomized.mean())
+        values = np.concatenate([trio.model, trio.scrubbed]) if scalar else np.zeros(0)
+        found.append(
+            MetricData(
+                name=name,
+                scores=result[name],
+                lower_is_better=loss,
+                model=trio.model.astype(np.float32) if kept else None,
+                scrubbed=trio.scrubbed.astype(np.float32) if kept else None,
+                right=bool(scalar and np.isin(values, (0, 1)).all()),
+            )
+        )
+    return found
+
+
+def _worst_first(metric: MetricData) -> Any:
+    """Samples by how much worse than the model they came out; by the change if unknown."""
+    if metric.model is None or metric.scrubbed is None:
+        return None
+    change = metric.scrubbed - metric.model
+    if metric.lower_is_better is None:
+        return np.argsort(-np.abs(change), kind="stable")
+    return np.argsort(-change if metric.lower_is_better else change, kind="stable")
+
+
+def _facts(result: Result) -> dict[str, str]:
+    """Short facts beside the answer: what could not be swapped, and right and wrong."""
+    found = {} if result.stuck is None else {EVERY: share(result.stuck)}
+    for name in result.metrics:
+        trio = result.triples(name)
+        if trio.scrubbed.ndim != 1:
+            continue
+        values = np.concatenate([trio.model, trio.scrubbed])
+        if np.isin(values, (0, 1)).all():
+            lost = float(np.mean((trio.model == 1) & (trio.scrubbed == 0)))
+            won = float(np.mean((trio.model == 0) & (trio.scrubbed == 1)))
+            found[f"{name}: 1 for the model, 0 scrubbed"] = share(lost)
+            found[f"{name}: 0 for the model, 1 scrubbed"] = share(won)
+    return found
+
+
+def _in_pools(result: Result, blocks: tuple[BlockData, ...]) -> tuple[BlockData, ...]:
+    """The agreement figures, with those in the pools in words beside them."""
     pools = result.settings.get("pool", {}).get("agreement", {})
-    return [
-        {**row, "pool": pools[row["draw"]]} if row["draw"] in pools else row
-        for row in result.agreement["table"]
-    ]
+    return tuple(
+        replace(
+            block,
+            label=f"{block.label} (in a pool: alone {share(pools[block.key]['one_row'])}, "
+            f"self-draw {share(pools[block.key]['self_draw'], 2)})",
+        )
+        if block.key in pools
+        else block
+        for block in blocks
+    )
+
+
+def _recipe(result: Result) -> str:
+    """Lines that run it again and look at what was saved."""
+    settings = result.settings
+    options = f"samples={len(result)}, seed={settings['seed']}"
+    if settings.get("randomize") is not None:
+        options += f", randomize={settings['randomize']!r}"
+    return (
+        "import causal_scrubbing as cs\n\n"
+        f"# the data has the hash {result.fingerprints['data']},\n"
+        f"# the graph {result.fingerprints['graph']}\n"
+        f"result = cs.scrub(hypothesis, data, metric, {options})\n"
+        'result.save("run/")\n'
+        'same = cs.load("run/", data=data)   # refuses other data\n'
+    )
 
 
 def _settings(result: Result) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
     shown: dict[str, str] = {}
-    for key, value in result.settings.items():
-        if key in HIDDEN or value is None:
+    for key, value in result.record.to_dict().items():
+        if key in HIDDEN or value is None or (key != "baseline" and isinstance(value, Mapping)):
             continue
         label = key.replace("_", " ")
         if key == "baseline":
@@ -80,14 +169,13 @@ def _settings(result: Result) -> dict[str, str]:
             shown[label] = f"{value:.3g}"
         else:
             shown[label] = str(value)
-    actual: Mapping[str, Any] = result.settings.get("actual") or {}
+    actual: Mapping[str, Any] = result.record.actual
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
-    pool: Mapping[str, Any] = result.settings.get("pool") or {}
-    if "size" in pool:
-        shown["pool"] = f"{pool['pools']} of {pool['size']} {plural(pool['size'], 'row')}"
-    shown |= {key: str(value) for key, value in result.settings["versions"].items()}
+    if result.record.self_check is not None:
+        shown["self-check"] = str(result.record.self_check)
+    shown |= {key: str(value) for key, value in result.record.versions.items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
@@ -103,6 +191,6 @@ def _laws(result: Result) -> str:
 
 def _plan(result: Result) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
-    if result.plan is None and (result.asked is None or result.data is None):
+    if result.plan is None and result.run_plan is None:
         return {}
     return {"What was gathered, computed and shared": str(result.explain())}

@@ -17,7 +17,7 @@ from causal_scrubbing._page import BlockData, ClaimData
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._statistics import FloatArray, movement_costs
 
-MOST_ROWS: Final = 4096
+MOST_ROWS: Final = 8192
 """Rows on which a page runs the model to see which activations changed."""
 
 MOST_SAMPLES: Final = 4000
@@ -37,9 +37,7 @@ def with_movement(
     chosen = _chosen(result, blocks)
     moved = _activations_moved(result, claims, blocks, chosen)
     if isinstance(moved, str):
-        chosen = np.arange(min(len(result), MOST_SAMPLES))
-        table = np.stack([_swapped(result, blocks, block, chosen) for block in blocks], 1)
-        how = f"whether another row was drawn ({moved})"
+        chosen, table, how = _by_rows(result, blocks, moved)
         found = list(blocks)
     else:
         shares, table = moved
@@ -48,21 +46,33 @@ def with_movement(
             replace(block, changed=float(np.mean(table[:, i] > 0)), moved=shares[i])
             for i, block in enumerate(blocks)
         ]
-    change = np.asarray(trio.scrubbed - trio.model, dtype=np.float64)[chosen]
-    fit = movement_costs(change, table)
+    every = np.asarray(trio.scrubbed - trio.model, dtype=np.float64)
+    fit = movement_costs(every[chosen], table)
+    if fit is None and not isinstance(moved, str):
+        reason = f"{len(chosen)} samples with activations are too few for {len(blocks)} draws"
+        chosen, table, how = _by_rows(result, blocks, reason)
+        fit = movement_costs(every[chosen], table)
     if fit is None:
         return tuple(found), (
             f"Costs are not fitted: {len(chosen)} samples are too few for {len(blocks)} draws."
         )
     found = [replace(block, cost=cost) for block, cost in zip(found, fit.costs, strict=True)]
     return tuple(found), (
-        f"Costs: the change of {trio.name} in {len(chosen)} of this run's samples, fitted by {how}. "
+        f"Costs: the change of {trio.name} in {len(chosen)} of this run's samples, fitted by "
+        f"{how}. "
         f"The fit explains {100 * fit.explained:.0f}% of the variation between samples and leaves "
-        f"{fit.rest:+.3g} of a mean change of {change.mean():+.3g} to no draw. It shows what goes "
+        f"{_percent(fit.rest, every[chosen])} of the mean change to no draw. It shows what goes "
         "together in this run and is no experiment: claims that move together cannot be told "
         "apart, and what two do only jointly goes to either. cs.controls takes claims out one by "
         "one."
     )
+
+
+def _percent(rest: float, change: FloatArray) -> str:
+    size = float(np.abs(change).mean())
+    mean = float(change.mean())
+    # A mean change that is rounding has no parts.
+    return f"{100 * rest / mean + 0.0:.0f}%" if abs(mean) > 1e-6 * size else "none"
 
 
 def _chosen(result: Result, blocks: Sequence[BlockData]) -> Ints:
@@ -74,6 +84,15 @@ def _chosen(result: Result, blocks: Sequence[BlockData]) -> Ints:
     if len(first) > MOST_ROWS:
         most = max(int(np.sort(first)[MOST_ROWS] // len(keys)), 1)
     return np.arange(most)
+
+
+def _by_rows(
+    result: Result, blocks: Sequence[BlockData], reason: str
+) -> tuple[Ints, FloatArray, str]:
+    """The first samples, and at each block whether another row was drawn."""
+    chosen = np.arange(min(len(result), MOST_SAMPLES))
+    table = np.stack([_swapped(result, blocks, block, chosen) for block in blocks], 1)
+    return chosen, table, f"whether another row was drawn ({reason})"
 
 
 def _above(result: Result, blocks: Sequence[BlockData], block: BlockData) -> Ints:
@@ -144,12 +163,8 @@ def _sketch(values: FloatArray) -> FloatArray:
         return values
     random = np.random.Generator(np.random.Philox(width))
     place, sign = random.integers(SKETCH, size=width), random.choice([-1.0, 1.0], size=width)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(SKETCH))
-    known = starts < width
     sums = np.zeros((len(values), SKETCH))
-    signed = (values * sign)[:, order]
-    ends = np.append(starts[1:], width)
-    for i in np.flatnonzero(known & (ends > starts)):
-        sums[:, i] = signed[:, starts[i] : ends[i]].sum(axis=1)
+    for i in range(SKETCH):
+        mine = place == i
+        sums[:, i] = (values[:, mine] * sign[mine]).sum(axis=1)
     return sums

@@ -78,13 +78,17 @@ def stepped(
     chosen.sort()
     shelf.room += int(0.2 * MOST_CHARACTERS)
     features = _block_features(result, blocks)
-    named = [_Named(result.data, feature) for feature in features]
-    examples = tuple(one.examples(result.data, shelf) for one in named)
+    each: dict[Feature | None, _Named] = {}
+    for feature in features:
+        if feature not in each:
+            each[feature] = _Named(result.data, feature)
+    named = [each[feature] for feature in features]
+    examples = tuple(one.examples(shelf) for one in named)
     names = np.array(list(shelf.place), dtype=np.int64)
     texts: dict[str, int] = {}
     values = np.array(
         [
-            [texts.setdefault(one.value(result.data, int(row)), len(texts)) for one in named]
+            [texts.setdefault(one.value(int(row)), len(texts)) for one in named]
             for row in names
         ]
     ).reshape(len(names), len(named))
@@ -130,9 +134,18 @@ class _Named:
                 value = None
             self.values.append((feature_name(part), part is exact, value))
         self.classes = None if not self.parts else data.classes(feature or anything)
+        self._found: dict[int, str] = {}
 
-    def value(self, data: Dataset, row: int) -> str:
-        """The feature on a row, like ``count=3``."""
+    def value(self, row: int) -> str:
+        """The feature on a row, like ``count=3``; all rows of a class have the same."""
+        if self.classes is None:
+            return ""
+        number = int(self.classes.ids[row])
+        if number not in self._found:
+            self._found[number] = self._value(row)
+        return self._found[number]
+
+    def _value(self, row: int) -> str:
         found = []
         for name, is_exact, values in self.values:
             if is_exact:
@@ -143,7 +156,7 @@ class _Named:
                 found.append(f"{name}={text if len(text) <= 60 else text[:57] + '...'}")
         return ", ".join(found)
 
-    def examples(self, data: Dataset, shelf: Shelf) -> tuple[ClassExample, ...]:
+    def examples(self, shelf: Shelf) -> tuple[ClassExample, ...]:
         """The largest classes that have more than one row, with some rows each."""
         if self.classes is None:
             return ()
@@ -156,7 +169,7 @@ class _Named:
             if not shelf.add(rows):
                 break
             places = tuple(shelf.place[row] for row in rows)
-            name = self.value(data, rows[0])
+            name = self.value(rows[0])
             found.append(ClassExample(name=name, size=int(sizes[number]), rows=places))
         return tuple(found)
 

@@ -140,7 +140,9 @@ def nodes(hypothesis: Hypothesis | None, claims: tuple[ClaimData, ...]) -> tuple
     down: dict[str, frozenset[str]] = {}
     for name in reversed(graph.names):
         children = graph.children(name)
-        down[name] = frozenset(c for c in children if c in about).union(*(down[c] for c in children))
+        down[name] = frozenset(c for c in children if c in about).union(
+            *(down[c] for c in children)
+        )
     groups: dict[Any, list[str]] = {}
     for name in graph.names:
         alone = name in about or name == graph.output
