@@ -13,7 +13,7 @@ from causal_scrubbing._algebra import Specificity, permits
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import write_page
 from causal_scrubbing._format import plural
-from causal_scrubbing._hypothesis import REFERENCE, ablates
+from causal_scrubbing._hypothesis import REFERENCE, ablates, feature_words
 from causal_scrubbing._report import align
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._statistics import RunComparison, Scores, Triples, compare_runs, holm
@@ -262,7 +262,7 @@ def _apart(first: Result, result: Result, i: int, ours: Triples, theirs: Triples
 def _zero(result: Result) -> str:
     """What a run means by 0%, in words."""
     output = str(result.readable["output"])
-    within = result.readable.get("within", "anything")
+    within = feature_words(result.readable.get("within", "anything"))
     where = result.zero.words(output) or f"randomized at {output}"
     return where + ("" if within in ("anything", "()") else f" within {within}")
 

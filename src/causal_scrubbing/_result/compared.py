@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from causal_scrubbing._algebra import Specificity
-from causal_scrubbing._hypothesis import node_label
+from causal_scrubbing._hypothesis import feature_words
 from causal_scrubbing._page import ComparedRun, ComparisonData
+from causal_scrubbing._result.claims import PlainClaim, plain_claims
 from causal_scrubbing._result.labels import policy
 from causal_scrubbing._statistics import RunComparison, Scores
 
@@ -46,7 +47,7 @@ def comparison_data(comparison: Compared) -> ComparisonData:
                 scores=scores,
                 difference=comparison.differences[i - 1] if i else None,
                 adjusted=comparison.adjusted[i - 1] if i else None,
-                claims=dict(_claims(readable["claims"], "")) if readable else {},
+                claims={one.path: _said(one) for one in plain_claims(readable)} if readable else {},
                 policy=_policy(readable) if readable else "",
             )
         )
@@ -59,25 +60,13 @@ def comparison_data(comparison: Compared) -> ComparisonData:
 
 
 def _policy(readable: Mapping[str, Any]) -> str:
-    within = readable.get("within", "anything")
+    within = feature_words(readable.get("within", "anything"))
     held = "" if within in ("anything", "()") else f", within {within}"
     return f"unimportant: {policy(readable['unimportant'])}{held}"
 
 
-def _claims(claim: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
-    """Path and content of each claim."""
-    path = above + (claim.get("name") or node_label(claim["node"]))
-    said = [f"carries {claim['feature']}"]
-    if claim.get("name"):
-        said.append(f"node {claim['node']}")
-    if claim.get("via"):
-        said.append(f"via {', '.join(claim['via'])}")
-    if claim.get("others"):
-        said.append(f"others {claim['others']}")
-    if claim.get("tie"):
-        said.append(f"tie {claim['tie']}")
-    if "children" not in claim:
-        said.append("a leaf")
-    yield path, "; ".join(said)
-    for child in claim.get("children") or ():
-        yield from _claims(child, f"{path}/")
+def _said(claim: PlainClaim) -> str:
+    """What is claimed, in words."""
+    named = [f"node {claim.node}"] if claim.label != claim.node else []
+    leaf = ["a leaf"] if claim.is_leaf else []
+    return "; ".join([f"carries {claim.feature}", *named, *claim.extras, *leaf])

@@ -10,15 +10,15 @@ import numpy as np
 
 from causal_scrubbing._format import share
 from causal_scrubbing._hypothesis import REFERENCE
-from causal_scrubbing._page import BlockData, MetricData, PageData
+from causal_scrubbing._page import MetricData, PageData
 from causal_scrubbing._report import footnotes
 from causal_scrubbing._result.labels import EVERY, baseline_name
 from causal_scrubbing._result.page.movement import with_movement
 from causal_scrubbing._result.page.rows import fields, searched, stepped
 from causal_scrubbing._result.page.tree import nodes, trees
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.views import RunViews
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
+HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "self_check")
 """Settings told elsewhere on the page, or in its words."""
 
 MOST_NUMBERS: Final = 20_000_000
@@ -28,13 +28,13 @@ MOST_VALUES: Final = 800_000
 """Values of samples that a page holds; metrics beyond them have their estimates only."""
 
 
-def page_data(result: Result) -> PageData:
+def page_data(result: RunViews) -> PageData:
     """Everything a run has to say, in the order a reader asks."""
     trio = result.triples()
     scalar = trio.scrubbed.ndim == 1
     functions = None
     if scalar and result.moved:
-        functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
+        functions = result.compare_functions(logits=result.record.reads_logits)
     tree = trees(result)
     blocks, cost_note = with_movement(result, tree.claims, tree.blocks)
     metrics = _metrics(result)
@@ -57,7 +57,7 @@ def page_data(result: Result) -> PageData:
         ],
         facts=_facts(result),
         claims=tree.claims,
-        blocks=_in_pools(result, blocks),
+        blocks=blocks,
         nodes=nodes(result.hypothesis, tree.claims),
         cost_note=cost_note,
         place=place.reshape(-1).astype(np.int32),
@@ -72,7 +72,7 @@ def page_data(result: Result) -> PageData:
     )
 
 
-def _metrics(result: Result) -> list[MetricData]:
+def _metrics(result: RunViews) -> list[MetricData]:
     found: list[MetricData] = []
     room = MOST_VALUES
     for name in result.metrics:
@@ -107,7 +107,7 @@ def _worst_first(metric: MetricData) -> Any:
     return np.argsort(-change if metric.lower_is_better else change, kind="stable")
 
 
-def _facts(result: Result) -> dict[str, str]:
+def _facts(result: RunViews) -> dict[str, str]:
     """Short facts beside the answer: what could not be swapped, and right and wrong."""
     found = {} if result.stuck is None else {EVERY: share(result.stuck)}
     for name in result.metrics:
@@ -123,42 +123,27 @@ def _facts(result: Result) -> dict[str, str]:
     return found
 
 
-def _in_pools(result: Result, blocks: tuple[BlockData, ...]) -> tuple[BlockData, ...]:
-    """The agreement figures, with those in the pools in words beside them."""
-    pools = result.settings.get("pool", {}).get("agreement", {})
-    return tuple(
-        replace(
-            block,
-            label=f"{block.label} (in a pool: alone {share(pools[block.key]['one_row'])}, "
-            f"self-draw {share(pools[block.key]['self_draw'], 2)})",
-        )
-        if block.key in pools
-        else block
-        for block in blocks
-    )
-
-
-def _recipe(result: Result) -> str:
+def _recipe(result: RunViews) -> str:
     """Lines that run it again and look at what was saved."""
-    settings = result.settings
-    options = f"samples={len(result)}, seed={settings['seed']}"
-    if settings.get("randomize") is not None:
-        options += f", randomize={settings['randomize']!r}"
+    options = f"samples={len(result)}, seed={result.record.seed}"
+    if result.record.randomize is not None:
+        options += f", randomize={result.record.randomize!r}"
     return (
         "import causal_scrubbing as cs\n\n"
         f"# the data has the hash {result.fingerprints['data']},\n"
         f"# the graph {result.fingerprints['graph']}\n"
         f"result = cs.scrub(hypothesis, data, metric, {options})\n"
         'result.save("run/")\n'
+        'cs.verify("run/")                   # files as written, estimates as the tables give\n'
         'same = cs.load("run/", data=data)   # refuses other data\n'
     )
 
 
-def _settings(result: Result) -> dict[str, str]:
+def _settings(result: RunViews) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
     shown: dict[str, str] = {}
     for key, value in result.record.to_dict().items():
-        if key in HIDDEN or value is None or (key != "baseline" and isinstance(value, Mapping)):
+        if key in HIDDEN or value is None:
             continue
         label = key.replace("_", " ")
         if key == "baseline":
@@ -179,7 +164,7 @@ def _settings(result: Result) -> dict[str, str]:
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
-def _laws(result: Result) -> str:
+def _laws(result: RunViews) -> str:
     """The behaviour and, unless they are very many numbers, the outputs as distributions."""
     kept = result.outputs
     if kept is None or kept[0].numel() <= MOST_NUMBERS:
@@ -189,7 +174,7 @@ def _laws(result: Result) -> str:
     return str(replace(laws, why_not=f"{told}: print(result.compare_distributions()) does it"))
 
 
-def _plan(result: Result) -> dict[str, str]:
+def _plan(result: RunViews) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
     if result.plan is None and result.run_plan is None:
         return {}

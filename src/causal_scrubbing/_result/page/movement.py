@@ -14,7 +14,7 @@ from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._page import BlockData, ClaimData
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._statistics import FloatArray, movement_costs
 
 MOST_ROWS: Final = 8192
@@ -28,7 +28,7 @@ _CHUNK: Final = 256
 
 
 def with_movement(
-    result: Result, claims: Sequence[ClaimData], blocks: Sequence[BlockData]
+    result: RunViews, claims: Sequence[ClaimData], blocks: Sequence[BlockData]
 ) -> tuple[tuple[BlockData, ...], str]:
     """The blocks with what changed and what it cost, and a note on how that was found."""
     trio = result.triples()
@@ -75,7 +75,7 @@ def _percent(rest: float, change: FloatArray) -> str:
     return f"{100 * rest / mean + 0.0:.0f}%" if abs(mean) > 1e-6 * size else "none"
 
 
-def _chosen(result: Result, blocks: Sequence[BlockData]) -> Ints:
+def _chosen(result: RunViews, blocks: Sequence[BlockData]) -> Ints:
     """The first samples, as many as draw few enough rows of the data."""
     most = min(len(result), MOST_SAMPLES)
     keys = [REFERENCE, *(block.key for block in blocks)]
@@ -87,7 +87,7 @@ def _chosen(result: Result, blocks: Sequence[BlockData]) -> Ints:
 
 
 def _by_rows(
-    result: Result, blocks: Sequence[BlockData], reason: str
+    result: RunViews, blocks: Sequence[BlockData], reason: str
 ) -> tuple[Ints, FloatArray, str]:
     """The first samples, and at each block whether another row was drawn."""
     chosen = np.arange(min(len(result), MOST_SAMPLES))
@@ -95,19 +95,19 @@ def _by_rows(
     return chosen, table, f"whether another row was drawn ({reason})"
 
 
-def _above(result: Result, blocks: Sequence[BlockData], block: BlockData) -> Ints:
+def _above(result: RunViews, blocks: Sequence[BlockData], block: BlockData) -> Ints:
     return result.drawn[REFERENCE if block.of is None else blocks[block.of].key]
 
 
 def _swapped(
-    result: Result, blocks: Sequence[BlockData], block: BlockData, chosen: Ints
+    result: RunViews, blocks: Sequence[BlockData], block: BlockData, chosen: Ints
 ) -> FloatArray:
     other = result.drawn[block.key][chosen] != _above(result, blocks, block)[chosen]
     return np.asarray(other, dtype=np.float64)
 
 
 def _activations_moved(
-    result: Result, claims: Sequence[ClaimData], blocks: Sequence[BlockData], chosen: Ints
+    result: RunViews, claims: Sequence[ClaimData], blocks: Sequence[BlockData], chosen: Ints
 ) -> tuple[list[float], FloatArray] | str:
     """Of each block its squared movement, relative, and the distance in each sample; or why not."""
     if result.hypothesis is None or result.data is None:

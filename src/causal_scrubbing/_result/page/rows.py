@@ -19,7 +19,7 @@ from causal_scrubbing._data import (
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._page import BlockData, ClassExample, FieldData, Shown, SteppedData, shown
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._statistics import FloatArray
 
 MOST_STEPPED: Final = 300
@@ -61,7 +61,7 @@ class Shelf:
 
 
 def stepped(
-    result: Result, blocks: Sequence[BlockData], worst_first: Ints | None
+    result: RunViews, blocks: Sequence[BlockData], worst_first: Ints | None
 ) -> tuple[SteppedData, tuple[tuple[ClassExample, ...], ...]] | None:
     """Samples to look at one by one, and classes of each block with some of their rows."""
     if result.data is None:
@@ -87,10 +87,7 @@ def stepped(
     names = np.array(list(shelf.place), dtype=np.int64)
     texts: dict[str, int] = {}
     values = np.array(
-        [
-            [texts.setdefault(one.value(int(row)), len(texts)) for one in named]
-            for row in names
-        ]
+        [[texts.setdefault(one.value(int(row)), len(texts)) for one in named] for row in names]
     ).reshape(len(names), len(named))
     place = np.array([[shelf.place[int(row)] for row in drawn[k]] for k in chosen])
     return SteppedData(
@@ -114,7 +111,7 @@ def _order(n: int, worst_first: Ints | None) -> list[int]:
     return list(dict.fromkeys(int(i) for i in turns.ravel()))
 
 
-def _block_features(result: Result, blocks: Sequence[BlockData]) -> list[Feature | None]:
+def _block_features(result: RunViews, blocks: Sequence[BlockData]) -> list[Feature | None]:
     if result.hypothesis is None:
         return [None] * len(blocks)
     features = {block.key: block.feature for block in result.hypothesis.tree.blocks}
@@ -174,7 +171,7 @@ class _Named:
         return tuple(found)
 
 
-def _outputs(result: Result, chosen: Sequence[int]) -> list[tuple[str, str]]:
+def _outputs(result: RunViews, chosen: Sequence[int]) -> list[tuple[str, str]]:
     """Model's and scrubbed output of samples in words: few numbers, or the largest of many."""
     if result.outputs is None:
         return []

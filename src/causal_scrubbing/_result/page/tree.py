@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, node_label
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._page import BlockData, ClaimData, NodeData
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.claims import PlainClaim, plain_claims
+from causal_scrubbing._result.views import RunViews
 
 _NUMBER = re.compile(r"\d+")
 
@@ -24,14 +25,14 @@ class Trees:
     blocks: tuple[BlockData, ...]
 
 
-def trees(result: Result) -> Trees:
+def trees(result: RunViews) -> Trees:
     """Claims and blocks, from the plain data that a saved run has too."""
     table = [row for row in result.agreement["table"] if row["draw"] in result.drawn]
     numbers = {row["draw"]: i for i, row in enumerate(table)}
     by_path = {
         path: numbers[row["draw"]] for row in table for path in (row.get("claims") or [row["draw"]])
     }
-    claims = tuple(_claims(result.readable["claims"], None, "", by_path, []))
+    claims = tuple(_claim(one, by_path) for one in plain_claims(result.readable))
     places = {claim.path: i for i, claim in enumerate(claims)}
     parts = _parts(result.hypothesis)
     blocks = []
@@ -60,41 +61,21 @@ def trees(result: Result) -> Trees:
     return Trees(claims, tuple(blocks))
 
 
-def _claims(
-    claim: Mapping[str, Any],
-    parent: int | None,
-    above: str,
-    by_path: Mapping[str, int],
-    so_far: list[str],
-) -> Iterator[ClaimData]:
-    label = claim.get("name") or node_label(claim["node"])
-    path = f"{above}{label}"
-    extras = []
-    if claim.get("via"):
-        extras.append(f"via {', '.join(claim['via'])}")
-    if claim.get("others"):
-        extras.append(f"others {claim['others']}")
-    if claim.get("tie"):
-        extras.append(f"tie {claim['tie']}")
-    if claim.get("children") == []:
-        extras.append("computed from nothing")
-    here = len(so_far)
-    so_far.append(path)
+def _claim(claim: PlainClaim, by_path: Mapping[str, int]) -> ClaimData:
     # A claim that is drawn as another is found by the draw's own key.
-    block = by_path.get(path, by_path.get(claim.get("draw") or "", 0))
-    is_leaf = "children" not in claim
-    yield ClaimData(
-        path=path,
-        label=label,
-        node=claim["node"],
-        feature=claim["feature"],
-        parent=parent,
+    block = by_path.get(claim.path, by_path.get(claim.draw or "", 0))
+    return ClaimData(
+        path=claim.path,
+        label=claim.label,
+        node=claim.node,
+        feature=claim.feature,
+        parent=claim.parent,
         block=block,
-        extras=tuple(extras),
-        fold=_NUMBER.sub("#", f"{label}|{claim['feature']}") if is_leaf else "",
+        extras=claim.extras,
+        fold=(claim.family or _NUMBER.sub("#", f"{claim.label}|{claim.feature}"))
+        if claim.is_leaf
+        else "",
     )
-    for child in claim.get("children") or ():
-        yield from _claims(child, here, f"{path}/", by_path, so_far)
 
 
 def _above(
