@@ -167,7 +167,7 @@ def test_hostile_names_stay_text(browser, tmp_path) -> None:
         cs.claim(f"n{i}{name}", name, name=f"c{i}" + name.replace("/", ""))
         for i, name in enumerate(names[:-2])
     ]
-    h = cs.Hypothesis(graph, cs.claim("out", cs.exact, *claims), name=" ".join(HOSTILE))
+    h = cs.Hypothesis(graph, cs.claim("out", cs.exact, *claims), name=" ".join(names))
     metrics = {name: cs.metrics.squared_error("x") for name in names}
     result = cs.scrub(h, data, metrics, samples=30)
     path = result.report(tmp_path / "r.html")
