@@ -150,6 +150,8 @@ def _settings(result: RunViews) -> dict[str, str]:
             shown[label] = baseline_name(value)
         elif key == "randomize":
             shown["randomized at"] = str(value)
+        elif isinstance(value, Mapping):
+            shown[label] = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
         elif isinstance(value, float):
             shown[label] = f"{value:.3g}"
         else:
