@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, draw_label
 from causal_scrubbing._page import BlockData, ClaimData, NodeData
 from causal_scrubbing._result.claims import PlainClaim, plain_claims
 from causal_scrubbing._result.views import RunViews
@@ -45,7 +45,7 @@ def trees(result: RunViews) -> Trees:
         blocks.append(
             BlockData(
                 key=key,
-                label=key,
+                label=draw_label(key, row.get("claims") or (), row.get("tie")),
                 feature=row["feature"],
                 of=of,
                 claims=tuple(places[path] for path in paths if path in places),
