@@ -10,3 +10,7 @@ from causal_scrubbing._report.tables import footnotes as footnotes
 from causal_scrubbing._report.tables import kinds as kinds
 from causal_scrubbing._report.tables import opened as opened
 from causal_scrubbing._report.tables import scores_table as scores_table
+from causal_scrubbing._report.views import plot_by as plot_by
+from causal_scrubbing._report.views import plot_cancellation as plot_cancellation
+from causal_scrubbing._report.views import plot_convergence as plot_convergence
+from causal_scrubbing._report.views import plot_shown as plot_shown
