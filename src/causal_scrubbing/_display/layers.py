@@ -59,7 +59,7 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 - 0.45 / figure.get_figheight()))
         for parent, name in graph.edges:
             (x0, y0), (x1, y1) = place[parent], place[name]
-            axes.plot([x0 + 0.42, x1 - 0.42], [y0, y1], color="#a0aec0", linewidth=1, zorder=1)
+            axes.plot([x0, x1], [y0, y1], color="#a0aec0", linewidth=1, zorder=1)
         for name, box in kept.items():
             x, y = place[name]
             lines_of = [_short(box.text), *([_short(box.below)] if box.below else [])]
@@ -75,7 +75,9 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
         axes.set_xlim(-0.6, columns - 0.4)
         axes.set_ylim(-lines / 2 - 0.1, lines / 2 + 0.1)
         axes.set_axis_off()
-        figure.suptitle(_short(title, 90), x=0.02, ha="left", fontsize=11, parse_math=False)
+        figure.suptitle(
+            _short(title, int(12 * columns) + 8), x=0.02, ha="left", fontsize=10, parse_math=False
+        )
         return figure
 
     return draw()

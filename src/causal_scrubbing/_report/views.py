@@ -62,6 +62,8 @@ def plot_by(
         )  # fmt: skip
     if not numbers:
         axes.set_xticks(places, [str(level)[:20] for level in levels], parse_math=False)
+    elif len(levels) <= MOST_CLASSES:
+        axes.set_xticks(places, [str(level) for level in levels])
     return _finish(figure, title, field, metric)
 
 
@@ -120,6 +122,7 @@ def plot_cancellation(
     left.fill_between(
         np.arange(n) / n, change, where=change < 0, step="mid", color="#2b6cb0", linewidth=0
     )
+    left.set_xlim(0, 1)
     left.axhline(0, color="#718096", linewidth=1)
     left.set_xlabel("samples in order, share")
     left.set_ylabel(f"change of {metric[:30]}", parse_math=False)

@@ -108,9 +108,13 @@ class RunPictures(RunViews, Tabular):
             A figure that a notebook shows by itself, one line a draw.
         """
         tree = trees(self)
-        blocks, note = with_movement(self, tree.claims, tree.blocks)
+        blocks, _ = with_movement(self, tree.claims, tree.blocks)
         bars = [_bar(block.label, block.cost) for block in blocks]
-        return plot_forest(bars, title=self.name, axis=f"cost ({note.split('.')[0][:60]})")
+        return plot_forest(
+            bars,
+            title=self.name,
+            axis=f"cost in {self.metrics[0]}, by regression on this run's draws",
+        )
 
     def plot_convergence(self, metric: str | None = None) -> Figure:
         """Each mean as the samples come in, with two standard errors.
