@@ -107,7 +107,6 @@ def test_imports_run_one_way_and_through_faces() -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.xfail(reason="the walls of _graph and _result are being moved")
 def test_no_files_import_each_other_in_a_circle() -> None:
     tree = nx.DiGraph(
         (module, target)
@@ -119,7 +118,6 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert not circles, "\n".join(map(str, circles))
 
 
-@pytest.mark.xfail(reason="the walls of _graph and _capture are being moved")
 def test_no_room_holds_more_than_a_tenth_of_the_lines() -> None:
     lines: dict[str, int] = {}
     for module, file in FILES.items():
