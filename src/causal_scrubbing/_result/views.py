@@ -42,7 +42,7 @@ class RunViews(RunData):
         self,
         metric: str | None = None,
         *,
-        logits: bool = True,
+        logits: bool | None = None,
         lower_is_better: bool | None = None,
         worst: int = 10,
     ) -> FunctionComparison:
@@ -51,7 +51,7 @@ class RunViews(RunData):
         Args:
             metric: whose values tell better from worse; the first if None.
             logits: whether outputs with several columns are logits, so that KL divergence and
-                agreement of predictions mean something.
+                agreement of predictions mean something. None: where a metric reads them as such.
             lower_is_better: whether the behaviour is a loss; None reads it off the run: the model
                 is on the good side of randomized.
             worst: how many of the worst inputs to list.
@@ -70,6 +70,8 @@ class RunViews(RunData):
                 "outputs were not compared with the model's own: the run was made with "
                 "compare=False. Run it with compare=True."
             )
+        if logits is None:
+            logits = self.record.reads_logits
         dropped = () if logits else ("kl", "agreement", "total_variation")
         return compare_functions(
             {k: v for k, v in self.moved.items() if k not in dropped},

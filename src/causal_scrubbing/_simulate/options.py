@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
             points.
         max_samples: with "auto", the number of samples at which to stop in any case.
         seed: a run with the same seed gives the same numbers everywhere.
+        draw: how reference rows are drawn. "independent" draws each from D by itself. "balanced"
+            takes each row as equally often as the number of samples and the weights allow.
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named. Without a metric it must be named for `recovered` to be defined.
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
@@ -64,6 +66,7 @@ class Options(TypedDict, total=False):
     tolerance: float
     max_samples: int
     seed: int
+    draw: str
     randomize: str | None
     baseline: Hypothesis | None
     distance: str | Distance
@@ -85,6 +88,7 @@ DEFAULTS: Final = Options(
     tolerance=1.0,
     max_samples=1_000_000,
     seed=0,
+    draw="independent",
     randomize=None,
     baseline=None,
     distance="euclidean",

@@ -112,6 +112,7 @@ class RunRecord:
         samples: how many there are.
         rows: rows of the dataset.
         seed: of all draws.
+        draw: how reference rows were drawn.
         baseline: the hypothesis that stands in for E_randomized as plain data, or None.
         metric_in_graph: whether the graph's output is the behaviour.
         reads_logits: whether a metric reads the output as logits.
@@ -143,6 +144,7 @@ class RunRecord:
     versions: Mapping[str, str]
     self_check: Checked | None = None
     subset: str | None = None
+    draw: str = "independent"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""

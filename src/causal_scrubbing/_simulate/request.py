@@ -12,6 +12,7 @@ from causal_scrubbing._engine import Settings
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, with_means
+from causal_scrubbing._sampling import make_source
 from causal_scrubbing._simulate.arguments import (
     check_arguments,
     check_auto,
@@ -43,6 +44,7 @@ class Request:
         most: the most samples that may be run.
         tolerance: see `Options`.
         seed: of all draws.
+        draw: see `Options`.
         randomize: the node named, or None.
         baseline: see `Options`.
         distance: see `Options`.
@@ -60,6 +62,7 @@ class Request:
     most: int
     tolerance: float
     seed: int
+    draw: str
     randomize: str | None
     baseline: Hypothesis | None
     distance: str | Distance
@@ -119,6 +122,7 @@ class Request:
         if folder is not None:
             check_folder(folder, "out=")
         check_shared(given["shared"], folder)
+        make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
         return cls(
@@ -131,6 +135,7 @@ class Request:
             most=most,
             tolerance=tolerance,
             seed=seed,
+            draw=given["draw"],
             randomize=given["randomize"],
             baseline=baseline,
             distance=check_distance(given["distance"]),

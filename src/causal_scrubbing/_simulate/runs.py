@@ -153,6 +153,7 @@ def _asked(request: Request, work: Simulation) -> dict[str, Any]:
     """What results depend on besides hypotheses, data and code."""
     return {
         "seed": request.seed,
+        "draw": request.draw,
         "baseline": None if request.baseline is None else request.baseline.to_dict(),
         "metric_in_graph": request.metric_in_graph,
         "reads_logits": any(
