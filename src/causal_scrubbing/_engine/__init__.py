@@ -10,11 +10,14 @@ from causal_scrubbing._engine.explain import actual_dict as actual_dict
 from causal_scrubbing._engine.explain import expected_seconds as expected_seconds
 from causal_scrubbing._engine.explain import explain_run as explain_run
 from causal_scrubbing._engine.explain import piece_size as piece_size
+from causal_scrubbing._engine.layout import STORES as STORES
 from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
 from causal_scrubbing._engine.locks import Lock as Lock
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
+from causal_scrubbing._engine.memory import free_memory as free_memory
 from causal_scrubbing._engine.memory import read_budget as read_budget
 from causal_scrubbing._engine.memory import release as release
+from causal_scrubbing._engine.memory import show_bytes as show_bytes
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor

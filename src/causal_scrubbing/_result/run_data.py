@@ -13,7 +13,7 @@ import torch
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Explanation
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._format import listed, plural, share
+from causal_scrubbing._format import listed, plural, printable, share
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._report import scores_table
 from causal_scrubbing._result.estimates import Estimated
@@ -89,7 +89,7 @@ class RunData(Estimated):
     @property
     def name(self) -> str:
         """The hypothesis's name."""
-        return str(self.readable.get("name") or "unnamed")
+        return printable(str(self.readable.get("name") or "unnamed"))
 
     def __len__(self) -> int:
         return len(self.drawn[REFERENCE])

@@ -19,6 +19,7 @@ from causal_scrubbing._simulate import (
     check_device,
     evaluate_metric,
     named_metrics,
+    refuse_autocast,
     self_check,
     try_metrics,
     whole,
@@ -73,6 +74,7 @@ def exact_scrub(
         MetricError: a metric gives no finite number a row.
     """
     check_arguments(hypothesis, data, randomize, baseline)
+    refuse_autocast()
     check_distance(distance)
     device = check_device(device)
     budget = whole("budget", budget, "the most combinations allowed")

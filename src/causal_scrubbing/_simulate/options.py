@@ -52,6 +52,8 @@ class Options(TypedDict, total=False):
         shared: other processes that make this call too, each on a device or machine of its own,
             take part in the run in `out`. Each computes blocks that no other does, and all return
             the whole result. Values equal those of a run by one process up to rounding.
+        autocast: run inside an active `torch.autocast`, which changes values, and record it. It is
+            refused otherwise.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
         compare: compare each scrubbed output with the model's own, for `compare_functions`. False
@@ -77,6 +79,7 @@ class Options(TypedDict, total=False):
     store_dtype: torch.dtype | str | None
     out: str | Path | None
     shared: bool
+    autocast: bool
     keep_outputs: bool | None
     compare: bool
     check: bool
@@ -99,6 +102,7 @@ DEFAULTS: Final = Options(
     store_dtype=None,
     out=None,
     shared=False,
+    autocast=False,
     keep_outputs=None,
     compare=True,
     check=True,

@@ -123,6 +123,7 @@ class RunRecord:
         seconds: by the clock.
         actual: what each part of the run took.
         versions: of this package, torch, numpy, Python and the platform.
+        environment: ambient state of torch: threads, TF32, autocast and the like.
         self_check: what the self-checks looked at; None where they were left out.
         subset: name of the subset of reference rows the samples are on, or None for all.
     """
@@ -142,6 +143,7 @@ class RunRecord:
     seconds: float
     actual: Mapping[str, Any]
     versions: Mapping[str, str]
+    environment: Mapping[str, Any]
     self_check: Checked | None = None
     subset: str | None = None
     draw: str = "independent"

@@ -12,6 +12,7 @@ import torch
 from causal_scrubbing._engine import Checkpoint, note_layout
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
+from causal_scrubbing._simulate.environment import environment
 from causal_scrubbing._simulate.explain import RunPlan
 from causal_scrubbing._simulate.metric_validation import try_metrics
 from causal_scrubbing._simulate.progress import Progress
@@ -184,6 +185,7 @@ def _identity(request: Request, work: Simulation) -> dict[str, Any]:
             **_asked(request, work),
             "outputs": [request.keep_outputs, request.compare],
             "engine": _engine(request),
+            "autocast": environment()["autocast"],
             "versions": {k: v for k, v in versions().items() if k != "platform"},
         },
     )
@@ -203,6 +205,7 @@ def _record(
         seconds=seconds,
         actual=work.actual(),
         versions=versions(),
+        environment=environment(),
         self_check=checked,
     )
 
