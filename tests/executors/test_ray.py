@@ -25,7 +25,8 @@ def test_a_lost_node_costs_nothing_but_its_blocks() -> None:
 
     h, data = problem()
     alone = cs.scrub(h, data, METRIC, samples=1200, seed=3)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    quiet = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=quiet)
     try:
         second = cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 from causal_scrubbing._engine import take_layout
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._sampling import Source
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.simulation import Block, Simulation
 
@@ -23,6 +24,7 @@ class RemoteWork:
         samples: how many are asked for in all.
         keep_outputs: whether outputs are gathered.
         layout: how the machine is used, noted by the process that asked.
+        source: of reference rows and random numbers, its orders made once.
     """
 
     request: Request
@@ -31,6 +33,7 @@ class RemoteWork:
     samples: int
     keep_outputs: bool
     layout: Mapping[str, Any]
+    source: Source
 
     def __call__(self) -> Callable[[int, int], Block]:
         simulation = Simulation(
@@ -39,6 +42,7 @@ class RemoteWork:
             self.baseline,
             samples=self.samples,
             keep_outputs=self.keep_outputs,
+            source=self.source,
         )
         take_layout(simulation.executor, self.layout)
 

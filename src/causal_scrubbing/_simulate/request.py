@@ -136,7 +136,8 @@ class Request:
             check_folder(folder, "out=")
         check_shared(given["shared"], folder)
         check_executor(given["executor"], shared=given["shared"])
-        make_source(given["draw"], data, seed, None if number == "auto" else number)
+        if given["draw"] != "sobol":
+            make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
         return cls(

@@ -149,6 +149,7 @@ def _workers(
         request.most,
         work.keep_outputs,
         note_layout(work.executor),
+        work.source,
     )
     return request.executor.open(packed(remote))
 
@@ -178,6 +179,7 @@ def _asked(request: Request, work: Simulation) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "draw": request.draw,
+        "order": work.order,
         "baseline": None if request.baseline is None else request.baseline.to_dict(),
         "metric_in_graph": request.metric_in_graph,
         "reads_logits": any(

@@ -31,13 +31,16 @@ class Swap:
         draw: a claim's path, or the key of a draw of unimportant parents.
         nodes: whose activations are swapped.
         rows: share of the samples looked at in which the row drawn was another one.
-        activations: share in which the clean activation of a node was another one there.
+        activations: share in which the clean activation of a node was another one there. It is 0
+            for a claim whose feature fixes the activation.
+        important: whether a claim is drawn.
     """
 
     draw: str
     nodes: tuple[str, ...]
     rows: float
     activations: float
+    important: bool
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,15 @@ class Swaps:
         idle = [
             one.draw
             for one in self.table
-            if one.rows > 0 and not one.activations and not set(one.nodes) <= set(self.constant)
+            if not one.important
+            and one.rows > 0
+            and not one.activations
+            and not set(one.nodes) <= set(self.constant)
         ]
         if idle:
             found.append(
-                f"{shorten(idle)}: other rows were drawn, and in none of {self.samples} samples "
-                "looked at did an activation differ there"
+                f"{shorten(idle)}: other rows were drawn for unimportant parents, and in none of "
+                f"{self.samples} samples looked at did an activation differ there"
             )
         return tuple(found)
 
@@ -93,7 +99,9 @@ class Swaps:
     def from_dict(cls, entry: Mapping[str, Any]) -> Swaps:
         """What `to_dict` made."""
         table = tuple(
-            Swap(one["draw"], tuple(one["nodes"]), one["rows"], one["activations"])
+            Swap(
+                one["draw"], tuple(one["nodes"]), one["rows"], one["activations"], one["important"]
+            )
             for one in entry["table"]
         )
         rest = {name: entry[name] for name in ("rows", "samples", "every")}
@@ -128,7 +136,8 @@ def look_at_swaps(
     signs = _signatures(graph, data, rows, list(nodes), device)
     constant = {n for n, one in signs.items() if not _differ(one, one[:1]).any()}
     found = []
-    for known, one in zip(drawn, draws, strict=True):
+    for sampler, known, one in zip(samplers, drawn, draws, strict=True):
+        paths = {entry.path for entry in sampler.hypothesis.tree.claims}
         table = []
         for name, key, of, names in one:
             here = np.searchsorted(rows, known[key][:count])
@@ -136,7 +145,8 @@ def look_at_swaps(
             moved = np.zeros(count, dtype=bool)
             for node in names:
                 moved |= _differ(signs[node][here], signs[node][there], signs[node])
-            table.append(Swap(name, names, float((here != there).mean()), float(moved.mean())))
+            shares = float((here != there).mean()), float(moved.mean())
+            table.append(Swap(name, names, *shares, important=name in paths))
         used = dict.fromkeys(n for _, _, _, names in one for n in names if n in constant)
         found.append(Swaps(tuple(table), tuple(used), len(rows), count, every))
     return found
