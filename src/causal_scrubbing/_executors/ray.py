@@ -82,6 +82,9 @@ class _Holder:
         self.work = work
         self.compute: Any = None
 
+    def begin(self) -> None:
+        """Answered once the actor has found a place on the cluster."""
+
     def block(self, low: int, high: int) -> tuple[str, Any]:
         """The values of a block, or its fault."""
         from causal_scrubbing._executors.work import fault_of, load
@@ -103,6 +106,7 @@ class _Actors:
     count: int
     cpus: int
     gpus: float
+    starting: dict[Any, Any] = field(default_factory=dict)
     idle: list[Any] = field(default_factory=list)
     busy: dict[Any, tuple[Any, Block]] = field(default_factory=dict)
 
@@ -110,13 +114,21 @@ class _Actors:
         """See `Workers`."""
         queue = BlockQueue(blocks)
         while queue.unfinished:
-            while len(self.idle) + len(self.busy) < min(self.count, len(blocks)):
-                self.idle.append(self._start())
+            while self._living < min(self.count, len(blocks)):
+                actor = self._start()
+                self.starting[actor.begin.remote()] = actor
             while self.idle and (block := queue.take()) is not None:
                 actor = self.idle.pop()
                 self.busy[actor.block.remote(*block)] = (actor, block)
-            ready, _ = self.ray.wait(list(self.busy))
+            # An actor that no node has room for waits, and is given no block until it has begun.
+            ready, _ = self.ray.wait([*self.starting, *self.busy])
             for reference in ready:
+                if reference in self.starting:
+                    actor = self.starting.pop(reference)
+                    with suppress(self.ray.exceptions.RayError):  # else another is started above
+                        self.ray.get(reference)
+                        self.idle.append(actor)
+                    continue
                 actor, block = self.busy.pop(reference)
                 try:
                     kind, what = self.ray.get(reference)
@@ -130,14 +142,23 @@ class _Actors:
                     queue.finish(block)
                     yield block, what
 
+    @property
+    def _living(self) -> int:
+        return len(self.starting) + len(self.idle) + len(self.busy)
+
     def _start(self) -> Any:
         options = {"num_cpus": self.cpus, "num_gpus": self.gpus}
         return self.ray.remote(**options)(_Holder).remote(self.work, self.cpus)
 
     def close(self) -> None:
         """End all actors."""
-        for actor in [*self.idle, *(actor for actor, _ in self.busy.values())]:
+        for actor in [
+            *self.starting.values(),
+            *self.idle,
+            *(actor for actor, _ in self.busy.values()),
+        ]:
             with suppress(Exception):
                 self.ray.kill(actor)
+        self.starting.clear()
         self.idle.clear()
         self.busy.clear()
