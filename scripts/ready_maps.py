@@ -86,6 +86,9 @@ def small(config: Any) -> Any:
         for name, size in SMALL.items()
         if name in own and getattr(config, name, None) is not None
     }
+    if "kv_lora_rank" in own and "num_key_value_heads" in given:
+        # Latent attention has no groups.
+        given["num_key_value_heads"] = SMALL["num_attention_heads"]
     for name in ("layer_types", "mlp_layer_types", "layers_block_type"):
         kinds = own.get(name)
         if isinstance(kinds, list) and kinds:
