@@ -11,6 +11,7 @@ import torch
 from torch.fx import Node as Op
 
 from causal_scrubbing._capture.linear import value_of
+from causal_scrubbing._graph import Ref, Size, Step
 
 
 class Piece:
@@ -20,23 +21,27 @@ class Piece:
 
     Attributes:
         source: the code, for a look.
-        operations: how many operations it runs.
+        steps: the operations, as data.
+        result: the step whose value is returned.
     """
 
-    __slots__ = ("_fn", "operations", "source")
+    __slots__ = ("_fn", "result", "source", "steps")
 
-    def __init__(self, source: str, scope: Mapping[str, Any], operations: int) -> None:
+    def __init__(
+        self, source: str, scope: Mapping[str, Any], steps: Sequence[Step], result: Ref
+    ) -> None:
         names = dict(scope)
         exec(_compiled(source), names)
         self._fn: Callable[..., torch.Tensor] = names["piece"]
         self.source = source
-        self.operations = operations
+        self.steps = tuple(steps)
+        self.result = result
 
     def __call__(self, *arguments: torch.Tensor) -> torch.Tensor:
         return self._fn(*arguments)
 
     def __repr__(self) -> str:
-        return f"Piece({self.operations} operations)"
+        return f"Piece({len(self.steps)} operations)"
 
 
 @lru_cache(maxsize=1024)
@@ -61,6 +66,7 @@ class Writer:
         shape_of: Mapping[Any, tuple[int, int]],
     ) -> None:
         self._names: dict[Op, str] = {op: f"a{i}" for i, op in enumerate(arguments)}
+        self._refs = {op: Ref(i, is_argument=True) for i, op in enumerate(arguments)}
         self._count = len(arguments)
         self._constants = constants
         self._shape_of = shape_of
@@ -75,11 +81,14 @@ class Writer:
             for used in op.all_input_nodes:
                 last[used] = i
         lines: list[str] = []
+        steps: list[Step] = []
         for i, op in enumerate(ops):
             call = self._hold(op.target, "f")
             given = [self._render(a) for a in op.args]
             given += [f"{k}={self._render(v)}" for k, v in op.kwargs.items()]
-            self._names[op] = f"v{i}"
+            target: Any = op.target
+            steps.append(Step(target, self._refer(op.args), self._refer(dict(op.kwargs))))
+            self._names[op], self._refs[op] = f"v{i}", Ref(i)
             line = f"v{i} = {call}({', '.join(given)})"
             # Values are let go after their last use, as the model's own code would.
             for used in op.all_input_nodes:
@@ -89,7 +98,31 @@ class Writer:
         heads = ", ".join(f"a{i}" for i in range(self._count))
         body = "".join(f"    {line}\n" for line in lines)
         source = f"def piece({heads}):\n{body}    return {self._names[result]}\n"
-        return Piece(source, self._scope, len(ops))
+        return Piece(source, self._scope, steps, self._refs[result])
+
+    def _refer(self, value: Any) -> Any:
+        """Arguments with values and sizes as `Ref` and `Size`."""
+        if isinstance(value, Op):
+            if value in self._refs:
+                return self._refs[value]
+            if value.name in self._constants:
+                return self._constants[value.name]
+            return self._refer(value_of(value))
+        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            expression = value.node.expr
+            if expression.is_Integer:
+                return int(expression)
+            symbols = tuple(sorted(expression.free_symbols, key=str))
+            return Size(
+                _size_function(expression, symbols), tuple(self._shape_of[s] for s in symbols)
+            )
+        if isinstance(value, tuple | list):
+            return type(value)(self._refer(one) for one in value)
+        if isinstance(value, slice):
+            return slice(*map(self._refer, (value.start, value.stop, value.step)))
+        if isinstance(value, dict):
+            return {name: self._refer(one) for name, one in value.items()}
+        return value
 
     def _hold(self, value: Any, kind: str) -> str:
         """A name under which the code reaches an object."""

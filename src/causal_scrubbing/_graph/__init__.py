@@ -19,6 +19,11 @@ from causal_scrubbing._graph.ops import add as add
 from causal_scrubbing._graph.ops import of_sum as of_sum
 from causal_scrubbing._graph.packing import Pack as Pack
 from causal_scrubbing._graph.packing import Unpack as Unpack
+from causal_scrubbing._graph.parts import Join as Join
+from causal_scrubbing._graph.parts import Rest as Rest
+from causal_scrubbing._graph.parts import RowPosition as RowPosition
+from causal_scrubbing._graph.parts import Take as Take
+from causal_scrubbing._graph.parts import places as places
 from causal_scrubbing._graph.patterns import hint as hint
 from causal_scrubbing._graph.patterns import matches as matches
 from causal_scrubbing._graph.patterns import nearest as nearest
@@ -33,4 +38,9 @@ from causal_scrubbing._graph.rewrite.lineage import shared as shared
 from causal_scrubbing._graph.rewrite.refine import refine as refine
 from causal_scrubbing._graph.rewrite.sides import Refinement as Refinement
 from causal_scrubbing._graph.rewrite.sides import Side as Side
+from causal_scrubbing._graph.steps import HasSteps as HasSteps
+from causal_scrubbing._graph.steps import Ref as Ref
+from causal_scrubbing._graph.steps import Size as Size
+from causal_scrubbing._graph.steps import Step as Step
+from causal_scrubbing._graph.steps import fill as fill
 from causal_scrubbing._graph.text import shorten as shorten
