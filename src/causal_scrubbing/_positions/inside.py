@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph, HasSteps, Ref, Size, Step, evaluate, fill, needed_nodes
+from causal_scrubbing._graph import Graph, HasSteps, Ref, Size, Step, evaluate, needed_nodes, put_in
 from causal_scrubbing._positions.forward import let_through
 from causal_scrubbing._positions.trace import Trace
 
@@ -54,7 +54,7 @@ class Inside:
 
         for place, number in enumerate(self._order):
             step = self._steps[number]
-            values[number] = step.target(*fill(step.args, put), **fill(step.kwargs, put))
+            values[number] = step.target(*put_in(step.args, put), **put_in(step.kwargs, put))
             for used in [used for used, last in self._last.items() if last == place]:
                 del values[used]
         found: torch.Tensor = values[self._number]
@@ -70,8 +70,8 @@ def reads(step: Step) -> list[Ref]:
             found.append(one)
         return one
 
-    fill(step.args, note)
-    fill(step.kwargs, note)
+    put_in(step.args, note)
+    put_in(step.kwargs, note)
     return found
 
 

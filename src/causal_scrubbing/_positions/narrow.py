@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._graph import Join, Ref, Step, Take, fill
+from causal_scrubbing._graph import Join, Ref, Step, Take, put_in
 from causal_scrubbing._positions.plan import NodePlan, Piece
 from causal_scrubbing._positions.rules import ATTENTION, SHAPED, held_by, taking, wanted
 from causal_scrubbing._positions.state import Request, Wanted
@@ -169,7 +169,7 @@ def _adapted(value: Any, have: Wanted, want: Wanted) -> Any:
 
 
 def _fill(template: Any, put: Callable[[Any], Any]) -> Any:
-    """`fill`, with a number in place of each `Rows` too."""
+    """`put_in`, with a number in place of each `Rows` too."""
     if isinstance(template, Rows):
         return put(template)
     if isinstance(template, list):
@@ -178,7 +178,7 @@ def _fill(template: Any, put: Callable[[Any], Any]) -> Any:
         return tuple(_fill(one, put) for one in template)
     if isinstance(template, dict):
         return {name: _fill(one, put) for name, one in template.items()}
-    return fill(template, put)
+    return put_in(template, put)
 
 
 def _constant(trace: Trace, ref: Ref, need: Wanted) -> torch.Tensor:

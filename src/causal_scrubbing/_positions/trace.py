@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._graph import HasSteps, Node, Ref, Size, Step, fill
+from causal_scrubbing._graph import HasSteps, Node, Ref, Size, Step, put_in
 
 ROWS: Final = 3
 """Rows that functions are traced on, and again on one less, to know which sizes count rows."""
@@ -47,7 +47,7 @@ class Operation:
         """The values it reads, in order of reading, each once."""
         found: dict[Ref, None] = {}
         for arguments in (self.step.args, self.step.kwargs):
-            fill(arguments, lambda one: found.setdefault(one))
+            put_in(arguments, lambda one: found.setdefault(one))
         return [one for one in found if isinstance(one, Ref)]
 
 
@@ -179,10 +179,10 @@ def _operation(
 
     for values, outside in ((more, arguments), (less, few)):
         with torch.no_grad():
-            given = fill(step.args, put(values, outside))
-            named = fill(step.kwargs, put(values, outside))
+            given = put_in(step.args, put(values, outside))
+            named = put_in(step.kwargs, put(values, outside))
             values.append(step.target(*given, **named))
-    fixed = Step(step.target, fill(step.args, sized), fill(step.kwargs, sized))
+    fixed = Step(step.target, put_in(step.args, sized), put_in(step.kwargs, sized))
     value, other = more[-1], less[-1]
     if kind(step.target) == "cat":  # a cache of keys, which is empty, and the keys
         full = [ref for ref in Operation("cat", step).reads
@@ -210,7 +210,7 @@ def _operation(
 def _uses(step: Step, ref: Ref) -> int:
     """How often a step reads a value."""
     found: list[bool] = []
-    fill(step.args, lambda one: found.append(one == ref))
+    put_in(step.args, lambda one: found.append(one == ref))
     return sum(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -16,7 +16,7 @@ from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.self_check import Checked
 from causal_scrubbing._simulate.swaps import Swaps
-from causal_scrubbing._statistics import FloatArray
+from causal_scrubbing._statistics import FloatArray, KnownMeans
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,9 @@ class Sampled:
         measured: the values of its samples.
         draws: draw key -> row of each sample, with "~ref" the reference rows.
         outputs: scrubbed and own output of each sample, where they were kept.
+        known: metric name -> what is known of it on every row of the data.
+        of_means: metric name -> the function of means it is, for those that are one.
+        notes: what a reader should know of these.
         swaps: what the swaps could change; None where checks were left out.
     """
 
@@ -95,6 +98,9 @@ class Sampled:
     measured: Measured
     draws: Mapping[str, Ints]
     outputs: tuple[torch.Tensor, torch.Tensor] | None
+    known: Mapping[str, KnownMeans] = field(default_factory=dict)
+    of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     swaps: Swaps | None = None
 
 
@@ -106,6 +112,7 @@ class RunRecord:
         samples: how many there are.
         rows: rows of the dataset.
         seed: of all draws.
+        draw: how reference rows were drawn.
         baseline: the hypothesis that stands in for E_randomized as plain data, or None.
         metric_in_graph: whether the graph's output is the behaviour.
         reads_logits: whether a metric reads the output as logits.
@@ -116,6 +123,7 @@ class RunRecord:
         seconds: by the clock.
         actual: what each part of the run took.
         versions: of this package, torch, numpy, Python and the platform.
+        environment: ambient state of torch: threads, TF32, autocast and the like.
         self_check: what the self-checks looked at; None where they were left out.
         subset: name of the subset of reference rows the samples are on, or None for all.
     """
@@ -135,8 +143,10 @@ class RunRecord:
     seconds: float
     actual: Mapping[str, Any]
     versions: Mapping[str, str]
+    environment: Mapping[str, Any]
     self_check: Checked | None = None
     subset: str | None = None
+    draw: str = "independent"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""

@@ -19,6 +19,7 @@ from causal_scrubbing._statistics.functions import Measure as Measure
 from causal_scrubbing._statistics.functions import WorstInput as WorstInput
 from causal_scrubbing._statistics.functions import compare_functions as compare_functions
 from causal_scrubbing._statistics.known import KnownMeans as KnownMeans
+from causal_scrubbing._statistics.of_means import OfMeans as OfMeans
 from causal_scrubbing._statistics.of_means import along_last as along_last
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples
 from causal_scrubbing._statistics.ranking import ranked as ranked
@@ -38,5 +39,6 @@ from causal_scrubbing._statistics.values import FloatArray as FloatArray
 from causal_scrubbing._statistics.values import IntArray as IntArray
 from causal_scrubbing._statistics.values import as_values as as_values
 from causal_scrubbing._statistics.values import check_finite as check_finite
+from causal_scrubbing._statistics.vectors import Distance as Distance
 from causal_scrubbing._statistics.vectors import check_distance as check_distance
 from causal_scrubbing._statistics.vectors import vector_distance as vector_distance

@@ -66,16 +66,18 @@ class HasSteps(Protocol):
     result: Ref
 
 
-def fill(template: Any, put: Callable[[Any], Any]) -> Any:
+def put_in(template: Any, put: Callable[[Any], Any]) -> Any:
     """Arguments with something in place of each `Ref` and `Size` in them."""
     if isinstance(template, Ref | Size):
         return put(template)
     if isinstance(template, list):
-        return [fill(one, put) for one in template]
+        return [put_in(one, put) for one in template]
     if isinstance(template, tuple):
-        return tuple(fill(one, put) for one in template)
+        return tuple(put_in(one, put) for one in template)
     if isinstance(template, slice):
-        return slice(fill(template.start, put), fill(template.stop, put), fill(template.step, put))
+        return slice(
+            put_in(template.start, put), put_in(template.stop, put), put_in(template.step, put)
+        )
     if isinstance(template, Mapping):
-        return {name: fill(one, put) for name, one in template.items()}
+        return {name: put_in(one, put) for name, one in template.items()}
     return template
