@@ -39,7 +39,7 @@ class Result(RunViews):
         notes = list(first_notes(hypothesis, figures, Zero.of(record)))
         notes += sampled.notes
         if sampled.swaps is not None:
-            notes += sampled.swaps.notes
+            notes += [one for one in sampled.swaps.notes if one not in notes]
         if run.stopped is not None:
             notes.append(run.stopped)
         if record.store_dtype is not None:
