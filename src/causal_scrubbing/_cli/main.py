@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from causal_scrubbing import gallery as _gallery
+from causal_scrubbing._cli.check import check, schema
 from causal_scrubbing._cli.echo import echo, take_any_locale
 from causal_scrubbing._cli.kept import save_runs, unfinished
 from causal_scrubbing._cli.target import read_target
@@ -29,6 +30,10 @@ def cli() -> None:
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
     4 a saved run that differs from what was written; 130 interrupted.
     """
+
+
+for _command in (check, schema):
+    cli.add_command(_command)
 
 
 @cli.command()
