@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import causal_scrubbing as cs
+from causal_scrubbing._files import digest, unpack, write_archive
 
 METRIC = {"error": cs.metrics.squared_error("y")}
 
@@ -122,6 +123,15 @@ def test_what_cannot_be_bundled_or_run_again_is_told(tmp_path: Path, bundled: Pa
         cs.rerun(tmp_path / "none.zip")
 
 
+def test_what_packs_too_well_to_be_opened_is_stored(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.zip", {"zeros": bytes(10_000_000), "text": b"ab" * 50})
+    (tmp_path / "out").mkdir()
+    assert sorted(unpack(tmp_path / "a.zip", tmp_path / "out")) == ["text", "zeros"]
+    assert (tmp_path / "out" / "zeros").read_bytes() == bytes(10_000_000)
+    with pytest.raises(cs.ScrubError, match="bytes, and 1,000 are allowed"):
+        unpack(tmp_path / "a.zip", tmp_path / "out", most=1000)
+
+
 def add(name: str, content: bytes = b"x", mode: int = 0) -> Callable[[zipfile.ZipFile], None]:
     def apply(archive: zipfile.ZipFile) -> None:
         entry = zipfile.ZipInfo(name)
@@ -198,8 +208,6 @@ def test_what_was_changed_is_told(tmp_path: Path, bundled: Path, checked: list[P
 def test_a_run_file_in_a_bundle_names_no_file_outside_it(
     tmp_path: Path, checked: list[Path]
 ) -> None:
-    from causal_scrubbing._files import digest
-
     files = contents(checked[0])
     run_file = json.loads(files["run_file.json"])
     run_file["data"]["file"] = "../outside.parquet"

@@ -22,6 +22,7 @@ from causal_scrubbing._result import RUN_FOLDER, Comparison, Result, compare, lo
 _WHOLE: Final = {
     "unimportant": "per-claim", "within": [], "self_draws": True, "ablation": "resample",
 }  # fmt: skip
+_MOST_CLAIMS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,10 @@ def _claims(given: Mapping[str, Any]) -> dict[str, str]:
         above, number = waiting.pop()
         entry = entries[number]
         path = f"{above}{entry.get('name') or entry['node']}"
+        if len(found) == _MOST_CLAIMS:
+            raise ScrubError(
+                f"more than {_MOST_CLAIMS:,} claims, by their paths, are not compared."
+            )
         found[path] = _says(entry)
         waiting += [
             (f"{path}/", child)

@@ -30,7 +30,7 @@ def cli() -> None:
     """Causal scrubbing: test a claim about how a neural network works.
 
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
-    4 a saved run that differs from what was written; 130 interrupted.
+    4 a saved run that differs from what was written; 130 interrupted. `check` has its own.
     """
 
 
