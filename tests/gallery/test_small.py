@@ -17,7 +17,7 @@ import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
-from causal_scrubbing._gallery import ablation_pitfalls, superposition
+from causal_scrubbing._gallery import ablation_pitfalls, random_model, superposition
 
 ROOT = Path(__file__).parents[2]
 UNDEFINED = math.nan
@@ -131,6 +131,38 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("constant loss: nothing matters",): (0, UNDEFINED, 0, UNDEFINED),
     },
 }
+
+
+def random_model_figures() -> dict[tuple[str, ...], tuple[float, float, float, float]]:
+    """From the units' values u on 16 inputs: label and output are independent, and so are rows."""
+    graph, data = random_model.make_graph(), random_model.make_data()
+    names = [f"unit{i}" for i in range(random_model.UNITS)]
+    values = graph.values(data, names)
+    units = np.stack([values[name].numpy() for name in names])[:, : random_model.INPUTS]
+    out, first = units.sum(0), data["first"].numpy()[: random_model.INPUTS] == 1
+    square, variance = (out**2).mean() + 1, out.var()
+    apart = units.var(1).sum() + out.mean() ** 2 + 1
+    within = (out[first].var() + out[~first].var()) / 2
+    found: dict[tuple[str, ...], tuple[float, float, float, float]] = {}
+    for case, loss, own in (
+        (random_model.NOTHING, square, 2 * variance),
+        (random_model.HALF, square, 2 * within),
+        (random_model.EXACT, square, 0.0),
+        (random_model.APART, apart, variance + units.var(1).sum()),
+    ):
+        found[case, "loss"] = (square, square, loss, UNDEFINED)
+        recovered = 100 * (1 - own / (2 * variance))
+        found[case, "against the model"] = (0, 2 * variance, own, recovered)
+    return found
+
+
+FIGURES["unimportant-inputs"] = {
+    ("together",): (0, 4, 0, 100),
+    ("per-claim",): (0, 4, 2, 50),
+    ("separate",): (0, 4, 10, -150),
+    ("per-claim, others agree on s",): (0, 4, 0, 100),
+}
+FIGURES["random-model"] = random_model_figures()
 SMALL = list(FIGURES)
 SAMPLED = ["sampled", "± se", "sampled recovered %"]
 

@@ -37,10 +37,11 @@ ROOMS = [
     "_discover",
     "_interchange",
     "_gallery",
+    "_systems",
     "_cli",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PUBLIC_ONLY = {"_gallery"}
+PUBLIC_ONLY = {"_gallery", "_systems"}
 
 
 def room_of(module: Path) -> str:
