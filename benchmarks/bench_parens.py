@@ -21,7 +21,6 @@ from causal_scrubbing._gallery.parens._experiments import dataset, hypotheses
 from causal_scrubbing._gallery.parens._graph import build_graph
 from causal_scrubbing._gallery.parens._strings import generate
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
-from causal_scrubbing._sampling import Pools
 
 QUICK = os.environ.get("BENCH") == "quick"
 """BENCH=quick leaves out the long experiments and repeats."""
@@ -80,23 +79,18 @@ def run() -> list[Line]:
     return lines
 
 
-def run_pools() -> list[Line]:
-    """Experiment 1b on 100,000 rows, drawn from all of them and from pools."""
+def run_large() -> list[Line]:
+    """Experiment 1b on 100,000 rows."""
     weights, experiments, data = problem(100_000)
-    lines = []
-    for pool in (2000, None):
-        pools = None if pool is None else Pools.choose(data, pool, 8, 40_000, 0)
-        said = "" if pool is None else f", 8 pools of {pool:,}"
-        lines.append(
-            compare(
-                f"parens 1b, 100,000 rows{said}",
-                Case(experiments["1b"], data, 40_000, pools=pools),
-                naive_samples=256,
-                repeat=1,
-                user=user_of_hooks(weights, data),
-            )
+    return [
+        compare(
+            "parens 1b, 100,000 rows",
+            Case(experiments["1b"], data, 40_000),
+            naive_samples=256,
+            repeat=1,
+            user=user_of_hooks(weights, data),
         )
-    return lines
+    ]
 
 
 def growth() -> dict[str, list[tuple[int, float]]]:

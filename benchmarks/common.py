@@ -11,7 +11,7 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._engine import Compiler, Executor, Settings, Space
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
-from causal_scrubbing._sampling import Pools, PoolSampler, Sampler
+from causal_scrubbing._sampling import Sampler
 
 
 @dataclass
@@ -22,14 +22,9 @@ class Case:
     data: cs.Dataset
     samples: int
     settings: Settings = field(default_factory=Settings)
-    pools: Pools | None = None
 
     def __post_init__(self) -> None:
-        self.sampler = (
-            Sampler(self.h, self.data, 0)
-            if self.pools is None
-            else PoolSampler(self.h, self.data, 0, self.pools)
-        )
+        self.sampler = Sampler(self.h, self.data, 0)
         self.rows = dict(self.sampler.draw(0, self.samples).rows)
         graph = self.h.graph
         self.space = Space()

@@ -25,7 +25,7 @@ PARTS = {
     "synthetic": "bench_models.run_synthetic()",
     "growth": "bench_parens.growth()",
     "memory": "bench_parens.peak_memory()",
-    "pools": "bench_parens.run_pools()",
+    "large": "bench_parens.run_large()",
     "share": "bench_parens.share()",
     "libraries_parens": "bench_libraries.run('parens')",
     "libraries_smollm2": "bench_libraries.run('smollm2')",

@@ -47,6 +47,9 @@ from causal_scrubbing._interchange import Exchanged as Exchanged
 from causal_scrubbing._interchange import Interchange as Interchange
 from causal_scrubbing._interchange import interchange as interchange
 from causal_scrubbing._metrics import metrics as metrics
+from causal_scrubbing._path_patch import PathEffect as PathEffect
+from causal_scrubbing._path_patch import PathEffects as PathEffects
+from causal_scrubbing._path_patch import path_patch as path_patch
 from causal_scrubbing._refute import Finding as Finding
 from causal_scrubbing._refute import Refutation as Refutation
 from causal_scrubbing._refute import Where as Where
@@ -60,5 +63,6 @@ from causal_scrubbing._result import load as load
 from causal_scrubbing._scrub import exact_scrub as exact_scrub
 from causal_scrubbing._scrub import scrub as scrub
 from causal_scrubbing._simulate import Metric as Metric
+from causal_scrubbing._simulate import Options as Options
 from causal_scrubbing._simulate import explain as explain
 from causal_scrubbing._statistics import Estimate as Estimate

@@ -97,7 +97,7 @@ def test_a_branch_on_a_value_names_module_line_and_ways_out() -> None:
     match = (
         r"module 'inner' \(_Branch\), at `return x \* 2 if x\.sum\(\) > 0.*Ways out.*torch\.where"
     )
-    refused(zoo.Branching().eval(), match)
+    refused(zoo.Branching().eval(), match, method="export")
 
 
 def test_a_failed_export_prints_nothing_beside_its_error(capfd) -> None:
@@ -111,7 +111,7 @@ def test_a_failed_export_prints_nothing_beside_its_error(capfd) -> None:
             return y * 2 if y.sum() > 0 else y
 
     match = r"the model itself \(Branch\), at `return y \* 2 if.*after the site 'line': a value com"
-    refused(Branch().eval(), match, sites=["line"])
+    refused(Branch().eval(), match, sites=["line"], method="export")
     said = capfd.readouterr()
     assert said.err == ""
     assert said.out == ""
@@ -122,12 +122,18 @@ def test_an_output_that_mixes_rows_is_called_the_output() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x - x.mean(0)
 
-    refused(Centred().eval(), "the output 'o' is another value on a row alone", output="o")
+    refused(
+        Centred().eval(), "the output 'o' is another value on a row in another order", output="o"
+    )
 
 
 def test_a_fixed_number_of_rows_names_the_module() -> None:
     match = r"fixes the number of rows.*module '0' \(FixedRows\).*Ways out"
-    refused(nn.Sequential(zoo.FixedRows(), nn.Linear(4, 4)).eval(), match)
+    model = nn.Sequential(zoo.FixedRows(), nn.Linear(4, 4)).eval()
+    refused(model, match, method="export")
+    with pytest.warns(cs.Notice, match=r"\(it fixes the number of rows in the module '0' \(Fixed"):
+        graph = cs.capture(model, DATA[:2])
+    assert_close(graph(DATA), model(X), "output")
 
 
 def test_a_fixed_length_where_lengths_should_be_free() -> None:
@@ -162,10 +168,11 @@ def test_names_used_twice() -> None:
     refused(zoo.Mlp().eval(), "'x' is used twice", sites={"x": "up"})
 
 
-def test_weights_on_two_devices() -> None:
+def test_weights_on_the_meta_device() -> None:
     model = zoo.Mlp().eval()
     model.up.to("meta")
-    refused(model, "several devices")
+    refused(model, r"some of the model's weights are on the meta device.*assign=True")
+    refused(zoo.Mlp().eval().to("meta"), "all of the model's weights are on the meta device")
 
 
 def test_no_module() -> None:

@@ -136,14 +136,21 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:scale does not reach the output")
+@pytest.mark.parametrize("method", ["export", "hooks"])
 @pytest.mark.parametrize("name", CASES)
-def test_the_zoo_is_captured_with_its_edges_values_and_gradients(name: str) -> None:
+def test_the_zoo_is_captured_with_its_edges_values_and_gradients(name: str, method: str) -> None:
     case = CASES[name]
     torch.manual_seed(1)
     model = case.make().eval()
     before = state(model)
     graph = cs.capture(
-        model, case.data[:2], sites=case.sites, fields=case.fields, output=case.output
+        model,
+        case.data[:2],
+        sites=case.sites,
+        fields=case.fields,
+        output=case.output,
+        method=method,
     )
     assert state(model) == before
 
@@ -178,7 +185,8 @@ def test_a_shape_alone_is_no_edge() -> None:
     model = zoo.ShapeOnly().eval()
     data = cs.Dataset(x=X, y=Y)
     sites = {"shape": "shape", "value": "value"}
-    graph = cs.capture(model, data[:2], sites=sites, fields=["x", "y"])
+    with pytest.warns(cs.Notice, match="^shape does not reach the output"):
+        graph = cs.capture(model, data[:2], sites=sites, fields=["x", "y"])
     assert graph.parents("output") == ("value",)
     assert_close(graph(data), model(X, Y), "output")
 
@@ -206,6 +214,7 @@ def test_a_tensor_marked_in_a_forward_is_a_node() -> None:
 def test_a_site_that_does_not_reach_the_output_is_kept() -> None:
     model = zoo.DictOutput().eval()
     data = cs.Dataset(x=X)
-    graph = cs.capture(model, data[:2], sites={"scale": "inner:output.scale"}, output="logits")
+    with pytest.warns(cs.Notice, match=r"^scale does not reach the output 'logits'"):
+        graph = cs.capture(model, data[:2], sites={"scale": "inner:output.scale"}, output="logits")
     assert_close(graph.values(data, ["scale"])["scale"], model(X)["extra"], "scale")
     assert graph.parents("logits") == ("x",)

@@ -11,7 +11,7 @@ from refutable import interference
 from scipy import stats
 
 import causal_scrubbing as cs
-from causal_scrubbing._controls.variants import variants
+from causal_scrubbing._controls import variants
 
 
 def loss(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Memory and disk that run out, devices that are not here, compilers: met, or said in words."""
+"""Memory and disk that run out, devices that are not here: met, or said in words."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from engines import compiled, values, wide_problem
 
 import causal_scrubbing as cs
-from causal_scrubbing import Dataset, Graph, Hypothesis, Notice, ScrubError, claim, exact
+from causal_scrubbing import ScrubError
 from causal_scrubbing._engine import Executor, Settings, storage
-from causal_scrubbing._engine.compiling import Compiled
 from causal_scrubbing._engine.memory import clock, release
 from causal_scrubbing._engine.storage import NoRoomError, Storage
 from causal_scrubbing._graph.evaluate import is_out_of_memory
-from causal_scrubbing._simulate import evaluation as reading
+from causal_scrubbing._metrics import compare_all
+from causal_scrubbing._simulate import Reader
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 METRIC = {"m": lambda output, rows: output}
@@ -132,12 +132,11 @@ def test_comparisons_that_run_out_of_memory_get_fewer_rows(monkeypatch) -> None:
     def greedy(found, own, **asked):
         if len(own) > 5:
             raise torch.OutOfMemoryError("full")
-        return real(found, own, **asked)
+        return compare_all(found, own, **asked)
 
-    real = reading.compare_all
     h, data = wide_problem()
     want = cs.scrub(h, data, METRIC, samples=50, check=False)
-    monkeypatch.setattr(reading, "compare_all", greedy)
+    monkeypatch.setattr("causal_scrubbing._simulate.evaluation.compare_all", greedy)
     got = cs.scrub(h, data, METRIC, samples=50, check=False)
     assert str(got.compare_functions()) == str(want.compare_functions())
 
@@ -259,126 +258,11 @@ def test_rows_that_a_metric_reads_are_where_the_outputs_are(monkeypatch) -> None
         return torch.zeros(len(rows))
 
     _, data = wide_problem()
-    reader = reading.Reader(data, {"m": metric}, 0, [1], [None], compare=False)
+    reader = Reader(data, {"m": metric}, 0, [1], [None], compare=False)
     outputs = {number: torch.zeros(5, device="meta") for number in (0, 1)}
     found = reader.read(outputs, np.arange(5), None)
-    assert found["0|scrubbed|m"].shape == (5,)
+    assert found[0].scrubbed["m"].shape == (5,)
     assert set(seen) == {("meta", "meta", "meta")}
-
-
-# --- compiling ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def backend():
-    """A backend that counts what it compiles and runs."""
-    import torch._dynamo
-
-    counts = {"compiled": [], "runs": 0}
-
-    def count(module, inputs):
-        if counts.get("fails"):
-            raise RuntimeError("no compiler")
-        counts["compiled"].append(max(len(x) for x in inputs if x.ndim))
-
-        def forward(*args):
-            counts["runs"] += 1
-            return module.forward(*args)
-
-        return forward
-
-    torch._dynamo.register_backend(count, name="counting_for_tests")
-    yield "counting_for_tests", counts
-    torch._dynamo.backends.registry._BACKENDS.pop("counting_for_tests")
-    torch._dynamo.backends.registry._COMPILER_FNS.pop("counting_for_tests", None)
-
-
-def test_compiled_batches_give_equal_numbers_and_one_size_is_compiled(backend) -> None:
-    name, counts = backend
-    _, want = run(samples=1000)
-    executor, got = run(samples=1000, compile=name, batch_size=300)
-    torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
-    assert counts["compiled"] == [250]
-    assert counts["runs"] == 4
-    assert executor.actual.compiled == 1000
-
-
-def test_compiling_does_something_by_default(backend) -> None:
-    name, counts = backend
-    h, data = wide_problem()
-    want = cs.scrub(h, data, METRIC, samples=777, check=False)
-    got = cs.scrub(h, data, METRIC, samples=777, check=False, compile=name)
-    np.testing.assert_allclose(got.samples["scrubbed"], want.samples["scrubbed"], rtol=1e-12)
-    assert counts["compiled"] == [777]
-    assert got.settings["actual"]["compiled"] == 777
-
-
-def test_uneven_blocks_are_filled_up_and_few_sizes_compiled(backend) -> None:
-    name, counts = backend
-    h, data = wide_problem()
-    space, root, rows = compiled(h, data, 1000)
-    want = values(Executor(h.graph, space, [root], data, Settings()), root, rows)
-    executor = Executor(h.graph, space, [root], data, Settings(compile=name))
-    parts, start = [], 0
-    for size in (10, 7, 100, 120, 63, 128, 1, 571):
-        parts.append(values(executor, root, {v: r[start : start + size] for v, r in rows.items()}))
-        start += size
-    torch.testing.assert_close(torch.cat(parts), want, rtol=1e-12, atol=1e-12)
-    assert counts["compiled"] == [10, 128, 1024]
-
-
-def test_many_runs_in_one_process_are_all_compiled(backend) -> None:
-    name, counts = backend
-    for number in range(10):
-        executor, _ = run(samples=20, compile=name)
-        assert counts["runs"] == len(counts["compiled"]) == number + 1
-        assert executor.actual.compiled == 20
-
-
-def test_sizes_are_even_and_known_ones_are_used_again() -> None:
-    assert [Compiled.even(n, 100) for n in (1, 99, 100, 101, 250, 1000)] == [
-        1, 99, 100, 51, 84, 100,
-    ]  # fmt: skip
-
-
-def test_a_backend_that_is_none_is_refused_before_anything_is_run() -> None:
-    h, data = wide_problem()
-    with pytest.raises(ScrubError, match=r"compile='nosuch' is no backend .* 'inductor'"):
-        cs.scrub(h, data, METRIC, samples=10, compile="nosuch")
-    with pytest.raises(ScrubError, match="compile=3 is no backend"):
-        cs.scrub(h, data, METRIC, samples=10, compile=3)
-
-
-def test_a_run_without_anything_to_compile_says_so() -> None:
-    h, data = wide_problem()
-    leaf = h.with_(root=claim("out", "low"))
-    with pytest.warns(Notice, match="compile='eager': nothing is compiled"):
-        got = cs.scrub(leaf, data, METRIC, samples=20, check=False, compile="eager")
-    assert got.settings["actual"]["compiled"] == 0
-
-
-def test_a_compiler_that_fails_is_told_from_a_node_that_does(backend) -> None:
-    name, counts = backend
-
-    def broken(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if len(x) == 20:
-            raise RuntimeError("twenty rows")
-        return x + y
-
-    h, data = wide_problem()
-    counts["fails"] = True
-    said = f"compile={name!r} failed on a program that runs without it .*no compiler"
-    with pytest.raises(ScrubError, match=said):
-        cs.scrub(h, data, METRIC, samples=20, check=False, compile=name)
-    graph = Graph.build(
-        inputs=["x"],
-        nodes={"b": (torch.neg, ["x"]), "c": (torch.sin, ["x"]), "d": (broken, ["b", "c"])},
-        output="d",
-    )
-    h = Hypothesis(graph, claim("d", exact, claim("c", "k")))
-    data = Dataset(x=torch.arange(50.0), k=torch.arange(50) % 3)
-    with pytest.raises(cs.GraphError, match=r"node 'd' failed .*twenty rows"):
-        cs.scrub(h, data, METRIC, samples=20, check=False, compile=name, batch_size=64)
 
 
 # --- arguments ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import torch
 from carries import carry, true
 
 import causal_scrubbing as cs
-from causal_scrubbing._interchange.interchange import _draw
+from causal_scrubbing._interchange import _draw
 
 
 @pytest.mark.parametrize("shared", [False, True])

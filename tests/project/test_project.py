@@ -31,6 +31,7 @@ ROOMS = [
     "_result",
     "_scrub",
     "_ablate",
+    "_path_patch",
     "_trials",
     "_refute",
     "_controls",

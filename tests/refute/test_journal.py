@@ -11,7 +11,7 @@ import torch
 from refutable import hash_game
 
 import causal_scrubbing as cs
-from causal_scrubbing._refute.journal import Journal
+from causal_scrubbing._refute import Journal
 
 
 def field(name: str) -> object:

@@ -8,13 +8,22 @@ import torch
 from refutable import hash_game, interference, planted_correlation, true_hypothesis
 
 import causal_scrubbing as cs
-from causal_scrubbing._algebra.block_form import block_form, same_swaps
-from causal_scrubbing._refute.power import detectable
-from causal_scrubbing._trials.additions import additions, cuts, draw_entropy
-from causal_scrubbing._trials.confirm import confirm, left_open, second_look
-from causal_scrubbing._trials.pool import field_features, found_features
-from causal_scrubbing._trials.race import Stage, plan
-from causal_scrubbing._trials.trials import Piece, Trials
+from causal_scrubbing._algebra import block_form, same_swaps
+from causal_scrubbing._refute import detectable
+from causal_scrubbing._trials import (
+    Piece,
+    Stage,
+    Trials,
+    additions,
+    confirm,
+    cuts,
+    draw_entropy,
+    field_features,
+    found_features,
+    left_open,
+    plan,
+    second_look,
+)
 
 
 def test_the_hash_game_is_caught_by_adding_the_mode() -> None:

@@ -19,14 +19,19 @@ from refutable import (
 )
 
 import causal_scrubbing as cs
-from causal_scrubbing._algebra.block_form import block_form, same_swaps
+from causal_scrubbing._algebra import block_form, same_swaps
+from causal_scrubbing._refute import Candidates, power_of
 from causal_scrubbing._refute import search_stages as course
-from causal_scrubbing._refute.candidates import Candidates
-from causal_scrubbing._refute.power import power_of
-from causal_scrubbing._trials.activations import WIDE, batches
-from causal_scrubbing._trials.additions import additions, draw_entropy
-from causal_scrubbing._trials.confirm import one_test, speaking
-from causal_scrubbing._trials.pool import field_features, found_features
+from causal_scrubbing._trials import (
+    WIDE,
+    additions,
+    batches,
+    draw_entropy,
+    field_features,
+    found_features,
+    one_test,
+    speaking,
+)
 
 MODEL = "y taken whole (the model itself)"
 
@@ -261,7 +266,7 @@ def test_nodes_and_pairs_that_were_passed_over_are_named() -> None:
     assert any("120 of 210 pairs were tried as ties" in note for note in found.notes)
     notes: list[str] = []
     found_features(graph, data, ["bad"], [], 0, notes=notes)
-    assert notes == ["no features were sought in bad: its activations are not all finite"]
+    assert notes == ["no features were looked for in bad: its activations are not all finite"]
 
 
 def test_a_rival_that_cannot_be_joined_is_told_and_the_search_goes_on() -> None:

@@ -109,7 +109,7 @@ def test_a_run_goes_on_to_more_samples_with_the_outputs_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     h, data = problem()
-    monkeypatch.setattr("causal_scrubbing._scrub.run.KEPT_OUTPUTS", 8 * 1500)
+    monkeypatch.setattr("causal_scrubbing._simulate.runs.KEPT_OUTPUTS", 8 * 1500)
     options = {"samples": "auto", "tolerance": 0.01, "out": tmp_path / "run"}
     first = cs.scrub(h, data, METRIC, max_samples=1024, **options)
     assert first.outputs is not None

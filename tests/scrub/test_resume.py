@@ -18,7 +18,7 @@ from resumable import METRIC, PATH, assert_equal, problem, wait_for_blocks
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine import checkpoint
-from causal_scrubbing._simulate.block_ranges import auto_spans
+from causal_scrubbing._simulate import auto_spans
 
 
 def start(folder: Path, tmp_path: Path, *, pause: float, before: str = "") -> subprocess.Popen:
@@ -99,8 +99,8 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
         """
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        from causal_scrubbing._simulate import simulation as work
-        compute, count = work.Work._compute, []
+        from causal_scrubbing._simulate import Simulation
+        compute, count = Simulation._compute, []
 
         def limited(self, rows):
             count.append(1)
@@ -108,7 +108,7 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
             return compute(self, rows)
 
-        work.Work._compute = limited
+        Simulation._compute = limited
         """
     )
     child = start(folder, tmp_path, pause=0.0, before=limit)
@@ -186,7 +186,6 @@ def test_auto_stops_at_the_cap_and_says_so() -> None:
     [
         ({"tolerance": 0}, "tolerance=0: give the half-width"),
         ({"max_samples": 0}, "max_samples=0: give the most samples"),
-        ({"pool": 20}, "cannot be joined with pool="),
     ],
 )
 def test_auto_needs_a_tolerance_and_a_cap(options, message) -> None:

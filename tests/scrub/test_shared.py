@@ -18,7 +18,6 @@ from resumable import METRIC, PATH, assert_equal, problem, wait_for_blocks
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine import Checkpoint, locks
-from causal_scrubbing._simulate import arguments
 
 WORKER = """
 import json, sys
@@ -202,7 +201,7 @@ def test_sharing_needs_a_folder_and_locks(tmp_path, monkeypatch) -> None:
     with pytest.raises(cs.ScrubError, match="name it with out="):
         cs.scrub(h, data, METRIC, shared=True)
     assert locks.CAN_SHARE
-    monkeypatch.setattr(arguments, "CAN_SHARE", False)
+    monkeypatch.setattr("causal_scrubbing._simulate.arguments.CAN_SHARE", False)
     with pytest.raises(cs.ScrubError, match="locks on files that several processes can hold"):
         cs.scrub(h, data, METRIC, out=tmp_path / "run", shared=True)
     assert not (tmp_path / "run").exists()

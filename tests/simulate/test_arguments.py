@@ -25,18 +25,12 @@ H, DATA = problem()
         ({"batch_size": -3}, "batch_size=-3: give how many samples are computed at once"),
         ({"batch_size": 0}, "batch_size=0: give how many"),
         ({"batch_size": 2.5}, r"batch_size=2\.5: give how many"),
-        ({"pool": 30.0}, r"pool=30\.0: give a number of rows from 2 to the dataset's 300"),
-        ({"pool": "30"}, "pool='30': give a number of rows"),
-        ({"pool": 301}, "pool=301: give a number of rows"),
-        ({"pool": 30, "pools": 8.0}, r"pools=8\.0: the interval is over pools"),
-        ({"pool": 30, "pools": 1}, "pools=1: the interval is over pools"),
         ({"device": "meta"}, "device='meta' cannot be used here: tensors on it have no values"),
         ({"device": "abacus"}, "device='abacus' cannot be used here"),
         ({"device": 1.5}, r"device='1\.5' cannot be used here"),
         ({"store_dtype": torch.int8}, r"store_dtype=torch\.int8: activations can be stored as"),
         ({"store_dtype": torch.bool}, r"store_dtype=torch\.bool: activations can be stored as"),
         ({"store_dtype": "bf16"}, "store_dtype='bf16': activations can be stored as .*bfloat16"),
-        ({"pools": -3}, "pools=-3: the interval is over pools"),
         ({"randomize": "nope"}, "no node matches 'nope'"),
         ({"randomize": "*"}, r"randomize='\*' is a pattern; name one node"),
         ({"randomize": 3}, "randomize=3: give the name of one node"),
@@ -117,10 +111,6 @@ def test_numbers_of_numpy_are_numbers() -> None:
         H, DATA, METRIC, samples="auto", tolerance=np.float32(50), max_samples=np.int64(1100)
     )
     assert len(auto) in (1024, 1100)
-    pooled = cs.scrub(
-        H, DATA, METRIC, samples=40, pool=np.int64(150), pools=np.int64(4), force=True
-    )
-    assert pooled.settings["pool"]["pools"] == 4
 
 
 def test_a_budget_for_several_devices_is_read_on_each() -> None:
@@ -138,7 +128,6 @@ def test_rounding_what_is_stored_is_recorded(tmp_path) -> None:
         assert one.settings["store_dtype"] == "bfloat16"
         assert one.settings["memory"] == "1GiB"
         assert one.settings["store"] == "auto"
-        assert one.settings["compile"] is False
         assert "activations were stored as bfloat16, which changes results" in str(one)
     assert "stored as" not in str(plain)
     assert plain.settings["store_dtype"] is None

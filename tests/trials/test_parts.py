@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 from problems import graphs, random_hypothesis
 
 import causal_scrubbing as cs
-from causal_scrubbing._algebra.block_form import BlockForm, Position, block_form, same_swaps
-from causal_scrubbing._controls.randoms import Permuted
-from causal_scrubbing._controls.variants import variants
-from causal_scrubbing._hypothesis.claim import Claim
-from causal_scrubbing._hypothesis.routes import ChildSource, CopySource
-from causal_scrubbing._hypothesis.tree import TreeClaim
-from causal_scrubbing._trials.parts import route_edges, without_claim, without_edge
+from causal_scrubbing._algebra import BlockForm, Position, block_form, same_swaps
+from causal_scrubbing._controls import Permuted, variants
+from causal_scrubbing._hypothesis import ChildSource, Claim, CopySource, TreeClaim
+from causal_scrubbing._trials import route_edges, without_claim, without_edge
 
 
 def routes() -> tuple[cs.Graph, cs.Dataset]:

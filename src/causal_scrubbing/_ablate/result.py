@@ -12,7 +12,7 @@ import pandas as pd
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._format import plural
+from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import shorten
 from causal_scrubbing._report import align
 from causal_scrubbing._result import Subset, rows_inside, subset_name
@@ -161,7 +161,7 @@ class Ablation:
         for name in self.metrics:
             if self.model_values[name].ndim == 1 and len(self) > 1:
                 lines += [
-                    f"{name}: {one} - {two} = {found.difference}, p = {found.p_value:.3g}"
+                    f"{name}: {one} - {two} = {found.difference}, p = {short(found.p_value, 3)}"
                     for (one, two), found in self.differences(name).items()
                 ]
         return "\n".join(lines)

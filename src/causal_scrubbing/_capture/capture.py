@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.build import build_nodes
-from causal_scrubbing._capture.check import check
-from causal_scrubbing._capture.failures import run_failed
+from causal_scrubbing._capture.devices import find_device
+from causal_scrubbing._capture.failures import NotExportedError, run_failed
+from causal_scrubbing._capture.foreign import foreign_hooks, leftover
 from causal_scrubbing._capture.hooks import Seen, check_seen, marked
+from causal_scrubbing._capture.methods import METHODS, Request, by_export, by_hooks, idle_sites
+from causal_scrubbing._capture.opaque import find_opaque
 from causal_scrubbing._capture.places import Place, check_faults, find_places
 from causal_scrubbing._capture.rows import Rows, make_forward, number_fields
-from causal_scrubbing._capture.trace import Run, Traced, export, plain_execution
+from causal_scrubbing._capture.trace import Run, plain_execution
 from causal_scrubbing._data import Dataset, check_dataset
-from causal_scrubbing._errors import GraphError
+from causal_scrubbing._errors import GraphError, Notice
+from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph
 
 
@@ -29,6 +33,8 @@ def capture(
     output: str = "output",
     dynamic: bool | Mapping[str, Sequence[int]] = False,
     tolerance: float | None = None,
+    method: str = "auto",
+    opaque: Sequence[str] = (),
 ) -> Graph:
     """A graph that computes what a model computes, with the sites as its nodes.
 
@@ -38,6 +44,10 @@ def capture(
     components. The model is not changed and its weights are not copied: the graph holds the model's
     own tensors, so capture after moving, casting or loading.
 
+    A model that cannot be exported is captured by hooks: a node's function then runs the model
+    itself, with its parents' values put in place of what flows at those sites, up to the node. That
+    works for any module that runs, and costs a run of the model for each node that is evaluated.
+
     Example::
 
         graph = cs.capture(
@@ -46,12 +56,14 @@ def capture(
             forward=lambda model, rows: model(rows["tokens"], use_cache=False).logits)
 
     Args:
-        model: any module that `torch.export` accepts, in eval mode.
-        example: a few rows that the model runs on.
+        model: any module that runs, in eval mode.
+        example: a few rows that the model runs on; the graph is checked on all of them.
         sites: node name -> place. A place is a module path (its output), ``path:input`` (what flows
             into it), ``path:input.1`` or ``path:input.mask`` (one of several arguments),
-            ``path:output.0`` (one of several outputs); ``#1`` behind it is the second call of a
-            module called several times, which otherwise gives ``name#0``, ``name#1``. ``{i}`` is a
+            ``path:output.0`` (one of several outputs), ``path:output.1.0`` (one in a tuple within);
+            ``#1`` behind it is the second call of a module called several times, which otherwise
+            gives ``name#0``, ``name#1``. ``path:pattern`` is what an attention weighs its values
+            by, ``path:q``, ``path:k`` and ``path:v`` are what it is computed from. ``{i}`` is a
             number and ``*`` anything, carried into the name. A list of places names nodes by their
             places. A site is what flows there: consumers that read the same tensor elsewhere (a
             residual stream around the module) do not read the site. `cs.site` marks a tensor
@@ -67,38 +79,64 @@ def capture(
             in any case. Otherwise rows of another shape than the example's are refused.
         tolerance: how far the graph may differ from the model, as a share of the largest output;
             by default 1e-8, 1e-4, 1e-2, 4e-2 for float64, float32, float16, bfloat16.
+        method: "export"; or "hooks", which runs the model itself for each node and finds edges by
+            changing one site at a time on the example; or "auto": export, and where that fails
+            hooks, with a notice that says why.
+        opaque: paths of submodules that an export keeps whole: they are called, not traced, so
+            they may do what cannot be exported. They return tensors whose sizes are fixed, or
+            those of their inputs, and hold no site inside.
 
     Returns:
-        The graph, checked against the model on the example, on one row, on more rows and, where
-        dynamic, on shorter ones.
+        The graph, checked against the model on the example, on its rows in another order, on each
+        row alone and, where dynamic, on a shorter one.
 
     Raises:
         GraphError: a site matches no module or is never passed, the example does not fit, the model
-            cannot be exported or its graph differs from it; each names the place and a way out.
+            cannot be captured or its graph differs from it; each names the place and a way out.
         DataError: the example is no dataset.
     """
     _check_model(model)
     check_dataset(example, "the example")
+    if method not in METHODS:
+        raise GraphError(f"method={method!r}: there is {', '.join(map(repr, METHODS))}.")
     places, faults = find_places(sites, dict(model.named_modules(remove_duplicate=False)))
     check_faults(faults)
-    device = _device(model)
+    device = find_device(model, several=method != "export")
     run = make_forward(fields, forward, example, output)
     numbers = number_fields(example, device)
+    whole = find_opaque(model, opaque, places, method)
+    foreign = foreign_hooks(model)
+    if foreign:
+        warnings.warn(leftover(foreign), Notice, stacklevel=2)
     seen, used = _trial(model, run, numbers, example, places)
     free = _free_dimensions(used, dynamic)
-    traced = export(model, run, used, places, seen, free)
-    if dynamic:
-        _check_free(traced, used, free)
-    nodes = build_nodes(traced, output)
-    names = sum(not node.is_input for node in nodes if not node.name.startswith("~"))
-    graph = Graph(
-        nodes,
-        output,
-        history=[f"captured from {type(model).__name__}, {names} sites"],
-        device=device,
-        example=example,
+    request = Request(
+        model, run, used, places, seen, free, output, example, device, tolerance, tuple(whole)
     )
-    check(graph, model, run, used, traced.free, tolerance)
+    if method == "hooks":
+        graph = by_hooks(request)
+    else:
+        try:
+            graph = by_export(request, asked=bool(dynamic))
+        except NotExportedError as error:
+            if method == "export":
+                raise
+            graph = by_hooks(request)
+            warnings.warn(
+                f"the model cannot be exported ({error.reason}), so each node of the graph runs "
+                "the model itself under hooks, which is slower. method='hooks' says that this is "
+                "meant; method='export' shows the whole error, with ways out.",
+                Notice,
+                stacklevel=2,
+            )
+    idle = idle_sites(graph)
+    if idle:
+        warnings.warn(
+            f"{listed(idle)} {'does' if len(idle) == 1 else 'do'} not reach the output "
+            f"{output!r}, so an ablation or a claim there can show nothing.",
+            Notice,
+            stacklevel=2,
+        )
     return graph
 
 
@@ -129,22 +167,6 @@ def _differs_in_training(module: torch.nn.Module) -> bool:
     return getattr(module, "dropout", 0) != 0 and isinstance(
         module, (torch.nn.RNNBase, torch.nn.MultiheadAttention)
     )
-
-
-def _device(model: torch.nn.Module) -> torch.device | None:
-    """Where the model's weights are.
-
-    Raises:
-        GraphError: on several devices.
-    """
-    tensors = [*model.parameters(), *model.buffers()]
-    found = {tensor.device for tensor in tensors}
-    if len(found) > 1:
-        raise GraphError(
-            f"the model's weights are on several devices ({', '.join(sorted(map(str, found)))}); "
-            "move it to one before capturing."
-        )
-    return next(iter(found), None)
 
 
 def _trial(
@@ -193,17 +215,3 @@ def _free_dimensions(
                 f"({', '.join(used)}) and dimensions of it past the first, which counts rows."
             )
     return {name: tuple(dims) for name, dims in dynamic.items()}
-
-
-def _check_free(
-    traced: Traced, used: Mapping[str, torch.Tensor], free: Mapping[str, Sequence[int]]
-) -> None:
-    """Some length came out free, as was asked."""
-    if traced.free:
-        return
-    sizes = ", ".join(f"{name} {list(used[name].shape)}" for name in free)
-    raise GraphError(
-        f"dynamic=True, but the model fixes every length to the example's ({sizes}): it may build "
-        "masks or positions of one size, or the example's length may be 1, which the exporter "
-        "fixes. Capture without dynamic=, and pad the data to one length."
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -21,7 +22,8 @@ TOLERANCE: Final = {
 }
 """Largest difference allowed, as a share of the largest output (at least of one)."""
 
-ROWS: Final = 3
+BATCH: Final = 8
+"""Rows that are compared at once, since every node's value is held."""
 
 Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
 
@@ -33,8 +35,11 @@ def check(
     fields: Mapping[str, torch.Tensor],
     dynamic: Mapping[str, Sequence[int]],
     tolerance: float | None,
-) -> list[str]:
-    """Compare outputs on several batches.
+) -> int:
+    """Compare the graph with the model, and every node with itself in other batches.
+
+    All rows of the example are run in one batch, in another order with one of them twice, and each
+    alone; a shorter row too where lengths are free.
 
     Args:
         graph: the captured graph.
@@ -45,32 +50,85 @@ def check(
         tolerance: overrides the one of the output's dtype.
 
     Returns:
-        What was compared, in words.
+        How many rows were compared.
 
     Raises:
-        GraphError: an output differs.
+        GraphError: an output differs, or a node's value hangs on the batch that a row is in.
     """
-    done: list[str] = []
-    first: dict[str, torch.Tensor] = {}
-    for what, batch in _batches(fields, dynamic):
-        with torch.no_grad(), plain_execution():
-            try:
-                expected = run(model, Rows(batch))
-            except Exception:
-                # The model itself does not run at this size, so there is nothing to compare.
-                if what == "the example":
-                    raise
-                continue
-            rows: Any = batch
-            values = evaluate(graph, Dataset(**rows), list(graph.nodes), device=graph.device)
-        _compare(what, values[graph.output], expected, tolerance)
-        _check_rows(graph, what, values, len(next(iter(batch.values()))))
-        if what == "the example":
-            first = values
-        elif what == "one row":
-            _check_alone(graph, first, values, tolerance)
-        done.append(what)
-    return done
+    count = len(next(iter(fields.values())))
+    for start in range(0, count, BATCH):
+        part = {name: tensor[start : start + BATCH] for name, tensor in fields.items()}
+        _check_batch(graph, model, run, part, tolerance)
+    if any(dynamic.values()):
+        one = {name: tensor[:1] for name, tensor in fields.items()}
+        for name, dims in dynamic.items():
+            for dim in dims:
+                one[name] = one[name].narrow(dim, 0, max(1, one[name].shape[dim] - 1))
+        with contextlib.suppress(_CannotRunError):
+            expected = _own(model, run, one)
+            values = _values(graph, one)
+            _compare("one shorter row", values[graph.output], expected, tolerance)
+            _check_rows(graph, "one shorter row", values, 1)
+    return count
+
+
+def _check_batch(
+    graph: Graph,
+    model: torch.nn.Module,
+    run: Run,
+    fields: Mapping[str, torch.Tensor],
+    tolerance: float | None,
+) -> None:
+    count = len(next(iter(fields.values())))
+    together = _values(graph, fields)
+    _compare("the example", together[graph.output], _own(model, run, fields), tolerance)
+    _check_rows(graph, "the example", together, count)
+    order = torch.arange(count + 1).flip(0) % count
+    turned = _picked(fields, order)
+    values = _values(graph, turned)
+    what = f"{count + 1} rows"
+    with contextlib.suppress(_CannotRunError):
+        _compare(what, values[graph.output], _own(model, run, turned), tolerance)
+    _check_rows(graph, what, values, count + 1)
+    _check_alone(graph, _picked(together, order, graph), values, tolerance, "in another order")
+    for row in range(count):
+        one = _picked(fields, torch.tensor([row]))
+        values = _values(graph, one)
+        if row == 0:
+            with contextlib.suppress(_CannotRunError):
+                _compare("one row", values[graph.output], _own(model, run, one), tolerance)
+            _check_rows(graph, "one row", values, 1)
+        own = _picked(together, torch.tensor([row]), graph)
+        _check_alone(graph, own, values, tolerance, "alone")
+
+
+class _CannotRunError(Exception):
+    """The model itself does not run on rows of this number or length."""
+
+
+def _own(model: torch.nn.Module, run: Run, fields: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    with torch.no_grad(), plain_execution():
+        try:
+            return run(model, Rows({name: tensor.clone() for name, tensor in fields.items()}))
+        except Exception as error:
+            raise _CannotRunError from error
+
+
+def _values(graph: Graph, fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    rows: Any = dict(fields)
+    with torch.no_grad(), plain_execution():
+        return evaluate(graph, Dataset(**rows), list(graph.nodes), device=graph.device)
+
+
+def _picked(
+    values: Mapping[str, torch.Tensor], rows: torch.Tensor, graph: Graph | None = None
+) -> dict[str, torch.Tensor]:
+    """Some rows of values; constants have none."""
+    return {
+        name: value.index_select(0, rows.to(value.device))
+        for name, value in values.items()
+        if graph is None or not graph.is_constant[name]
+    }
 
 
 def _compare(
@@ -119,23 +177,26 @@ def _check_rows(graph: Graph, what: str, values: Mapping[str, torch.Tensor], cou
 def _check_alone(
     graph: Graph,
     together: Mapping[str, torch.Tensor],
-    alone: Mapping[str, torch.Tensor],
+    other: Mapping[str, torch.Tensor],
     tolerance: float | None,
+    how: str,
 ) -> None:
-    """A row's value at every node is the same whether other rows are there or not."""
-    for name, value in alone.items():
-        if graph.is_constant[name] or not value.is_floating_point():
+    """Rows' values at every node are the same in another batch."""
+    for name, one in together.items():
+        if not (one.is_floating_point() or one.is_complex()):
             continue
-        other = together[name][:1]
-        allowed = tolerance if tolerance is not None else TOLERANCE.get(value.dtype, 0.0)
-        finite = torch.isfinite(value) & torch.isfinite(other)
-        gap = (value[finite].double() - other[finite].double()).abs()
-        scale = max(1.0, value[finite].abs().max().item() if len(gap) else 1.0)
+        two = other[name]
+        allowed = tolerance if tolerance is not None else TOLERANCE.get(one.dtype, 0.0)
+        finite = torch.isfinite(one) & torch.isfinite(two)
+        gap = (one[finite] - two[finite]).abs().double()
+        scale = max(1.0, one[finite].abs().max().item() if len(gap) else 1.0)
         if len(gap) and gap.max().item() > allowed * scale:
             raise GraphError(
-                f"{_shown(graph, name)} is another value on a row alone than on the row among "
+                f"{_shown(graph, name)} is another value on a row {how} than on the row among "
                 f"others (by {gap.max().item():.2g}): one row reads another there, which no node "
-                "may. Batch statistics do that, and axes in another order than rows first."
+                "may. Batch statistics do that, axes in another order than rows first, places in "
+                "an expert that rows compete for, and dynamic quantization, which takes one scale "
+                "for a whole batch; if only its rounding is at stake, give tolerance=."
             )
 
 
@@ -143,23 +204,3 @@ def _shown(graph: Graph, name: str) -> str:
     if is_hidden(name):
         return f"a value between sites ({name[1:]})"
     return f"the {'output' if name == graph.output else 'site'} {name!r}"
-
-
-def _batches(
-    fields: Mapping[str, torch.Tensor], dynamic: Mapping[str, Sequence[int]]
-) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """The example, more rows of it in another order, and one row, shorter where lengths are free.
-
-    Few rows, because a large model is run on each of them.
-    """
-    count = min(ROWS, len(next(iter(fields.values()))))
-    yield "the example", {name: tensor[:count] for name, tensor in fields.items()}
-    more = torch.arange(count + 1).flip(0) % count
-    yield f"{count + 1} rows", {n: t.index_select(0, more.to(t.device)) for n, t in fields.items()}
-    one = {name: tensor[:1] for name, tensor in fields.items()}
-    yield "one row", one
-    if any(dynamic.values()):
-        for name, dims in dynamic.items():
-            for dim in dims:
-                one[name] = one[name].narrow(dim, 0, max(1, one[name].shape[dim] - 1))
-        yield "one shorter row", one

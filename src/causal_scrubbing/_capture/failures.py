@@ -13,8 +13,10 @@ import torch
 from causal_scrubbing._errors import GraphError
 
 WAYS_OUT: Final = """Ways out:
-  - if the number of rows is fixed somewhere (a constant batch size, .item(), len()), take it from
-    a tensor's shape instead, or drop dynamic=True if it is a length;
+  - capture by hooks, method="hooks", which runs the model itself and is slower;
+  - keep the submodule whole, opaque=["its.path"];
+  - if the number of rows is fixed somewhere (a constant batch size, .item(), len(t)), take it from
+    the tensor's shape instead, t.shape[0], or drop dynamic=True if it is a length;
   - if a value decides what is run (an `if` on a tensor, boolean indexing), write it with
     torch.where or a mask, or choose another implementation of that module (many libraries have
     an "eager" one);
@@ -22,12 +24,24 @@ WAYS_OUT: Final = """Ways out:
   - or write this part by hand with cs.Graph.build, using the model's own modules as functions."""
 
 
+class NotExportedError(GraphError):
+    """A model that cannot be exported.
+
+    Attributes:
+        reason: where and why, on one line.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def export_failed(
     model: torch.nn.Module,
     error: Exception,
     where: str | None = None,
     met: Sequence[str] = (),
-) -> GraphError:
+) -> NotExportedError:
     """The error of a failed export: where in the model, what, and the ways out.
 
     Args:
@@ -38,7 +52,13 @@ def export_failed(
     """
     if where is None:
         where = locate(model, error, met) or _after(met)
-    return GraphError(f"torch.export cannot export this model. {where}{_gist(error)}\n{WAYS_OUT}")
+    reason = f"{where}{_gist(error)}"
+    brief = " ".join((where.rstrip(": ") if where.startswith("It fixes") else reason).split())
+    brief = brief if len(brief) <= 200 else f"{brief[:200].rsplit(' ', 1)[0]} ..."
+    return NotExportedError(
+        f"torch.export cannot export this model. {reason}\n{WAYS_OUT}",
+        brief[0].lower() + brief[1:],
+    )
 
 
 def _after(met: Sequence[str]) -> str:

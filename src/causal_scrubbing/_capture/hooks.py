@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.marker import HANDLER, MARK
+from causal_scrubbing._capture.marker import HANDLER
 from causal_scrubbing._capture.places import Place, check_faults
 
 Replace = Callable[[torch.Tensor], torch.Tensor]
+Act = Callable[[torch.Tensor, str], torch.Tensor]
+"""What is done with a site's tensor, given its name: what it returns goes on in its place."""
 
 
 class Seen:
@@ -23,29 +25,24 @@ class Seen:
     Attributes:
         calls: place -> how often it was passed.
         marks: name given by hand -> how often.
-        tensors: the marked tensors of an exporting run.
-        names: their sites.
     """
 
     def __init__(self) -> None:
         self.calls: Counter[Place] = Counter()
         self.marks: Counter[str] = Counter()
-        self.tensors: list[torch.Tensor] = []
-        self.names: list[str] = []
 
     def forget(self) -> None:
         """Begin a new run."""
         self.calls.clear()
         self.marks.clear()
-        self.tensors.clear()
-        self.names.clear()
 
 
 class _Marker:
-    """One run under hooks: counts the calls, and in the exporting run marks the tensors."""
+    """One run under hooks: counts the calls, and acts on the sites' tensors."""
 
-    def __init__(self, places: Sequence[Place], trial: Seen | None) -> None:
+    def __init__(self, places: Sequence[Place], trial: Seen | None, act: Act | None) -> None:
         self.trial = trial
+        self.act = act
         self.seen = Seen()
         self.by_path: dict[tuple[str, str], list[Place]] = {}
         for place in places:
@@ -83,36 +80,47 @@ class _Marker:
         return lambda tensor: self._put(tensor, f"{place.name}#{number}" if many else place.name)
 
     def _put(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
-        if self.trial is None:
-            return tensor
-        marked: torch.Tensor = MARK(tensor, name)
-        self.seen.tensors.append(marked)
-        self.seen.names.append(name)
-        return marked
+        return tensor if self.act is None else self.act(tensor, name)
 
 
 @contextmanager
-def marked(model: torch.nn.Module, places: Sequence[Place], trial: Seen | None) -> Iterator[Seen]:
+def marked(
+    model: torch.nn.Module, places: Sequence[Place], trial: Seen | None, act: Act | None = None
+) -> Iterator[Seen]:
     """Run the model with its sites marked, inside; every hook is gone after.
 
     Args:
         model: the model.
         places: the sites.
-        trial: what a trial run met, for the exporting run; None for the trial run itself.
+        trial: what a trial run met, which numbers the calls; None for the trial run itself.
+        act: what is done with each site's tensor; None for nothing.
     """
-    marker = _Marker(places, trial)
-    modules = dict(model.named_modules(remove_duplicate=False))
+    marker = _Marker(places, trial, act)
     with ExitStack() as stack:
         for path, side in marker.by_path:
-            if side == "input":
-                handle = modules[path].register_forward_pre_hook(
-                    marker.pre_hook(path), with_kwargs=True
-                )
+            module = model.get_submodule(path)
+            if isinstance(module, torch.jit.ScriptModule):
+                handle = _on_script(marker, path, side, module)
+            elif side == "input":
+                handle = module.register_forward_pre_hook(marker.pre_hook(path), with_kwargs=True)
             else:
-                handle = modules[path].register_forward_hook(marker.hook(path))
+                handle = module.register_forward_hook(marker.hook(path))
             stack.callback(handle.remove)
         stack.callback(HANDLER.reset, HANDLER.set(marker.by_hand))
         yield marker.seen
+
+
+def _on_script(marker: _Marker, path: str, side: str, module: torch.nn.Module) -> Any:
+    """A hook on a compiled script, which takes none: one on all modules, for it alone."""
+    if side == "input":
+        before = marker.pre_hook(path)
+        return torch.nn.modules.module.register_module_forward_pre_hook(
+            lambda one, args: before(one, args, {})[0] if one is module else None
+        )
+    after = marker.hook(path)
+    return torch.nn.modules.module.register_module_forward_hook(
+        lambda one, args, output: after(one, args, output) if one is module else None
+    )
 
 
 def check_seen(places: Sequence[Place], seen: Seen) -> None:
@@ -145,11 +153,7 @@ def _edit_input(
 ) -> tuple[Any, dict[str, Any]]:
     """The arguments with one of them replaced."""
     args, kwargs = list(args), dict(kwargs)
-    names = [
-        p.name
-        for p in inspect.signature(module.forward).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    names = [] if args and place.key in (None, 0) else _parameters(module)
     key: int | str = 0 if place.key is None else place.key
     if isinstance(key, int) and key >= len(args):
         # The argument at this place in the signature may have been passed by keyword.
@@ -160,12 +164,58 @@ def _edit_input(
     elif isinstance(key, str) and key not in kwargs and key in names[: len(args)]:
         key = names.index(key)
     given: Any = args if isinstance(key, int) and key < len(args) else kwargs
-    if (key not in kwargs and given is kwargs) or not isinstance(given[key], torch.Tensor):
-        have = [str(i) for i, v in enumerate(args) if isinstance(v, torch.Tensor)]
-        have += [k for k, v in kwargs.items() if isinstance(v, torch.Tensor)]
+    have = [str(i) for i, v in enumerate(args) if _holds_tensor(v)]
+    have += [k for k, v in kwargs.items() if _holds_tensor(v)]
+    if key not in kwargs and given is kwargs:
         check_faults([_no_tensor(place, have)])
-    given[key] = put(given[key])
+    given[key] = _edit_within(place, given[key], place.inner, put, have)
     return tuple(args), kwargs
+
+
+def _parameters(module: torch.nn.Module) -> list[str]:
+    """Names of a forward's positional parameters; none where nothing tells them."""
+    try:
+        found = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _holds_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _edit_within(
+    place: Place, value: Any, keys: Sequence[int | str], put: Replace, have: Sequence[str]
+) -> Any:
+    """A value with the tensor under these keys replaced."""
+    if not keys:
+        if not isinstance(value, torch.Tensor):
+            check_faults([_no_tensor(place, have)])
+        return put(value)
+    entries = _entries(value)
+    key = keys[0]
+    if isinstance(key, int) and isinstance(value, Mapping) and key < len(entries):
+        key = list(entries)[key]
+    if key not in entries:
+        check_faults([_no_tensor(place, have)])
+    return _with_entry(value, key, _edit_within(place, entries[key], keys[1:], put, have))
+
+
+def _entries(value: Any) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value.items())
+    return dict(enumerate(value)) if isinstance(value, (tuple, list)) else {}
+
+
+def _with_entry(value: Any, key: Any, entry: Any) -> Any:
+    """A tuple, list or mapping with one entry replaced."""
+    if isinstance(value, Mapping):
+        changed: Any = copy.copy(value)
+        changed[key] = entry
+        return changed
+    values = [entry if k == key else v for k, v in enumerate(value)]
+    return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
 
 
 def _edit_output(place: Place, output: Any, put: Replace) -> Any:
@@ -174,22 +224,23 @@ def _edit_output(place: Place, output: Any, put: Replace) -> Any:
         if place.key is None:
             return put(output)
         check_faults([f"{place.name!r}: {place.path} returns one tensor; write {place.path!r}."])
-    entries = dict(output.items()) if isinstance(output, Mapping) else dict(enumerate(output))
+    entries = _entries(output)
     tensors = [k for k, v in entries.items() if isinstance(v, torch.Tensor)]
-    key = place.key
-    if key is None and len(tensors) == 1:
-        key = tensors[0]
-    elif isinstance(key, int) and isinstance(output, Mapping) and key < len(entries):
-        key = list(entries)[key]
-    if key not in tensors:
-        check_faults([_no_tensor(place, [str(k) for k in tensors])])
-    replaced = put(entries[key])
-    if isinstance(output, Mapping):
-        changed: Any = copy.copy(output)
-        changed[key] = replaced
-        return changed
-    values = [replaced if k == key else v for k, v in entries.items()]
-    return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
+    if place.key is None and len(tensors) == 1:
+        return _with_entry(output, tensors[0], put(entries[tensors[0]]))
+    keys = () if place.key is None else (place.key, *place.inner)
+    return _edit_within(place, output, keys, put, [str(k) for k in _tensor_places(output)])
+
+
+def _tensor_places(value: Any) -> list[str]:
+    """Where tensors lie in nested tuples, lists and mappings."""
+    found = []
+    for key, entry in _entries(value).items():
+        if isinstance(entry, torch.Tensor):
+            found.append(str(key))
+        else:
+            found += [f"{key}.{rest}" for rest in _tensor_places(entry)]
+    return found
 
 
 def _no_tensor(place: Place, have: Sequence[str]) -> str:

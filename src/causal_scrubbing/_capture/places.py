@@ -11,7 +11,7 @@ from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import number, substitute
 
 _PLACE = re.compile(
-    r"^(?P<path>[^:#]*)(?::(?P<side>input|output)(?:\.(?P<key>\w+))?)?(?:#(?P<call>\d+))?$"
+    r"^(?P<path>[^:#]*)(?::(?P<side>input|output|q|k|v|pattern)(?:\.(?P<key>\w+(?:\.\w+)*))?)?(?:#(?P<call>\d+))?$"
 )
 
 
@@ -22,8 +22,9 @@ class Place:
     Attributes:
         name: the node's name.
         path: the module's path in the model; "" is the model itself.
-        side: "input" or "output".
+        side: "input" or "output"; of an attention also "q", "k", "v", "pattern".
         key: which argument or entry: a position, a name, or None for the only or first one.
+        inner: which entry in that one, and so on, where tuples lie in tuples.
         call: which call of a module that is called several times; None for every call.
     """
 
@@ -32,12 +33,13 @@ class Place:
     side: str
     key: int | str | None = None
     call: int | None = None
+    inner: tuple[int | str, ...] = ()
 
     @property
     def text(self) -> str:
         """The place as a person writes it."""
         side = "" if self.side == "output" and self.key is None else f":{self.side}"
-        key = "" if self.key is None else f".{self.key}"
+        key = "" if self.key is None else "".join(f".{k}" for k in (self.key, *self.inner))
         return f"{self.path}{side}{key}" + ("" if self.call is None else f"#{self.call}")
 
 
@@ -48,8 +50,9 @@ def find_places(
 
     Args:
         sites: node name -> place, or places whose paths are the names. A place is a module path,
-            optionally ``:input``, ``:input.1``, ``:input.name``, ``:output.0`` and the call,
-            ``#1``. ``{i}`` stands for a number, ``*`` for anything; both carry into the name.
+            optionally ``:input``, ``:input.1``, ``:input.name``, ``:output.0``, ``:output.1.0``,
+            ``:pattern`` and the call, ``#1``. ``{i}`` stands for a number, ``*`` for anything; both
+            carry into the name.
         paths: paths of all modules.
 
     Returns:
@@ -73,7 +76,8 @@ def find_places(
         if parsed is None or name.startswith("~") or not name:
             faults.append(
                 f"{name!r}: {text!r} is no place. Write a module path, with :input, :input.1, "
-                ":input.name or :output.0 behind it where that is meant; names do not begin with ~."
+                ":input.name, :output.0, :output.1.0 or :pattern behind it where that is meant; "
+                "names do not begin with ~."
             )
             continue
         side, key = parsed["side"] or "output", parsed["key"]
@@ -87,8 +91,9 @@ def find_places(
             faults.append(
                 f"{name!r}: no module is called {parsed['path']!r}. {_near(parsed['path'], known)}"
             )
-        entry = int(key) if key is not None and key.isdigit() else key
-        found += [Place(str(filled), path, side, entry, call) for path, filled in hits]
+        entry, *inner = [int(k) if k.isdigit() else k for k in key.split(".")] if key else [None]
+        within = tuple(k for k in inner if k is not None)
+        found += [Place(str(filled), path, side, entry, call, within) for path, filled in hits]
     return found, faults + _repeated(found)
 
 

@@ -10,19 +10,23 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.export.graph_signature import InputKind
 
-from causal_scrubbing._capture.failures import export_failed
+from causal_scrubbing._capture.failures import NotExportedError, export_failed
 from causal_scrubbing._capture.flat import flatten
 from causal_scrubbing._capture.hooks import Seen, marked
+from causal_scrubbing._capture.marker import MARK
+from causal_scrubbing._capture.opaque import Called, Whole, learn_calls, name_calls, traced_whole
 from causal_scrubbing._capture.places import Place
 from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._errors import GraphError
 
 Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
+
+_COPY: Final = torch.ops.aten.copy.default
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,24 @@ class Traced:
         return {field: found for field, found in dims.items() if found}
 
 
+class _Marks:
+    """The sites' tensors of a run, marked; an object of its own, as the exporter watches dicts."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, torch.Tensor] = {}
+
+    def __call__(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        self.found[name] = MARK(tensor, name)
+        return self.found[name]
+
+
 class _Runner(torch.nn.Module):
     """The forward as a module whose only argument is the fields, in order."""
 
     def __init__(self, model: torch.nn.Module, run: Run, fields: Sequence[str]) -> None:
         super().__init__()
         self.seen = Seen()
+        self.marks = _Marks()
         self.rows: Any = None
         self.model = model
         self.run = run
@@ -70,10 +86,11 @@ class _Runner(torch.nn.Module):
 
     def forward(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         self.seen.forget()
+        self.marks.found.clear()
         self.rows = tensors[0].shape[0]
         value = self.run(self.model, Rows(dict(zip(self.fields, tensors, strict=True))))
         # Sites are outputs too, so that one that does not reach the output is kept.
-        return (value, *self.seen.tensors)
+        return (value, *self.marks.found.values())
 
 
 @contextmanager
@@ -112,6 +129,7 @@ def export(
     places: Sequence[Place],
     seen: Seen,
     dynamic: Mapping[str, Sequence[int]],
+    whole: Sequence[Whole] = (),
 ) -> Traced:
     """Export the forward with a free number of rows, and free lengths where asked.
 
@@ -122,9 +140,10 @@ def export(
         places: the sites.
         seen: what a trial run met.
         dynamic: field -> dimensions, past the first, whose size may differ from the example's.
+        whole: submodules that are called, not traced.
 
     Raises:
-        GraphError: it cannot be exported; the message names the module, the line and ways out.
+        NotExportedError: it cannot be exported; the message names module and line.
     """
     rows = torch.export.Dim("rows", min=1)
     example = _resize(fields)
@@ -132,8 +151,14 @@ def export(
         {0: rows, **dict.fromkeys(dynamic.get(name, ()), torch.export.Dim.AUTO)} for name in example
     )
     runner = _Runner(model, run, list(example))
+    calls = _learn(whole, runner, example, dynamic)
     try:
-        with plain_execution(), quiet(), marked(model, places, seen) as marking:
+        with (
+            plain_execution(),
+            quiet(),
+            marked(model, places, seen, runner.marks) as marking,
+            traced_whole(whole, calls),
+        ):
             runner.seen = marking
             program = torch.export.export(
                 runner,
@@ -146,18 +171,69 @@ def export(
     except GraphError:
         raise
     except Exception as error:
-        met = tuple(runner.seen.names)
+        met = tuple(runner.marks.found)
         where = _where_fixed(model, runner, example, dims) if _is_about_rows(error) else None
         raise export_failed(model, error, where, met) from error
-    mutated = [*program.graph_signature.buffers_to_mutate.values()]
-    if mutated:
-        names = ", ".join(sorted(name.removeprefix("model.") for name in mutated))
+    state = _state(program)
+    if state:
+        names = ", ".join(sorted(name.removeprefix("model.") for name in state))
         raise GraphError(
             f"running the model changes its own buffers ({names}), so a row's value would depend "
             "on the rows run before. Call model.eval() first, or give forward= a run that leaves "
             "them alone."
         )
+    name_calls(program.graph, calls)
     return _read(program, runner, list(example))
+
+
+def _state(program: torch.export.ExportedProgram) -> list[str]:
+    """Buffers that a run changes and reads; one that is written before it is read is no state.
+
+    What is only written is taken from the graph's outputs.
+    """
+    changed = program.graph_signature.buffers_to_mutate
+    if not changed:
+        return []
+    holders = {
+        str(spec.target): spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind is InputKind.BUFFER
+    }
+    ops = {op.name: op for op in program.graph.nodes}
+    read = []
+    for name in changed.values():
+        holder = ops[holders[name]]
+        overwritten = all(
+            user.op == "output" or (user.target is _COPY and user.args[0] is holder)
+            for user in holder.users
+        )
+        if not overwritten:
+            read.append(name)
+    end = next(op for op in program.graph.nodes if op.op == "output")
+    results: Any = end.args[0]
+    end.args = (tuple(results[len(changed) :]),)
+    return read
+
+
+def _learn(
+    whole: Sequence[Whole],
+    runner: _Runner,
+    example: Mapping[str, torch.Tensor],
+    dynamic: Mapping[str, Sequence[int]],
+) -> dict[str, Called]:
+    """What the calls of submodules kept whole return, from runs on other sizes of the example."""
+    if not whole:
+        return {}
+    more = {name: torch.cat([tensor, tensor[:2]]) for name, tensor in example.items()}
+    for name, dims in dynamic.items():
+        for dim in dims:
+            more[name] = more[name].narrow(dim, 0, max(1, more[name].shape[dim] - 1))
+
+    def on(fields: Mapping[str, torch.Tensor]) -> Callable[[], object]:
+        return lambda: runner.run(runner.model, Rows(fields))
+
+    with torch.no_grad(), plain_execution():
+        return learn_calls(whole, [on(example), on(more)])
 
 
 def _is_about_rows(error: Exception) -> bool:
@@ -233,9 +309,14 @@ def _read(
         else:
             held = program.constants.get(str(spec.target), program.state_dict.get(str(spec.target)))
             if not isinstance(held, torch.Tensor):
-                raise GraphError(
-                    f"the exported model holds {spec.target!r}, a {type(held).__name__}, which a "
-                    "node cannot close over; pass it as a tensor or a field."
+                reason = (
+                    f"it holds {spec.target!r}, a {type(held).__name__}, which no node of an "
+                    "exported graph can close over"
+                )
+                raise NotExportedError(
+                    f"torch.export cannot export this model: {reason}. Pass it as a tensor or a "
+                    "field, or capture with method='hooks'.",
+                    reason,
                 )
             constants[name] = held
     rows = next(symbol for symbol, (_, dim) in sizes.items() if dim == 0)

@@ -15,7 +15,7 @@ from causal_scrubbing._controls.variants import Variant, variants
 from causal_scrubbing._data import Dataset, Floats
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._format import plain, plural
+from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._report import align
@@ -126,7 +126,7 @@ class Controls:
             elif not row.difference.defined:
                 shown, p = "undefined", ""
             else:
-                p = "same swaps" if math.isnan(row.p) else f"{row.p:.2g}"
+                p = "same swaps" if math.isnan(row.p) else f"{short(row.p, 2)}"
             scrubbed, share = (
                 str(one) if one.defined else "undefined" for one in (row.scrubbed, row.recovered)
             )

@@ -18,6 +18,7 @@ from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, node_path
 from causal_scrubbing._refute import search_seed
 from causal_scrubbing._simulate import Metric
+from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials import Trials, class_entropy
 
 LEAST = 0.5
@@ -196,8 +197,9 @@ class Judge:
         """The better third of trees by few samples, where they are many."""
         if len(trees) <= MANY:
             return list(trees)
-        scored = sorted(self.score(trees, SCREENING), key=lambda one: -one.worth)
-        return [one.tree for one in scored[: max(len(scored) // 3, MANY // 2)]]
+        scored = self.score(trees, SCREENING)
+        order = ranked([one.worth for one in scored])
+        return [scored[i].tree for i in order[: max(len(scored) // 3, MANY // 2)]]
 
     def one(self, tree: Stem, part: int = GROWING) -> Scored:
         """The score of a tree that can be stated."""

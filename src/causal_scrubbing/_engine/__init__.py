@@ -11,7 +11,6 @@ from causal_scrubbing._engine.checkpoint import told as told
 from causal_scrubbing._engine.checkpoint import write_table as write_table
 from causal_scrubbing._engine.checkpoint import write_whole as write_whole
 from causal_scrubbing._engine.compile import Compiler as Compiler
-from causal_scrubbing._engine.compiling import check_compile as check_compile
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict

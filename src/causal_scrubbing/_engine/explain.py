@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,6 @@ def actual_dict(actual: Actual) -> dict[str, Any]:
         "blocks": actual.blocks,
         "batches_halved": actual.shrunk + actual.effort.shrunk,
         "tables_moved": actual.effort.moved,
-        "compiled": actual.compiled,
     }
 
 
@@ -310,7 +309,7 @@ def _expected(
         executor.space,
         executor.roots,
         executor.data,
-        replace(executor.settings, compile=False),
+        executor.settings,
         samples=size,
     )
     for _ in trial.run(rows):

@@ -10,7 +10,6 @@ from typing import Final
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine.compiling import NOTHING, Compiled
 from causal_scrubbing._engine.cost import NodeCost, total_flops
 from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
 from causal_scrubbing._engine.memory import Budget
@@ -79,7 +78,6 @@ def lay_out(
     store: str,
     store_dtype: torch.dtype | None,
     samples: int | None,
-    keep: bool = False,
     reading: Reading | None = None,
 ) -> Layout:
     """Choose what is stored where, and how large batches are.
@@ -96,7 +94,6 @@ def lay_out(
         store: see `Settings`.
         store_dtype: see `Settings`.
         samples: how many will be asked for in all, if known.
-        keep: batches are compiled, and their values all kept to the end.
         reading: bytes a sample that whoever asked for the values needs to read them.
 
     Raises:
@@ -107,7 +104,7 @@ def lay_out(
     chosen = Choice(len(data), budget, device, store, store_dtype, samples)
     program = assemble(space, roots)
     columns = _sized(graph, program, data, costs, device, store_dtype, samples)
-    need = needed(graph, program, costs, device, store_dtype, keep=keep)
+    need = needed(graph, program, costs, device, store_dtype)
     inlined: tuple[str, ...] = ()
     notes: list[str] = []
     if chosen.is_tight(columns, need):
@@ -116,7 +113,7 @@ def lay_out(
             made, mapped = _inline(graph, space, roots, frozenset(inlined))
             program = assemble(made, roots, mapped)
             columns = _sized(graph, program, data, costs, device, store_dtype, samples)
-            need = needed(graph, program, costs, device, store_dtype, keep=keep)
+            need = needed(graph, program, costs, device, store_dtype)
             notes.append(f"{', '.join(inlined)}: recomputed from the fields, cheaper than stored")
     need = chosen.settle(columns, need)
     batch, rows = need.batches(budget.device, device, batch_size, budget.given)
@@ -140,11 +137,7 @@ def lay_out(
         read_batch=read,
         spare=place.spare,
         inlined=inlined,
-        notes=(
-            *notes,
-            *place.notes,
-            *([NOTHING] if keep and not Compiled.is_of_use(program) else []),
-        ),
+        notes=(*notes, *place.notes),
     )
 
 

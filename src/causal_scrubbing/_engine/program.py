@@ -60,7 +60,6 @@ class Program:
         costs: Mapping[str, NodeCost],
         stored: Mapping[str, float] | None = None,
         *,
-        keep: bool = False,
         roots: bool = True,
     ) -> float:
         """Most bytes alive at once for one sample.
@@ -68,7 +67,6 @@ class Program:
         Args:
             costs: of the nodes.
             stored: node -> bytes of its value as it is stored, where that is not as it is read.
-            keep: values are kept to the end, not freed when nothing reads them any more.
             roots: count the wanted values, which are kept to the end, from when they are made.
         """
         stored = stored or {}
@@ -84,13 +82,13 @@ class Program:
             elif step.kind == "gather":
                 kept = stored.get(step.node, cost.bytes)
                 inside = cost.bytes + (kept if kept != cost.bytes else 0.0)
-            most = max(most, inside if keep else alive + inside)
+            most = max(most, alive + inside)
             if step.out in aside:
                 size[step.out] = 0.0
             alive += size[step.out]
-            for place in () if keep else step.frees:
+            for place in step.frees:
                 alive -= size.pop(place, 0.0)
-        return most + alive if keep else most
+        return most
 
     def flops(self, costs: Mapping[str, NodeCost]) -> float:
         """Operations for one sample: the functions called and the sums made."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine.compiling import NOTHING, Compiled, check_compile, fill_up
 from causal_scrubbing._engine.cost import NodeCost, measure_costs
 from causal_scrubbing._engine.expr import Clean, Space
 from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
@@ -29,7 +27,6 @@ from causal_scrubbing._engine.program import Program, Step, assemble, calculate
 from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
-from causal_scrubbing._errors import Notice
 from causal_scrubbing._graph import Graph, is_out_of_memory
 
 HOST: Final = torch.device("cpu")
@@ -47,7 +44,6 @@ class Settings:
         store: "memory" keeps the table of clean activations in memory, "disk" in a temporary file;
             "auto" takes the file where memory would mean much recomputing.
         store_dtype: dtype to round stored activations to, which changes results; None keeps them.
-        compile: run each batch through `torch.compile`; a string names its backend.
     """
 
     batch_size: int | None = None
@@ -55,7 +51,6 @@ class Settings:
     memory: MemoryLimit = None
     store: str = "auto"
     store_dtype: torch.dtype | None = None
-    compile: bool | str = False
 
 
 @dataclass
@@ -68,7 +63,6 @@ class Actual:
         samples: samples computed.
         blocks: pieces of samples that had the table to themselves.
         shrunk: times a batch was halved because memory ran out.
-        compiled: samples computed by compiled code.
         effort: work done on the table.
     """
 
@@ -77,7 +71,6 @@ class Actual:
     samples: int = 0
     blocks: int = 0
     shrunk: int = 0
-    compiled: int = 0
     effort: Effort = field(default_factory=Effort)
 
 
@@ -147,7 +140,6 @@ class Executor:
         self.settings = settings or Settings(batch_size=batch_size, device=device)
         where = self.settings.device
         self.device = graph.device if where is None else torch.device(where)
-        self.backend = check_compile(self.settings.compile)
         self.samples = samples
         self.reading = reading
         self.actual = Actual()
@@ -189,7 +181,6 @@ class Executor:
             store=asked.store,
             store_dtype=asked.store_dtype,
             samples=self.samples,
-            keep=self.backend is not None,
             reading=self.reading,
         )
 
@@ -329,8 +320,6 @@ class Executor:
         start = 0
         while start < samples:
             stop = min(start + self.batch_size, samples)
-            if self._compiled is not None:
-                stop = start + self._compiled.even(samples - start, self.batch_size)
             began = clock(self.device)
             try:
                 values = self._batch({v: r[start:stop] for v, r in whole.items()}, stop - start)
@@ -347,16 +336,10 @@ class Executor:
             start = stop
 
     def _batch(self, rows: Mapping[str, torch.Tensor], size: int) -> dict[int, torch.Tensor]:
-        compiled = self._compiled
-        count = size if compiled is None else compiled.filled(size, self.batch_size)
         with torch.no_grad():
-            if compiled is None:
-                values = calculate(self.graph, self.program, self._gather(rows))
-            else:
-                values = self._by_compiled(compiled, fill_up(rows, count))
-                self.actual.compiled += size
+            values = calculate(self.graph, self.program, self._gather(rows))
         found = dict(zip(self.program.roots, values, strict=True))
-        return {root: _full(value, count)[:size] for root, value in found.items()}
+        return {root: _full(value, size) for root, value in found.items()}
 
     def _gather(self, rows: Mapping[str, torch.Tensor]) -> Callable[[Step], torch.Tensor]:
         """Reads the table for a step; nodes read on the same rows look them up once."""
@@ -371,26 +354,6 @@ class Executor:
             return table.gather(step.node, index[key])
 
         return gather
-
-    def _by_compiled(
-        self, compiled: Compiled, rows: Mapping[str, torch.Tensor]
-    ) -> list[torch.Tensor]:
-        try:
-            return compiled(*map(self._gather(rows), self.program.gathers))
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            calculate(self.graph, self.program, self._gather(rows))  # names the node at fault
-            raise compiled.failed(error) from error
-
-    @cached_property
-    def _compiled(self) -> Compiled | None:
-        if self.backend is None:
-            return None
-        if not Compiled.is_of_use(self.program):
-            warnings.warn(f"compile={self.settings.compile!r}: {NOTHING}.", Notice, stacklevel=2)
-            return None
-        return Compiled(self.graph, self.program, self.backend)
 
 
 def _largest(table: CleanTable, rows: Mapping[str, Ints], start: int, samples: int) -> int:

@@ -109,8 +109,6 @@ def needed(
     costs: Mapping[str, NodeCost],
     device: torch.device,
     store_dtype: torch.dtype | None,
-    *,
-    keep: bool = False,
 ) -> Need:
     """What batches of a program take; see `lay_out`."""
     gathers = program.gathers
@@ -121,8 +119,8 @@ def needed(
                        for s in gathers}))  # fmt: skip
     places = {step.out: costs[step.node].bytes for step in program.steps}
     kept = sum(places[place] for place in set(program.roots.values()))
-    sample = program.peak(costs, stored, keep=keep) + index
-    active = program.peak(costs, stored, keep=keep, roots=False) + index
+    sample = program.peak(costs, stored) + index
+    active = program.peak(costs, stored, roots=False) + index
     largest = max((costs[name].bytes for name in wanted), default=0.0)
     row = row_peak(graph, wanted, costs)
     return Need(max(sample, 1.0), max(active, 1.0), max(row, 1.0), 2 * largest + 3 * _NUMBER, kept)

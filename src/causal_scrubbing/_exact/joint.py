@@ -13,7 +13,7 @@ from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ExactError, HypothesisError
 from causal_scrubbing._exact.budget import BUDGET, Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
-from causal_scrubbing._format import plural
+from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import nearest
 from causal_scrubbing._hypothesis import MEAN, REFERENCE, Hypothesis, TreeClaim
 
@@ -93,7 +93,7 @@ class Joint:
             return f"{head}; too large to write out here, see .table() and .entropy"
         shown = table.head(_SHOWN).to_string(formatters={"probability": "{:.4g}".format})
         more = len(table) - _SHOWN
-        lines = [f"{head}; entropy {self.entropy:.4g} bits", shown]
+        lines = [f"{head}; entropy {short(self.entropy, 4)} bits", shown]
         return "\n".join([*lines, *([f"... {more:,} more rows: .table()"] if more > 0 else [])])
 
     @cached_property

@@ -15,6 +15,7 @@ from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.entropy import entropy, joint
 from causal_scrubbing._exact.joint import Joint
 from causal_scrubbing._exact.law import number, weigh
+from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 
 TOLERANCE = 1e-9
@@ -45,7 +46,8 @@ class Statement:
 
     def __str__(self) -> str:
         condition = "" if self.applies else f" (its condition is not met: {self.why_not})"
-        return f"{self.name}: {'holds' if self.holds else 'fails'}, by {self.worst:.2g}{condition}"
+        verdict = "holds" if self.holds else "fails"
+        return f"{self.name}: {verdict}, by {short(self.worst, 2)}{condition}"
 
 
 def lemma_1(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Statement:

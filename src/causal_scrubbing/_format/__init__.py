@@ -4,6 +4,7 @@ from causal_scrubbing._format.digits import alike as alike
 from causal_scrubbing._format.digits import decimals as decimals
 from causal_scrubbing._format.digits import fixed as fixed
 from causal_scrubbing._format.digits import percent_decimals as percent_decimals
+from causal_scrubbing._format.digits import short as short
 from causal_scrubbing._format.plain import plain as plain
 from causal_scrubbing._format.words import listed as listed
 from causal_scrubbing._format.words import plural as plural

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 _ROUNDING = 1e-4
 """Percent: a standard error below this is float32 rounding, of which no digit means anything."""
 
+_NUDGE = 1e-3
+"""Of the last digit shown: a number halfway between two shown ones goes away from zero, whatever
+its last bits are. Means of a few hundred integers often lie there; processors round differently."""
+
 
 def decimals(spread: float) -> int | None:
     """Decimals that show two digits of ``spread``; None where that needs an exponent."""
@@ -27,7 +31,21 @@ def fixed(value: float, places: int | None, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     if places is None:
         return f"{value:{sign}.4g}"
-    return f"{round(value, places) + 0.0:{sign}.{places}f}"
+    nudged = value + math.copysign(_NUDGE * 10.0**-places, value)
+    return f"{round(nudged, places) + 0.0:{sign}.{places}f}"
+
+
+def short(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """A number in so many significant digits, which its last bits do not change.
+
+    Example:
+        >>> short(1.0349999999), short(1.0350000001), short(0.5, 1, signed=True)
+        ('1.04', '1.04', '+0.5')
+    """
+    if value and math.isfinite(value):
+        last = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+        value += math.copysign(_NUDGE * last, value)
+    return f"{value:{'+' if signed else ''}.{digits}g}"
 
 
 def alike(values: Sequence[float]) -> list[str]:

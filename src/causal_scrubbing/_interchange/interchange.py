@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Classes, Dataset, Feature, Ints, feature_name
-from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError, ScrubError
 from causal_scrubbing._format import plain, plural, share
 from causal_scrubbing._hypothesis import REFERENCE, Claim, Hypothesis, TreeClaim
 from causal_scrubbing._interchange.program import Program
 from causal_scrubbing._report import align
 from causal_scrubbing._sampling import uniforms
+from causal_scrubbing._simulate import Outputs
 from causal_scrubbing._trials import check_run
 
 SOURCE = "~source"
@@ -219,21 +219,19 @@ def _exchange(
     if not known.any():
         return Exchanged(entry.path, math.nan, math.nan, math.nan, math.nan, 0.0, 0)
     base, source, predicted = base[known], source[known], predicted[known]
-    space = Space()
-    compiler = Compiler(h.graph, space)
+    outputs = Outputs(h.graph, data, batch_size=batch_size, device=device)
     if shared:
-        root = compiler.substitute(h.graph.output, {entry.claim.node: SOURCE}, REFERENCE)
+        root = outputs.swapped({entry.claim.node: SOURCE})
     else:
         below = {
             block.key: SOURCE if _inside(h, block.key, entry) else REFERENCE
             for block in h.tree.blocks
         }
-        root = compiler.tree(h.tree, below)
-    executor = Executor(h.graph, space, [root], data, batch_size=batch_size, device=device)
+        root = outputs.scrubbed(h.tree, below)
     found = torch.cat(
         [
             _read(read, values[root])
-            for _, _, values in executor.run({REFERENCE: base, SOURCE: source})
+            for _, _, values in outputs.run({REFERENCE: base, SOURCE: source})
         ]
     )
     right = _equal(found, program.answers[torch.as_tensor(predicted)]).numpy()

@@ -1,6 +1,10 @@
 """Refutation: adversarial validation, controls, interchange interventions, discovery."""
 
 from causal_scrubbing._refute import search_stages as search_stages
+from causal_scrubbing._refute.candidates import Candidates as Candidates
+from causal_scrubbing._refute.journal import Journal as Journal
+from causal_scrubbing._refute.power import detectable as detectable
+from causal_scrubbing._refute.power import power_of as power_of
 from causal_scrubbing._refute.refutation import Finding as Finding
 from causal_scrubbing._refute.refutation import Refutation as Refutation
 from causal_scrubbing._refute.refutation import Tried as Tried

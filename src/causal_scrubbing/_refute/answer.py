@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.options import Settings
 from causal_scrubbing._refute.power import power_of
 from causal_scrubbing._refute.refutation import Finding, Refutation, Tried
 from causal_scrubbing._refute.where import locate
-from causal_scrubbing._statistics import Estimate, Triples
+from causal_scrubbing._statistics import Estimate, Triples, ranked
 from causal_scrubbing._trials import (
     Addition,
     Piece,
@@ -106,12 +107,13 @@ def answer(
     found = [one for one in confirmed if one.p <= settings.alpha]
     if improve:
         found = [one for one in found if one.gain_per_bit > 0]
-        found.sort(key=lambda one: -one.gain_per_bit)
+        found = [found[i] for i in ranked([one.gain_per_bit for one in found])]
     else:
-        found.sort(key=lambda one: (one.bits, -abs(one.shift.mean)))
+        by_shift = [found[i] for i in ranked([abs(one.shift.mean) for one in found])]
+        found = [by_shift[i] for i in ranked([-one.bits for one in by_shift])]
     specific = [finding(i, shift) for i, shift in tested.cuts.items()]
     specific = [one for one in specific if one.p <= settings.alpha and not improve]
-    specific.sort(key=lambda one: -abs(one.shift.mean))
+    specific = [specific[i] for i in ranked([abs(one.shift.mean) for one in specific])]
     told = list(notes)
     left_out = [i for i in (stages[-1].candidates if stages else []) if i not in tested.shifts]
     if left_out:
@@ -124,8 +126,9 @@ def answer(
         whole = one_test(piece.model - piece.values[0], tolerance)
         if whole.p <= settings.alpha:
             told.append(
-                f"the gap to the model is {-whole.mean:+.3g} ± {whole.se:.2g}: the model itself, "
-                "with every draw tied to the reference row, is an addition that moves the estimate "
+                f"the gap to the model is {short(-whole.mean, signed=True)} ± "
+                f"{short(whole.se, 2)}: the model itself, with "
+                "every draw tied to the reference row, is an addition that moves the estimate "
                 "by that much. Which smaller one does was not found."
             )
     spreads = [float(shift.values.std()) for shift in tested.shifts.values()]

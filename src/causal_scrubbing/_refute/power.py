@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from causal_scrubbing._format import short
 from causal_scrubbing._trials import LONGER, LOOKS, OPEN, Stage
 
 POWER = 0.8
@@ -42,14 +43,14 @@ class Power:
             return (
                 "None of them moved any sample, so that the size of shift that would have been "
                 "found is not known; one that moves at least "
-                f"{self.unseen:.2g} of the samples would have been seen to move one with a chance "
-                "of 95%."
+                f"{short(self.unseen, 2)} of the samples would have been seen to move one with a "
+                "chance of 95%."
             )
         return (
-            f"A shift of {self.shift:.3g} or more would have been found with a chance of 80%, had "
-            "one of those tried made it, its standard deviation from sample to sample been at most "
-            f"{self.sd:.3g} (that of nine in ten that moved any), and it lain on at least "
-            f"{self.share:.2g} of the samples."
+            f"A shift of {short(self.shift)} or more would have been found with a chance of 80%, "
+            "had one of those tried made it, its standard deviation from sample to sample been at "
+            f"most {short(self.sd)} (that of nine in ten that moved any), and it lain on at least "
+            f"{short(self.share, 2)} of the samples."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from causal_scrubbing._format import plural
+from causal_scrubbing._format import plural, short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
@@ -199,17 +199,20 @@ class Refutation:
         if self.findings:
             lines += [
                 "",
-                f"Additions that move it by more than {self.tolerance:.3g}, {self.order}:",
+                f"Additions that move it by more than {short(self.tolerance, 3)}, {self.order}:",
             ]
             lines += _table(self.findings)
             for one in self.findings[:3]:
                 if one.groups:
-                    told = ", ".join(f"{g.what}: {g.shift:+.3g}" for g in one.groups[:6])
+                    told = ", ".join(
+                        f"{g.what}: {short(g.shift, 3, signed=True)}" for g in one.groups[:6]
+                    )
                     lines.append(f"  {one.text}: {told}")
         else:
             lines += [
                 "",
-                f"No addition found that moves it by more than {self.tolerance:.3g}. {self.power}",
+                f"No addition found that moves it by more than {short(self.tolerance)}. "
+                f"{self.power}",
             ]
         if self.more_specific:
             lines += ["", "More specific (they permit more swaps; no refutation of this one):"]
@@ -239,7 +242,7 @@ def _table(findings: tuple[Finding, ...], most: int = 12) -> list[str]:
             one.text,
             f"{one.shift.number(signed=True)} {one.shift.spread}",
             "towards the model" if one.towards_model else "away from it",
-            f"{one.p:.2g}",
+            f"{short(one.p, 2)}",
             f"{one.bits:.2f}",
         ]
         for one in findings[:most]

@@ -21,6 +21,7 @@ from causal_scrubbing._refute.options import Settings, checked
 from causal_scrubbing._refute.refutation import Refutation
 from causal_scrubbing._refute.rounding import ROWS, coarsest, measured
 from causal_scrubbing._simulate import Metric, Progress, self_check, try_metrics
+from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials import (
     FEWEST,
     LONGER,
@@ -192,11 +193,13 @@ class Search:
             trials.advance = bar.advance
             first = self._first_look()
             sign = 1.0 if first["model"] >= first["scrubbed"] else -1.0
-            kept, stages = self._race(range(1, 1 + len(self.added)), "additions", sign)
+            least = _rounding(first)
+            added = range(1, 1 + len(self.added))
+            kept, stages = self._race(added, "additions", sign, least)
             start = 1 + len(self.added)
             numbers = list(range(start, start + len(self.cut)))
             always = numbers[:1] if self.always else []
-            cuts_left, cut_stages = self._race(numbers[len(always) :], "cuts", sign)
+            cuts_left, cut_stages = self._race(numbers[len(always) :], "cuts", sign, least)
             trials.advance = None  # how much is still to come is not known
             extra = self._pairs(kept, stages, sign)
             tolerance = self._tolerance(first, [0, *kept, *extra])
@@ -239,6 +242,7 @@ class Search:
                 "scrubbed": float(piece.values[0].mean()),
                 "randomized": None if randomized is None else float(randomized.mean()),
                 "scale": float(np.abs(piece.model).mean() + np.abs(piece.values[0]).mean()),
+                "precision": coarsest(self.h.graph, self.data, self.settings.device),
             }
             self.journal.finish("first look", record)
         found: dict[str, float] = record
@@ -250,13 +254,12 @@ class Search:
         if record is None:
             seed = search_seed(self.settings.seed)
             piece = self.trials.unswapped(numbers, seed, ROWS)
-            precision = coarsest(self.h.graph, self.data, self.settings.device)
-            record = {"measured": measured(piece), "precision": precision}
+            record = {"measured": measured(piece)}
             self.journal.finish("rounding", record)
         rounding = 2 * float(record["measured"])
         if self.settings.tolerance is not None:
             return max(float(self.settings.tolerance), rounding)
-        floor = float(record["precision"] * first["scale"])
+        floor = _rounding(first)
         # With no randomized baseline, only rounding is let pass.
         known = first["randomized"] is not None
         usual = 0.01 * abs(first["model"] - first["randomized"]) if known else 0.0
@@ -270,7 +273,7 @@ class Search:
         return recovering if self.improve else promising
 
     def _race(
-        self, numbers: Sequence[int], name: str, sign: float
+        self, numbers: Sequence[int], name: str, sign: float, least: float
     ) -> tuple[list[int], list[Stage]]:
         cuts = name == "cuts"
         return search(
@@ -286,6 +289,7 @@ class Search:
             lambda number: self.candidates[number - 1].where,
             0.0 if self.improve and not cuts else 1.0,
             lambda number: self.candidates[number - 1].bits,
+            least,
         )
 
     def _pairs(self, kept: Sequence[int], stages: Sequence[Stage], sign: float) -> list[int]:
@@ -318,7 +322,7 @@ class Search:
             n for n, (_, i, j) in enumerate(found)
             if double[n] > max(MORE * max(single[i], single[j]), 0)
         ]  # fmt: skip
-        more.sort(key=lambda n: -float(double[n]))
+        more = [more[i] for i in ranked([float(double[n]) for n in more])]
         return [numbers[n] for n in more[:BOTH]]
 
     def _best(self, kept: Sequence[int], sign: float) -> list[int]:
@@ -330,7 +334,7 @@ class Search:
             record = self._shifts(kept, FIRST_LOOK)
             self.journal.finish("singles", record)
         scores = self._score(sign)(kept, np.asarray(record["mean"]), np.asarray(record["se"]))
-        return [kept[i] for i in np.argsort(-scores, kind="stable")[:PAIRED]]
+        return [kept[i] for i in ranked(scores)[:PAIRED]]
 
     def _shifts(self, numbers: Sequence[int], samples: int) -> dict[str, list[float]]:
         """Mean shifts on the search's samples, and their standard errors."""
@@ -381,3 +385,8 @@ class Search:
             None if randomized is None else np.asarray(randomized),
             np.asarray(record["reference"], dtype=np.int64),
         )
+
+
+def _rounding(first: Mapping[str, Any]) -> float:
+    """A mean shift that rounding alone may make, from the first look at the hypothesis."""
+    return float(first["precision"] * first["scale"])

@@ -8,6 +8,7 @@ import numpy as np
 
 from causal_scrubbing._data import Dataset, Floats, Ints
 from causal_scrubbing._refute.refutation import Where
+from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials import PoolFeature, by_row
 
 MOST_CLASSES = 8
@@ -36,12 +37,12 @@ def locate(
         sums = np.bincount(ids, weights=values, minlength=classes.count)
         means = sums / np.maximum(counts, 1)
         between = float((counts * (means - values.mean()) ** 2).sum())
-        if between > most:
+        if between > most * (1 + 1e-6):
             most = between
             labels = _labels(data, one)
             best = tuple(
                 Where(f"{one.name} = {labels[c]}", float(means[c]), float(counts[c] / len(ids)))
-                for c in np.argsort(-np.abs(sums))
+                for c in ranked(np.abs(sums))
                 if counts[c]
             )
     rows = tuple(

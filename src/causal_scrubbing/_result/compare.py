@@ -13,7 +13,6 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import REFERENCE, ablates
 from causal_scrubbing._report import align
-from causal_scrubbing._result.labels import zero
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._statistics import RunComparison, Scores, Triples, compare_runs, holm
 
@@ -141,7 +140,7 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
                 f"compare one of them: cs.compare([r1, r2], metric={name + '[0]'!r})."
             )
         trios.append(trio)
-    seed = int(first.settings["seed"])
+    seed = first.record.seed
     differences = tuple(
         compare_runs(trios[0], trio, seed=seed, apart=_apart(first, result, i, trios[0], trio))
         for i, (result, trio) in enumerate(zip(results[1:], trios[1:], strict=True), 2)
@@ -151,7 +150,7 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
         metric=" / ".join(dict.fromkeys(names)),
         samples=samples,
         scores=tuple(
-            trio.estimate(seed=int(result.settings["seed"]))
+            trio.estimate(seed=result.record.seed)
             for result, trio in zip(results, trios, strict=True)
         ),
         differences=differences,
@@ -194,19 +193,17 @@ def _check_pair(first: Result, result: Result, i: int, samples: int) -> None:
     ours, theirs = first.drawn[REFERENCE][:samples], result.drawn[REFERENCE][:samples]
     if np.array_equal(ours, theirs):
         return
-    subsets = [one.settings.get("subset") for one in (result, first)]
-    seeds = [one.settings["seed"] for one in (result, first)]
+    subsets = [one.record.subset for one in (result, first)]
+    seeds = [one.record.seed for one in (result, first)]
     if subsets[0] != subsets[1]:
         on = [f"on {subset!r}" if subset else "on all its samples" for subset in subsets]
         why = f"it is {on[0]} and run 1 {on[1]}. Restrict both alike: r.on(...) of each."
     elif seeds[0] != seeds[1]:
         why = f"it has seed {seeds[0]} and run 1 seed {seeds[1]}. Run both with the same seed."
-    elif (result.settings.get("pool") is None) != (first.settings.get("pool") is None):
-        why = "one was drawn from pools (pool=) and the other not. Run both alike."
     elif subsets[0] is not None:
         why = f"functions of one name, {subsets[0]!r}, choose other rows. Restrict both alike."
     else:
-        why = "they were drawn in another way. Run both with the same seed, pool= and pools=."
+        why = "they were drawn in another way. Run both with the same seed."
     raise ScrubError(f"{what} has other reference rows than run 1 ({first.name}): {why}")
 
 
@@ -228,10 +225,9 @@ def _apart(first: Result, result: Result, i: int, ours: Triples, theirs: Triples
 
 def _zero(result: Result) -> str:
     """What a run means by 0%, in words."""
-    settings, output = result.settings, str(result.readable["output"])
-    inside = bool(settings["metric_in_graph"])
+    output = str(result.readable["output"])
     within = result.readable.get("within", "anything")
-    where = zero(settings, output, metric_in_graph=inside) or f"randomized at {output}"
+    where = result.zero.words(output) or f"randomized at {output}"
     return where + ("" if within in ("anything", "()") else f" within {within}")
 
 

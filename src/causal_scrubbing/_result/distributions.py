@@ -67,10 +67,7 @@ def distributions(
         seed: of the tests.
     """
     note = _LEAF if root_is_leaf else None
-    pools = triples.pools
-    behaviour = compare_distributions(
-        triples.name, triples.model, triples.scrubbed, seed=seed, pools=pools
-    )
+    behaviour = compare_distributions(triples.name, triples.model, triples.scrubbed, seed=seed)
     if outputs is None:
         return Distributions(behaviour, None, NOT_KEPT, note)
     scrubbed, own = (part.reshape(len(part), -1) for part in outputs)
@@ -80,5 +77,5 @@ def distributions(
     if bad:
         why = f"not compared, on {bad} of {len(own)} samples it holds NaN or infinity"
         return Distributions(behaviour, None, why, note)
-    law = compare_distributions("output", own, scrubbed, seed=seed, pools=pools, note=note)
+    law = compare_distributions("output", own, scrubbed, seed=seed, note=note)
     return Distributions(behaviour, law, note=note)

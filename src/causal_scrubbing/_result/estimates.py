@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._sampling import POOL
+from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import Estimate, FloatArray, Scores, Triples
 
 _COMPONENT = re.compile(r"^(?P<name>.+)\[(?P<index>\d+)\]$", re.DOTALL)
@@ -21,14 +20,14 @@ class Estimated:
     Attributes:
         scrubbed_values, model_values, randomized_values: metric name -> value of each sample.
         drawn: draw key -> row of each sample.
-        settings: with the seed.
+        record: with the seed.
     """
 
     scrubbed_values: Mapping[str, FloatArray]
     model_values: Mapping[str, FloatArray]
     randomized_values: Mapping[str, FloatArray]
     drawn: Mapping[str, Ints]
-    settings: Mapping[str, Any]
+    record: RunRecord
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -64,7 +63,6 @@ class Estimated:
             self.scrubbed_values[name],
             self.model_values[name],
             self.randomized_values.get(name),
-            pools=self.drawn.get(POOL),
         )
 
     @cached_property
@@ -79,7 +77,7 @@ class Estimated:
     def __getitem__(self, metric: str) -> Scores:
         if metric not in self._estimated:
             triples = self.triples(metric)
-            self._estimated[metric] = triples.estimate(seed=int(self.settings["seed"]))
+            self._estimated[metric] = triples.estimate(seed=self.record.seed)
         return self._estimated[metric]
 
     @property

@@ -17,7 +17,7 @@ from causal_scrubbing._exact import Joint, cut_draws, joint
 from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._report import KINDS, align, kinds
-from causal_scrubbing._result.labels import headline, zero_label
+from causal_scrubbing._result.labels import Zero, headline
 from causal_scrubbing._statistics import NO_BASELINE, Estimate, FloatArray, Scores
 
 _ROUNDING = 1e-12
@@ -267,7 +267,7 @@ class ExactResult:
         return pd.DataFrame(columns).rename_axis("row")
 
     def __str__(self) -> str:
-        names, labels = KINDS, kinds(zero_label(self._zero))
+        names, labels = KINDS, kinds(self.zero.label)
         rows, notes = [], dict[str, dict[str, None]]()
         for metric, one in self._scores.items():
             numbers: list[ExactNumber] = [getattr(one, name) for name in names]
@@ -278,8 +278,7 @@ class ExactResult:
         how = headline(
             f"exact, {len(self.data)} {plural(len(self.data), 'row')}",
             self.hypothesis.to_dict(),
-            self._zero,
-            metric_in_graph=self.metric_in_graph,
+            self.zero,
         )
         head = f"{self.hypothesis.name or 'unnamed'}: {how}; {self.largest:,} combinations at most"
         table = align(("metric", *labels), rows)
@@ -288,9 +287,10 @@ class ExactResult:
         )
 
     @property
-    def _zero(self) -> dict[str, Any]:
+    def zero(self) -> Zero:
+        """What 0% is."""
         baseline = None if self.baseline is None else self.baseline.to_dict()
-        return {"randomize": self.randomize, "baseline": baseline}
+        return Zero(baseline, self.randomize, self.metric_in_graph)
 
     def __repr__(self) -> str:
         return f"ExactResult(expectation {self.expectation}, recovered {self.recovered})"
@@ -302,7 +302,8 @@ class ExactResult:
             "rows": len(self.data),
             "largest": self.largest,
             "budget": self.budget,
-            **self._zero,
+            "randomize": self.zero.randomize,
+            "baseline": self.zero.baseline,
             "scores": {name: one.scores.to_dict() for name, one in self._scores.items()},
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from causal_scrubbing._hypothesis import Agreement, Hypothesis, layout_note
@@ -12,26 +13,63 @@ EVERY = "samples in which every claim could only keep its own row"
 """What the share of stuck samples is about: all claims at once, unimportant parents left out."""
 
 
+@dataclass(frozen=True)
+class Zero:
+    """What 0% is.
+
+    Attributes:
+        baseline: the hypothesis that stands in for E_randomized as plain data, or None.
+        randomize: the node whose value E_randomized takes on another row, or None.
+        metric_in_graph: whether the graph's output is the behaviour.
+    """
+
+    baseline: Mapping[str, Any] | None
+    randomize: str | None
+    metric_in_graph: bool
+
+    def words(self, output: str) -> str | None:
+        """What it is, in words; None where it is the usual: the output on another row.
+
+        Args:
+            output: name of the graph's output.
+        """
+        if self.baseline is not None:
+            return f"baseline: {baseline_name(self.baseline)} (scrubbed)"
+        if self.randomize is None or (self.randomize == output and not self.metric_in_graph):
+            return None
+        return f"randomized at {self.randomize}"
+
+    @property
+    def whose(self) -> str:
+        """Whose outputs it is about, where outputs are compared."""
+        return RANDOM_ROW if self.baseline is None else f"baseline {baseline_name(self.baseline)}'s"
+
+    @property
+    def label(self) -> str:
+        """What tables and pictures call its mean: E_randomized, or a baseline's."""
+        return "randomized" if self.baseline is None else "baseline"
+
+
 def headline(
-    size: str, readable: Mapping[str, Any], settings: Mapping[str, Any], *, metric_in_graph: bool
+    size: str, readable: Mapping[str, Any], zero: Zero, *, subset: str | None = None
 ) -> str:
     """A run in one line: its size, policy, `within`, zero and subset.
 
     Args:
         size: samples and rows, in words.
         readable: the hypothesis as plain data.
-        settings: "randomize", "baseline" (as plain data) and "subset", where there is one.
-        metric_in_graph: whether the graph's output is the behaviour.
+        zero: what 0% is.
+        subset: name of the subset of reference rows, where it is on one.
     """
     parts = [size, f"unimportant: {policy(readable['unimportant'])}"]
     within = readable.get("within", "anything")
     if within not in ("anything", "()"):
         parts.append(f"within {within}")
-    where = zero(settings, readable["output"], metric_in_graph=metric_in_graph)
+    where = zero.words(readable["output"])
     if where is not None:
         parts.append(where)
-    if "subset" in settings:
-        parts.append(f"on {settings['subset']}")
+    if subset is not None:
+        parts.append(f"on {subset}")
     return "; ".join(parts)
 
 
@@ -42,43 +80,19 @@ def policy(unimportant: str | Mapping[str, str]) -> str:
     return "groups: " + ", ".join(f"{path} in {group}" for path, group in unimportant.items())
 
 
-def zero(settings: Mapping[str, Any], output: str, *, metric_in_graph: bool) -> str | None:
-    """What 0% is, in words; None where it is what nobody needs telling: another row's output."""
-    baseline = settings.get("baseline")
-    if baseline is not None:
-        return f"baseline: {baseline_name(baseline)} (scrubbed)"
-    node = settings.get("randomize")
-    if node is None or (node == output and not metric_in_graph):
-        return None
-    return f"randomized at {node}"
-
-
-def whose_zero(settings: Mapping[str, Any]) -> str:
-    """Whose outputs 0% is about, where outputs are compared."""
-    baseline = settings.get("baseline")
-    return RANDOM_ROW if baseline is None else f"baseline {baseline_name(baseline)}'s"
-
-
-def zero_label(settings: Mapping[str, Any]) -> str:
-    """What tables and pictures call the mean that 0% is: E_randomized, or a baseline's."""
-    return "randomized" if settings.get("baseline") is None else "baseline"
-
-
 def baseline_name(baseline: Mapping[str, Any]) -> str:
     """What a baseline hypothesis is called."""
     return str(baseline.get("name") or "unnamed")
 
 
-def first_notes(
-    hypothesis: Hypothesis, figures: Agreement, settings: Mapping[str, Any]
-) -> tuple[str, ...]:
+def first_notes(hypothesis: Hypothesis, figures: Agreement, zero: Zero) -> tuple[str, ...]:
     """What a reader should know before the numbers.
 
     With the metric in the graph, an input that only the metric reads is most likely the label; it
     gets a note of its own and is left out of the one on masks and positions.
     """
     notes = list(figures.notes)
-    labels = _labels(hypothesis, figures, settings) if settings["metric_in_graph"] else ()
+    labels = _labels(hypothesis, figures, zero.randomize) if zero.metric_in_graph else ()
     if labels:
         rest = [(path, node) for path, node in figures.unclaimed if node not in labels]
         for old in layout_note(figures.unclaimed):
@@ -92,13 +106,11 @@ def first_notes(
     return tuple(notes)
 
 
-def _labels(
-    hypothesis: Hypothesis, figures: Agreement, settings: Mapping[str, Any]
-) -> Sequence[str]:
+def _labels(hypothesis: Hypothesis, figures: Agreement, randomize: str | None) -> Sequence[str]:
     """Inputs no claim reaches that nothing claimed or randomized below the output depends on."""
     graph = hypothesis.graph
     nodes = {entry.claim.node for entry in hypothesis.tree.claims[1:]}
-    if settings.get("randomize") is not None:
-        nodes.add(settings["randomize"])
+    if randomize is not None:
+        nodes.add(randomize)
     upstream = set[str]().union(*(graph.ancestors(node) | {node} for node in nodes))
     return [name for name in figures.unreached_inputs if name not in upstream]

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from causal_scrubbing._format import plural
 from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._result.labels import EVERY, baseline_name
 from causal_scrubbing._result.result import Result
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "pool")
+HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual")
 """Settings told elsewhere on the page, or in its words."""
 
 MOST_NUMBERS: Final = 20_000_000
@@ -32,7 +31,7 @@ def page(result: Result) -> Page:
         )
         figures[caption] = plot_laws(trio.model, trio.scrubbed, metric=name)
         if result.moved:
-            functions = result.compare_functions(logits=bool(result.settings["reads_logits"]))
+            functions = result.compare_functions(logits=result.record.reads_logits)
         if functions is not None and result.data is not None:
             worst = [result.data.show(bad.row) for bad in functions.worst]
     return Page(
@@ -41,7 +40,7 @@ def page(result: Result) -> Page:
         scores=result.scores,
         stuck=None if result.stuck is None else (EVERY, result.stuck),
         claims=result.readable,
-        agreement=_agreement(result),
+        agreement=result.agreement["table"],
         notes=[
             *(line for line in result.untested if not line.startswith(EVERY)),
             *footnotes(result.scores, zero=result.zero_label),
@@ -56,19 +55,10 @@ def page(result: Result) -> Page:
     )
 
 
-def _agreement(result: Result) -> list[Mapping[str, Any]]:
-    """The agreement figures on the data, with those in the pools beside them."""
-    pools = result.settings.get("pool", {}).get("agreement", {})
-    return [
-        {**row, "pool": pools[row["draw"]]} if row["draw"] in pools else row
-        for row in result.agreement["table"]
-    ]
-
-
 def _settings(result: Result) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
     shown: dict[str, str] = {}
-    for key, value in result.settings.items():
+    for key, value in result.record.to_dict().items():
         if key in HIDDEN or value is None:
             continue
         label = key.replace("_", " ")
@@ -80,14 +70,11 @@ def _settings(result: Result) -> dict[str, str]:
             shown[label] = f"{value:.3g}"
         else:
             shown[label] = str(value)
-    actual: Mapping[str, Any] = result.settings.get("actual") or {}
+    actual: Mapping[str, Any] = result.record.actual
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
-    pool: Mapping[str, Any] = result.settings.get("pool") or {}
-    if "size" in pool:
-        shown["pool"] = f"{pool['pools']} of {pool['size']} {plural(pool['size'], 'row')}"
-    shown |= {key: str(value) for key, value in result.settings["versions"].items()}
+    shown |= {key: str(value) for key, value in result.record.versions.items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
@@ -103,6 +90,6 @@ def _laws(result: Result) -> str:
 
 def _plan(result: Result) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
-    if result.plan is None and (result.asked is None or result.data is None):
+    if result.plan is None and result.run_plan is None:
         return {}
     return {"What was gathered, computed and shared": str(result.explain())}

@@ -19,10 +19,17 @@ from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._report import footnotes, plot_scores, render, scores_html, scores_table
 from causal_scrubbing._result.distributions import Distributions, distributions
 from causal_scrubbing._result.estimates import Estimated
-from causal_scrubbing._result.labels import EVERY, first_notes, headline, whose_zero, zero_label
+from causal_scrubbing._result.labels import EVERY, Zero, first_notes, headline
 from causal_scrubbing._result.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._result.tables import by_row_table, draws_table, samples_table
-from causal_scrubbing._simulate import Asked, never_swapped, on_subset, stuck_samples
+from causal_scrubbing._simulate import (
+    Run,
+    RunPlan,
+    RunRecord,
+    Sampled,
+    never_swapped,
+    stuck_samples,
+)
 from causal_scrubbing._statistics import (
     BoolArray,
     FloatArray,
@@ -51,7 +58,7 @@ class Result(Estimated):
         drawn: draw key -> row of each sample, with "~ref" the reference rows.
         readable: the hypothesis as plain data.
         agreement: figures of each block of draws (see `Hypothesis.agreement`), as plain data.
-        settings: samples, seed, versions and the like.
+        record: samples, seed, versions and the like.
         fingerprints: hashes of data and graph.
         stuck: share of samples in which every claim could only keep the row it had; None where it
             is not known, on subsets of runs saved by a version that kept but the share.
@@ -61,7 +68,7 @@ class Result(Estimated):
         moved: kind -> comparison of each sample's scrubbed output with the model's own, [N].
         moved_randomized: the same for the outputs of random rows.
         outputs: scrubbed and own output of each sample, where kept.
-        asked: how the run was asked for, to explain it (not after loading).
+        run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
     """
@@ -72,7 +79,7 @@ class Result(Estimated):
     drawn: Mapping[str, Ints]
     readable: Mapping[str, Any]
     agreement: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    record: RunRecord
     fingerprints: Mapping[str, str]
     stuck: float | None
     notes: tuple[str, ...] = ()
@@ -81,51 +88,54 @@ class Result(Estimated):
     moved: Mapping[str, FloatArray] = field(default_factory=dict)
     moved_randomized: Mapping[str, FloatArray] = field(default_factory=dict)
     outputs: tuple[torch.Tensor, torch.Tensor] | None = None
-    asked: Asked | None = None
+    run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
 
     @classmethod
-    def from_values(
-        cls,
-        hypothesis: Hypothesis,
-        data: Dataset,
-        *,
-        scrubbed: Mapping[str, FloatArray],
-        model: Mapping[str, FloatArray],
-        randomized: Mapping[str, FloatArray],
-        draws: Mapping[str, Ints],
-        moved: Mapping[str, FloatArray],
-        moved_randomized: Mapping[str, FloatArray],
-        outputs: tuple[torch.Tensor, torch.Tensor] | None,
-        settings: Mapping[str, Any],
-        alone: BoolArray | None = None,
-    ) -> Result:
-        """The result of values that were computed for a hypothesis.
+    def from_run(cls, sampled: Sampled, data: Dataset, run: Run) -> Result:
+        """The result of one hypothesis of a finished run.
 
-        `alone` is told where draws were made from other rows than all of the data.
+        Args:
+            sampled: what the run found for the hypothesis.
+            data: the dataset.
+            run: the run.
         """
-        if alone is None:
-            alone = stuck_samples(hypothesis, data, draws)
+        hypothesis, measured, record = sampled.hypothesis, sampled.measured, run.record
+        alone = stuck_samples(hypothesis, data, sampled.draws)
         figures = hypothesis.agreement(data)
+        notes = list(first_notes(hypothesis, figures, _zero(record)))
+        if run.stopped is not None:
+            notes.append(run.stopped)
+        if record.store_dtype is not None:
+            notes.append(
+                f"activations were stored as {record.store_dtype}, which changes results by "
+                "rounding"
+            )
         return cls(
-            scrubbed_values=dict(scrubbed),
-            model_values=dict(model),
-            randomized_values=dict(randomized),
-            drawn=dict(draws),
+            scrubbed_values=dict(measured.scrubbed),
+            model_values=dict(measured.model),
+            randomized_values=dict(measured.randomized),
+            drawn=dict(sampled.draws),
             readable=hypothesis.to_dict(),
             agreement=figures.to_dict(),
-            settings=dict(settings),
+            record=record,
             fingerprints={"data": data.fingerprint, "graph": hypothesis.graph.fingerprint},
             stuck=float(alone.mean()),
             alone=alone,
-            notes=first_notes(hypothesis, figures, settings),
+            notes=tuple(notes),
             data=data,
             hypothesis=hypothesis,
-            moved=dict(moved),
-            moved_randomized=dict(moved_randomized),
-            outputs=outputs,
+            moved=dict(measured.moved),
+            moved_randomized=dict(measured.moved_randomized),
+            outputs=sampled.outputs,
+            run_plan=run.plan,
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the run was made and what it took, as plain data (see `record`)."""
+        return self.record.to_dict()
 
     @property
     def name(self) -> str:
@@ -157,15 +167,12 @@ class Result(Estimated):
             flags = torch.as_tensor(keep)
             outputs = (outputs[0][flags], outputs[1][flags])
         alone = None if self.alone is None else self.alone[keep]
-        names = [self.settings.get("subset"), subset_name(subset)]
-        settings = {
-            **self.settings,
-            "samples": int(keep.sum()),
-            "subset": " & ".join(name for name in names if name),
-        }
-        notes = self.notes
-        if "pool" in settings:
-            settings["pool"], notes = on_subset(settings["pool"], notes)
+        names = [self.record.subset, subset_name(subset)]
+        record = replace(
+            self.record,
+            samples=int(keep.sum()),
+            subset=" & ".join(name for name in names if name),
+        )
         return replace(
             self,
             scrubbed_values={k: v[keep] for k, v in self.scrubbed_values.items()},
@@ -175,8 +182,7 @@ class Result(Estimated):
             moved={k: v[keep] for k, v in self.moved.items()},
             moved_randomized={k: v[keep] for k, v in self.moved_randomized.items()},
             outputs=outputs,
-            settings=settings,
-            notes=notes,
+            record=record,
             alone=alone,
             stuck=None if alone is None else float(alone.mean()),
         )
@@ -225,8 +231,8 @@ class Result(Estimated):
         Raises:
             ScrubError: the result was loaded, and saved by a version that kept no plan.
         """
-        if self.asked is not None and self.data is not None:
-            return self.asked.explain(self.data, self.settings, timed=True)
+        if self.run_plan is not None:
+            return self.run_plan.explain(self.record.actual, timed=True)
         if self.plan is not None:
             return Explanation.from_dict(self.plan)
         raise ScrubError(
@@ -237,13 +243,13 @@ class Result(Estimated):
     @property
     def summary(self) -> str:
         """One line on samples, seed, policy, what 0% is, and subset."""
-        rows = self.settings.get("rows", "?")
+        rows = self.record.rows
         size = f"{len(self)} {plural(len(self), 'sample')} of {rows} {plural(rows, 'row')}"
         return headline(
-            f"{size}, seed {self.settings['seed']}",
+            f"{size}, seed {self.record.seed}",
             self.readable,
-            self.settings,
-            metric_in_graph=bool(self.settings["metric_in_graph"]),
+            self.zero,
+            subset=self.record.subset,
         )
 
     def __str__(self) -> str:
@@ -261,9 +267,14 @@ class Result(Estimated):
         return tuple(lines)
 
     @property
+    def zero(self) -> Zero:
+        """What 0% is."""
+        return _zero(self.record)
+
+    @property
     def zero_label(self) -> str:
         """What the mean that 0% is, `randomized`, is called in tables and pictures."""
-        return zero_label(self.settings)
+        return self.zero.label
 
     @property
     def never_swapped(self) -> tuple[str, ...]:
@@ -282,7 +293,7 @@ class Result(Estimated):
         """Hypothesis, settings, agreement and every estimate as plain data, for JSON."""
         return {
             "hypothesis": dict(self.readable),
-            "settings": dict(self.settings),
+            "settings": self.settings,
             "fingerprints": dict(self.fingerprints),
             "agreement": dict(self.agreement),
             "stuck": self.stuck,
@@ -299,10 +310,8 @@ class Result(Estimated):
             metric: whose values are the behaviour; the first if None.
         """
         # On a subset the reference rows are not D's, and what a leaf root draws need not be in it.
-        redrawn = self.root_is_leaf and "subset" not in self.settings
-        return distributions(
-            self.triples(metric), self.outputs, redrawn, int(self.settings["seed"])
-        )
+        redrawn = self.root_is_leaf and self.record.subset is None
+        return distributions(self.triples(metric), self.outputs, redrawn, self.record.seed)
 
     def compare_functions(
         self,
@@ -343,11 +352,10 @@ class Result(Estimated):
             scrubbed=trio.scrubbed,
             rows=self.drawn[REFERENCE],
             randomized={k: v for k, v in self.moved_randomized.items() if k not in dropped} or None,
-            pools=trio.pools,
             lower_is_better=_is_loss(trio, lower_is_better),
             worst=worst,
-            seed=int(self.settings["seed"]),
-            zero=whose_zero(self.settings),
+            seed=self.record.seed,
+            zero=self.zero.whose,
         )
 
     def worst_cases(
@@ -361,7 +369,7 @@ class Result(Estimated):
         """
         trio = self.triples(metric)
         loss = _is_loss(trio, lower_is_better)
-        return worst_cases(trio.name, trio.scrubbed, pools=trio.pools, lower_is_better=loss)
+        return worst_cases(trio.name, trio.scrubbed, lower_is_better=loss)
 
     def split_variance(self, metric: str | None = None) -> VarianceSplit:
         """The variance of the scrubbed behaviour, split into reference rows and resampling."""
@@ -375,8 +383,7 @@ class Result(Estimated):
             trio.scrubbed,
             rows,
             weights=weights,
-            pools=trio.pools,
-            seed=int(self.settings["seed"]),
+            seed=self.record.seed,
         )
 
     @property
@@ -442,6 +449,10 @@ class Result(Estimated):
         from causal_scrubbing._result.save import save
 
         return save(self, Path(path), overwrite=overwrite)
+
+
+def _zero(record: RunRecord) -> Zero:
+    return Zero(record.baseline, record.randomize, record.metric_in_graph)
 
 
 def _is_loss(trio: Triples, given: bool | None) -> bool:

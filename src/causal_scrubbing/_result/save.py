@@ -31,6 +31,7 @@ from causal_scrubbing._engine import (
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._result.result import Result
+from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import Components, FloatArray, Scores
 
 FORMAT = 1
@@ -84,8 +85,8 @@ def _save(result: Result, path: Path, *, overwrite: bool) -> None:
         write_whole(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
     write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
     body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
-    if result.asked is not None and result.data is not None:
-        body["plan"] = result.asked.explain(result.data, result.settings).to_dict()
+    if result.run_plan is not None:
+        body["plan"] = result.run_plan.explain(result.record.actual).to_dict()
     elif result.plan is not None:
         body["plan"] = dict(result.plan)
     write_whole(path / _RUN, json.dumps(body, indent=2).encode())
@@ -171,7 +172,7 @@ def _load(folder: Path, data: Dataset | None) -> Result:
         drawn=drawn,
         readable=body["hypothesis"],
         agreement=body["agreement"],
-        settings=body["settings"],
+        record=RunRecord.from_dict(body["settings"]),
         fingerprints=body["fingerprints"],
         stuck=body["stuck"],
         notes=tuple(body["notes"]),
@@ -199,7 +200,7 @@ def _components(result: Result, name: str) -> Sequence[Scores]:
     trio = result.triples(name)
     if trio.scrubbed.ndim == 1:
         return ()
-    return Components(trio, seed=int(result.settings["seed"]))
+    return Components(trio, seed=result.record.seed)
 
 
 def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:

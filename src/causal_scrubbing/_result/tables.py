@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
-from causal_scrubbing._sampling import POOL
 from causal_scrubbing._statistics import FloatArray
 
 if TYPE_CHECKING:
@@ -32,11 +31,9 @@ def draws_table(result: Result) -> pd.DataFrame:
     """See `Result.draws`."""
     order = {"reference": result.drawn[REFERENCE]}
     for key, drawn in result.drawn.items():
-        if key not in (REFERENCE, RANDOMIZED, POOL):
+        if key not in (REFERENCE, RANDOMIZED):
             order |= dict.fromkeys([key, *_also(result, key)], drawn)
     order["randomized"] = result.drawn[RANDOMIZED]
-    if POOL in result.drawn:
-        order["pool"] = result.drawn[POOL]
     return pd.DataFrame(order).astype(np.int64).rename_axis("sample")
 
 

@@ -98,7 +98,7 @@ def check_batch_size(batch_size: object) -> int | None:
 
 
 def check_tolerance(tolerance: object) -> float:
-    """A half-width in percent points, above 0.
+    """A half-width in percentage points, above 0.
 
     Raises:
         ScrubError: it is no number above 0.
@@ -111,41 +111,8 @@ def check_tolerance(tolerance: object) -> float:
             return width
     raise ScrubError(
         f"tolerance={_shown(tolerance)}: give the half-width of recovered's interval to reach, in "
-        "percent points, above 0."
+        "percentage points, above 0."
     )
-
-
-def check_pool(pool: object, rows: int) -> int | None:
-    """Rows of each pool, or None for no pools.
-
-    Raises:
-        ScrubError: it is no number from 2 to the dataset's.
-    """
-    if pool is None:
-        return None
-    try:
-        size = whole("pool", pool, "rows", least=2)
-    except ScrubError:
-        size = rows + 1
-    if size > rows:
-        raise ScrubError(
-            f"pool={_shown(pool)}: give a number of rows from 2 to the dataset's {rows}."
-        )
-    return size
-
-
-def check_pools(pools: object) -> int:
-    """How many pools.
-
-    Raises:
-        ScrubError: fewer than 2, over which no interval can be had.
-    """
-    try:
-        return whole("pools", pools, "pools", least=2)
-    except ScrubError:
-        raise ScrubError(
-            f"pools={_shown(pools)}: the interval is over pools, so give at least 2; 8 is usual."
-        ) from None
 
 
 def check_device(device: object) -> torch.device | None:
@@ -249,17 +216,12 @@ def check_arguments(
     return tuple(many)
 
 
-def check_auto(many: Sequence[Hypothesis], pool: int | None) -> None:
+def check_auto(many: Sequence[Hypothesis]) -> None:
     """Refuse what cannot be joined with ``samples="auto"``.
 
     Raises:
-        ScrubError: there are pools, or hypotheses about several graphs.
+        ScrubError: there are hypotheses about several graphs.
     """
-    if pool is not None:
-        raise ScrubError(
-            'samples="auto" cannot be joined with pool=: samples are shared out among the pools '
-            "beforehand. Give a number of samples."
-        )
     if any(one.graph is not many[0].graph for one in many):
         raise ScrubError(
             'samples="auto" stops all hypotheses at one number of samples, so they must be about '

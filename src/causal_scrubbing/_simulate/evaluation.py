@@ -15,6 +15,7 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import Graph, evaluate, is_out_of_memory
 from causal_scrubbing._metrics import compare_all
 from causal_scrubbing._simulate.behaviour import Metric, evaluate_metric
+from causal_scrubbing._simulate.record import Measured
 from causal_scrubbing._statistics import FloatArray
 
 _TRIED = 2
@@ -68,14 +69,13 @@ class Reader:
         rows = np.linspace(0, len(self.data) - 1, _TRIED).astype(np.int64)
         with torch.no_grad():
             own = evaluate(graph, self.data.lazy(rows), [graph.output], device=device)
-        numbers = {self.model, *self.roots, *(n for n in self.randomized if n is not None)}
-        found = dict.fromkeys(numbers, own[graph.output])
+        found = dict.fromkeys(self._numbers, own[graph.output])
         return peak_bytes(lambda: self._read(found, rows)) / _TRIED
 
     def read(
         self, found: Mapping[int, torch.Tensor], reference: Ints, most: int | None
-    ) -> dict[str, FloatArray]:
-        """Values by ``number|kind|metric``, a row each.
+    ) -> tuple[Measured, ...]:
+        """Values of each hypothesis, a row each.
 
         Args:
             found: outputs by number, [B, ...].
@@ -88,7 +88,7 @@ class Reader:
         rows = len(reference)
         if self.most is None:
             self.most = most
-        parts: dict[str, list[FloatArray]] = {}
+        parts: list[tuple[Measured, ...]] = []
         start = 0
         while start < rows:
             stop = rows if self.most is None else min(rows, start + self.most)
@@ -107,8 +107,7 @@ class Reader:
                 self.most = (stop - start) // 2
                 release(found[self.model].device)
                 continue
-            for name, array in values.items():
-                parts.setdefault(name, []).append(array)
+            parts.append(values)
             start = stop
         return joined(parts)
 
@@ -116,51 +115,51 @@ class Reader:
         """What a metric is given: the rows where the outputs are, with the model's own output."""
         return self.data.lazy(rows, own.device).with_model_output(own)
 
-    def _read(self, found: Mapping[int, torch.Tensor], reference: Ints) -> dict[str, FloatArray]:
+    def _read(self, found: Mapping[int, torch.Tensor], reference: Ints) -> tuple[Measured, ...]:
         began = time.perf_counter()
         own = found[self.model]
         batch = self.rows(reference, own)
-        arrays: dict[str, FloatArray] = {}
-        for name, metric in self.metrics.items():
-            known: dict[int, FloatArray] = {}
-            for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
-                for kind, number in (
-                    ("model", self.model),
-                    ("scrubbed", root),
-                    ("randomized", other),
-                ):
-                    if number is None:
-                        continue
-                    if number not in known:
-                        known[number] = evaluate_metric(name, metric, found[number], batch)
-                    arrays[f"{i}|{kind}|{name}"] = known[number]
+        known = {
+            name: {
+                number: evaluate_metric(name, metric, found[number], batch)
+                for number in self._numbers
+            }
+            for name, metric in self.metrics.items()
+        }
         measured = time.perf_counter()
         self.spent.metrics += measured - began
+        moved: Mapping[int, Mapping[str, FloatArray]] = {}
         if self.compare:
-            arrays |= self._compare_outputs(found, own)
+            moved = self._compare_outputs(found, own)
             self.spent.comparing += time.perf_counter() - measured
-        return arrays
+        return tuple(
+            Measured(
+                scrubbed={name: values[root] for name, values in known.items()},
+                model={name: values[self.model] for name, values in known.items()},
+                randomized={}
+                if other is None
+                else {name: values[other] for name, values in known.items()},
+                moved=moved.get(root, {}),
+                moved_randomized={} if other is None else moved.get(other, {}),
+            )
+            for root, other in zip(self.roots, self.randomized, strict=True)
+        )
+
+    @property
+    def _numbers(self) -> list[int]:
+        """Outputs that are read, each once, the model's own first."""
+        others = [n for pair in zip(self.roots, self.randomized, strict=True) for n in pair]
+        return list(dict.fromkeys([self.model, *(n for n in others if n is not None)]))
 
     def _compare_outputs(
         self, found: Mapping[int, torch.Tensor], own: torch.Tensor
-    ) -> dict[str, FloatArray]:
+    ) -> Mapping[int, Mapping[str, FloatArray]]:
         """Compare outputs with the model's own while they are at hand."""
         logits = own.ndim == 2 and own.shape[1] > 1 and own.is_floating_point()
         wanted = {n for n in (*self.roots, *self.randomized) if n is not None}
-        known = compare_all({n: found[n] for n in wanted}, own, logits=logits)
-        arrays: dict[str, FloatArray] = {}
-        for i, (root, other) in enumerate(zip(self.roots, self.randomized, strict=True)):
-            for kind, number in (("moved", root), ("moved_randomized", other)):
-                if number is None:
-                    continue
-                for measure, values in known[number].items():
-                    arrays[f"{i}|{kind}|{measure}"] = values
-        return arrays
+        return compare_all({n: found[n] for n in wanted}, own, logits=logits)
 
 
-def joined(parts: Mapping[str, Sequence[FloatArray]]) -> dict[str, FloatArray]:
-    """Blocks of values as one array a name."""
-    return {
-        name: found[0] if len(found) == 1 else np.concatenate(list(found))
-        for name, found in parts.items()
-    }
+def joined(parts: Sequence[Sequence[Measured]]) -> tuple[Measured, ...]:
+    """Values of hypotheses on samples that follow each other, a hypothesis each."""
+    return tuple(Measured.joined(list(one)) for one in zip(*parts, strict=True))

@@ -18,14 +18,14 @@ from causal_scrubbing._errors import Notice, ScrubError
 from causal_scrubbing._graph import evaluate, is_hidden
 from causal_scrubbing._simulate.behaviour import evaluate_metric
 from causal_scrubbing._simulate.self_check import TOLERANCE
-from causal_scrubbing._simulate.simulation import Work
+from causal_scrubbing._simulate.simulation import Simulation
 
 ROWS: Final = 8
 _ULPS: Final = 16
 """Rounding allowed, in units of a dtype's own: other processors add in another order."""
 
 
-def probe(work: Work) -> dict[str, Any]:
+def probe(work: Simulation) -> dict[str, Any]:
     """What the nodes that a run reads, and its metrics, give on a few rows.
 
     Returns:

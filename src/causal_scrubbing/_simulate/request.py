@@ -1,122 +1,167 @@
-"""What `scrub` and `explain` are asked for, checked alike before any work."""
+"""What is asked of a run: built once, checked once, before any work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
+from typing import Any, Literal
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import MemoryLimit, Settings, check_compile
+from causal_scrubbing._engine import Settings
 from causal_scrubbing._files import check_folder
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._sampling import Pools
+from causal_scrubbing._graph import Graph
+from causal_scrubbing._hypothesis import Hypothesis, with_means
 from causal_scrubbing._simulate.arguments import (
     check_arguments,
     check_auto,
     check_batch_size,
     check_device,
     check_most,
-    check_pool,
-    check_pools,
     check_samples_or_auto,
     check_seed,
     check_shared,
     check_store_dtype,
     check_tolerance,
 )
+from causal_scrubbing._simulate.behaviour import Metric, named_metrics
+from causal_scrubbing._simulate.options import filled
 
 
 @dataclass(frozen=True, eq=False)
-class Asking:
-    """Checked arguments of a run.
+class Request:
+    """The checked arguments of a run.
 
     Attributes:
         hypotheses: at least one.
         single: whether one was given, not a list of them.
+        data: the dataset.
+        metrics: by name, the main one first.
+        metric_in_graph: whether no metric was given, the graph's own output being the behaviour.
         samples: their number, or "auto".
         most: the most samples that may be run.
-        tolerance: see `scrub`.
+        tolerance: see `Options`.
         seed: of all draws.
-        pool: rows of each pool, or None.
-        pools: how many pools.
+        randomize: the node named, or None.
+        baseline: see `Options`.
         engine: how to use the machine.
         folder: where finished blocks are kept, or None.
+        shared, keep_outputs, compare, check, progress: see `Options`.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     single: bool
+    data: Dataset
+    metrics: Mapping[str, Metric]
+    metric_in_graph: bool
     samples: int | Literal["auto"]
     most: int
     tolerance: float
     seed: int
-    pool: int | None
-    pools: int
+    randomize: str | None
+    baseline: Hypothesis | None
     engine: Settings
     folder: Path | None
+    shared: bool
+    keep_outputs: bool | None
+    compare: bool
+    check: bool
+    progress: bool | Callable[[int, int], None] | None
 
     @classmethod
     def of(
         cls,
+        verb: str,
         hypothesis: Hypothesis | Sequence[Hypothesis],
         data: Dataset,
+        metric: Metric | Mapping[str, Metric] | None,
+        options: Mapping[str, Any],
         *,
-        samples: int | Literal["auto"],
-        tolerance: float,
-        max_samples: int,
-        seed: int,
-        randomize: str | None,
-        baseline: Hypothesis | None,
-        batch_size: int | None,
-        device: torch.device | str | None,
-        memory: MemoryLimit,
-        store: str,
-        store_dtype: torch.dtype | str | None,
-        compile: bool | str,
-        pool: int | None,
-        pools: int,
-        out: str | Path | None,
-        shared: bool,
-    ) -> Asking:
-        """Check the arguments of `scrub`, which describes them.
+        without: Sequence[str] = (),
+    ) -> Request:
+        """Check the arguments of a run.
+
+        Args:
+            verb: the function called, for messages.
+            hypothesis: one hypothesis, or several.
+            data: the dataset.
+            metric: one metric, several by name, or None for the graph's own output.
+            options: those given, see `Options`.
+            without: options that this function does not take.
 
         Raises:
             HypothesisError: a feature or field cannot be used on this data.
             GraphError: there is no node of the name `randomize`.
             ScrubError: an argument is wrong; the message names it.
+            TypeError: there is no option of a given name.
         """
-        single = isinstance(hypothesis, Hypothesis)
-        many = check_arguments(hypothesis, data, randomize, baseline)
-        number, seed = check_samples_or_auto(samples), check_seed(seed)
-        size, pools = check_pool(pool, len(data)), check_pools(pools)
-        check_device(device)
-        check_compile(compile)
+        given = filled(verb, options, without=without)
+        baseline, out = given["baseline"], given["out"]
+        metrics = named_metrics(metric)
+        many = check_arguments(hypothesis, data, given["randomize"], baseline)
+        number, seed = check_samples_or_auto(given["samples"]), check_seed(given["seed"])
+        check_device(given["device"])
         engine = Settings(
-            check_batch_size(batch_size),
-            device,
-            memory,
-            store,
-            check_store_dtype(store_dtype),
-            compile,
+            check_batch_size(given["batch_size"]),
+            given["device"],
+            given["memory"],
+            given["store"],
+            check_store_dtype(given["store_dtype"]),
         )
-        if number == "auto":
-            most, tolerance = check_most(max_samples), check_tolerance(tolerance)
-            check_auto(many, size)
-        else:
-            most = number
+        most, tolerance = number, given["tolerance"]
+        if most == "auto":
+            most, tolerance = check_most(given["max_samples"]), check_tolerance(tolerance)
+            check_auto(many)
         folder = None if out is None else Path(out)
         if folder is not None:
             check_folder(folder, "out=")
-        check_shared(shared, folder)
+        check_shared(given["shared"], folder)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
-        return cls(many, single, number, most, tolerance, seed, size, pools, engine, folder)
+        return cls(
+            hypotheses=many,
+            single=isinstance(hypothesis, Hypothesis),
+            data=data,
+            metrics=metrics,
+            metric_in_graph=metric is None,
+            samples=number,
+            most=most,
+            tolerance=tolerance,
+            seed=seed,
+            randomize=given["randomize"],
+            baseline=baseline,
+            engine=engine,
+            folder=folder,
+            shared=given["shared"],
+            keep_outputs=given["keep_outputs"],
+            compare=given["compare"],
+            check=given["check"],
+            progress=given["progress"],
+        )
 
-    def choose_pools(self, data: Dataset) -> Pools | None:
-        """The pools that samples are drawn from, if they are."""
-        if self.pool is None:
-            return None
-        return Pools.choose(data, self.pool, self.pools, self.most, self.seed)
+    @property
+    def checked(self) -> tuple[Hypothesis, ...]:
+        """The hypotheses, and the one that stands in for E_randomized where there is one."""
+        return self.hypotheses if self.baseline is None else (*self.hypotheses, self.baseline)
+
+    def randomized_at(self, graph: Graph) -> str | None:
+        """The node whose value E_randomized takes on another row, or None where there is none."""
+        if self.randomize is None and not self.metric_in_graph and self.baseline is None:
+            return graph.output
+        return self.randomize
+
+    def grounded(self) -> tuple[tuple[Hypothesis, ...], Hypothesis | None]:
+        """The hypotheses and the baseline as they are run.
+
+        Means for mean ablation are constants of the graph that is run, not of the one reported.
+        """
+        found = tuple(with_means(self.checked, self.data, device=self.engine.device))
+        return (found, None) if self.baseline is None else (found[:-1], found[-1])
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Numbers of the hypotheses about each graph: those share work."""
+        found: dict[int, list[int]] = {}
+        for i, one in enumerate(self.hypotheses):
+            found.setdefault(id(one.graph), []).append(i)
+        return list(found.values())

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Checkpoint, note_layout, take_layout
 from causal_scrubbing._errors import ScrubError
@@ -17,21 +15,21 @@ from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import FIRST, auto_spans, block_size, spans
 from causal_scrubbing._simulate.fingerprint import check_probe, probe
 from causal_scrubbing._simulate.progress import Progress
-from causal_scrubbing._simulate.simulation import Work
+from causal_scrubbing._simulate.simulation import Simulation
 from causal_scrubbing._statistics import Estimate, Triples
 
 _NEAR: Final = 1.5
 """How near to the tolerance, as a factor, a half-width must be for a look to bootstrap."""
 
 
-def drive(work: Work, samples: int, bar: Progress, checkpoint: Checkpoint | None) -> None:
+def drive(work: Simulation, samples: int, bar: Progress, checkpoint: Checkpoint | None) -> None:
     """Run a fixed number of samples."""
     block = block_size(samples, kept=checkpoint is not None)
     _blocks(work, spans(samples, block), bar, checkpoint)
 
 
 def drive_until(
-    work: Work,
+    work: Simulation,
     tolerance: float,
     most: int,
     seed: int,
@@ -81,30 +79,31 @@ def drive_until(
 
 
 def _blocks(
-    work: Work, cuts: Iterable[tuple[int, int]], bar: Progress, checkpoint: Checkpoint | None
+    work: Simulation, cuts: Iterable[tuple[int, int]], bar: Progress, checkpoint: Checkpoint | None
 ) -> None:
     for samples in work.look(list(cuts), checkpoint):
         bar.advance(samples)
 
 
-def _triples(work: Work) -> list[Triples]:
+def _triples(work: Simulation) -> list[Triples]:
     """What has been measured by the first metric, a hypothesis each."""
     found = []
-    for values in work.values:
+    for number in range(len(work.roots)):
+        values = work.measured(number)
         name = next(iter(values.scrubbed))
         if name not in values.randomized:
             raise ScrubError(
                 'samples="auto" stops when the interval of recovered is narrow, but recovered is '
                 "undefined here: pass randomize='NODE' or baseline=, or a number of samples."
             )
-        three = (values.scrubbed, values.model, values.randomized)
-        scrubbed, model, randomized = (np.concatenate(one[name]) for one in three)
-        if scrubbed.ndim > 1:
+        if values.scrubbed[name].ndim > 1:
             raise ScrubError(
                 f'samples="auto" needs recovered, which a vector behaviour ({name!r}) has not; '
                 "pass a number of samples, or put a metric of one number first."
             )
-        found.append(Triples(name, scrubbed, model, randomized))
+        found.append(
+            Triples(name, values.scrubbed[name], values.model[name], values.randomized[name])
+        )
     return found
 
 
@@ -131,7 +130,7 @@ def _half_width(recovered: Estimate) -> float:
 
 
 def identity(
-    work: Work,
+    work: Simulation,
     hypotheses: Sequence[Hypothesis],
     data: Dataset,
     *,
@@ -173,7 +172,7 @@ def open_checkpoint(
     return Checkpoint(folder, what, shared=shared)
 
 
-def take_up(work: Work, checkpoint: Checkpoint | None) -> None:
+def take_up(work: Simulation, checkpoint: Checkpoint | None) -> None:
     """Go on as the run began: what memory is free may have changed, the model must not have.
 
     Raises:

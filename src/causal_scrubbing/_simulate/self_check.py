@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import Compiler, Executor, Space
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._graph import check_batch, evaluate
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
+from causal_scrubbing._simulate.outputs import Outputs
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference allowed between two ways to one output, relative to the output's scale."""
@@ -48,13 +48,10 @@ def self_check(hypothesis: Hypothesis, data: Dataset, device: torch.device | str
         "batch (batch normalisation or dropout in training mode: model.eval()), for random "
         "numbers, or for a shape that counts rows.",
     )
-    space = Space()
+    outputs = Outputs(graph, data, batch_size=len(rows), device=device, simplify=False)
     keys = {block.key for block in hypothesis.tree.blocks}
-    root = Compiler(graph, space, simplify=False).tree(
-        hypothesis.tree, dict.fromkeys(keys, REFERENCE)
-    )
-    executor = Executor(graph, space, [root], data, batch_size=len(rows), device=device)
-    value = next(iter(executor.run({REFERENCE: rows})))[2][root]
+    root = outputs.scrubbed(hypothesis.tree, dict.fromkeys(keys, REFERENCE))
+    value = next(iter(outputs.run({REFERENCE: rows})))[2][root]
     _compare(
         plain,
         value,

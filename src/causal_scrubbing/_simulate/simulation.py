@@ -12,45 +12,33 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import (
-    Checkpoint,
-    Compiler,
-    Executor,
-    Look,
-    Settings,
-    Space,
-    actual_dict,
-)
+from causal_scrubbing._engine import Checkpoint, Executor, Look, actual_dict
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
-from causal_scrubbing._sampling import POOL, Pools, PoolSampler, Sampler
-from causal_scrubbing._simulate.behaviour import Metric
+from causal_scrubbing._sampling import Sampler
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
-from causal_scrubbing._statistics import FloatArray
+from causal_scrubbing._simulate.outputs import Outputs
+from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
+from causal_scrubbing._simulate.request import Request
 
-Tensors: TypeAlias = dict[str, torch.Tensor]
+Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
+"""Values of some samples, a hypothesis each, and outputs by name where they are kept."""
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""
 
 
 @dataclass
-class Values:
-    """What a run gathers for one hypothesis, block after block.
+class _Gathered:
+    """What is gathered for one hypothesis, block after block.
 
     Attributes:
-        scrubbed, model, randomized: metric name -> one array a block, [samples] or [samples, k].
-        draws: draw key -> one array of rows a block.
-        moved: kind of comparison -> of scrubbed outputs with the model's own, a block.
-        moved_randomized: the same for the outputs of random rows.
-        outputs: scrubbed and model's own outputs a block, where they are kept.
+        measured: values, a block each.
+        draws: draw key -> rows, a block each.
+        outputs: scrubbed and model's own outputs, a block each, where they are kept.
     """
 
-    scrubbed: dict[str, list[FloatArray]] = field(default_factory=dict)
-    model: dict[str, list[FloatArray]] = field(default_factory=dict)
-    randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
+    measured: list[Measured] = field(default_factory=list)
     draws: dict[str, list[Ints]] = field(default_factory=dict)
-    moved: dict[str, list[FloatArray]] = field(default_factory=dict)
-    moved_randomized: dict[str, list[FloatArray]] = field(default_factory=dict)
     outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
 
@@ -69,83 +57,91 @@ class _Look:
     filled: bool = False
 
 
-class Work:
-    """The compiled work of several hypotheses about one graph, on common random numbers.
+class Simulation:
+    """The work of several hypotheses about one graph, on common random numbers.
+
+    Clean activations and equal subtrees are shared.
 
     Args:
-        hypotheses: about one graph object; clean activations and equal subtrees are shared.
-        data: the dataset.
-        metrics: by name.
-        seed: of all draws.
-        randomize: node whose value E_randomized takes on another row; None for none.
-        baseline: hypothesis whose scrubbed values stand in for the randomized ones, or None.
-        engine: how to use the machine.
+        request: data, metrics, seed, and how to use the machine.
+        hypotheses: about one graph object, as they are run (see `Request.grounded`).
+        baseline: the hypothesis whose scrubbed values stand in for the randomized ones, or None.
         samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
-        compare: whether outputs are compared with the model's own.
-        pools: sub-datasets to draw from, or None for the whole.
     """
 
     def __init__(
         self,
+        request: Request,
         hypotheses: Sequence[Hypothesis],
-        data: Dataset,
-        metrics: Mapping[str, Metric],
-        *,
-        seed: int,
-        randomize: str | None,
         baseline: Hypothesis | None,
-        engine: Settings,
+        *,
         samples: int,
         keep_outputs: bool,
-        compare: bool = True,
-        pools: Pools | None = None,
     ) -> None:
+        data, seed = request.data, request.seed
         self.data = data
-        self.metrics = metrics
+        self.metrics = request.metrics
         self.keep_outputs = keep_outputs
         self.spent = Spent()
         graph = hypotheses[0].graph
-        space = Space()
-        compiler = Compiler(graph, space)
-
-        def sampler(one: Hypothesis) -> Sampler:
-            if pools is None:
-                return Sampler(one, data, seed)
-            return PoolSampler(one, data, seed, pools)
-
-        self.samplers = [sampler(one) for one in hypotheses]
-        self.roots = [compiler.tree(s.hypothesis.tree, s.variables) for s in self.samplers]
-        self.model = compiler.clean(graph.output, REFERENCE)
-        self.extra: list[Sampler] = []
-        stand_in: int | None = None
-        if baseline is not None:
-            self.extra = [sampler(baseline)]
-            stand_in = compiler.tree(baseline.tree, self.extra[0].variables)
-        self.randomized: list[int | None] = []
-        for one in self.samplers:
-            if randomize is None:
-                self.randomized.append(stand_in)
-            elif randomize == graph.output:
-                self.randomized.append(compiler.clean(graph.output, one.variables[RANDOMIZED]))
-            else:
-                swapped = {randomize: one.variables[RANDOMIZED]}
-                self.randomized.append(compiler.substitute(graph.output, swapped, REFERENCE))
-        wanted = [*self.roots, self.model, *(r for r in self.randomized if r is not None)]
-        self.reader = Reader(
-            data, metrics, self.model, self.roots, self.randomized, compare, self.spent
-        )
-        self.executor = Executor(
+        self.outputs = Outputs(
             graph,
-            space,
-            wanted,
             data,
-            engine,
+            request.engine,
             samples=samples,
             reading=lambda: self.reader.cost(graph, self.executor.device),
         )
-        self.values = [Values() for _ in hypotheses]
+        self.samplers = [Sampler(one, data, seed) for one in hypotheses]
+        self.roots = [self.outputs.scrubbed(s.hypothesis.tree, s.variables) for s in self.samplers]
+        self.model = self.outputs.clean()
+        self.extra: list[Sampler] = []
+        stand_in: int | None = None
+        if baseline is not None:
+            self.extra = [Sampler(baseline, data, seed)]
+            stand_in = self.outputs.scrubbed(baseline.tree, self.extra[0].variables)
+        self.randomize = request.randomized_at(graph)
+        self.randomized = [
+            stand_in
+            if self.randomize is None
+            else self._randomized(self.randomize, one.variables[RANDOMIZED])
+            for one in self.samplers
+        ]
+        self.reader = Reader(
+            data, self.metrics, self.model, self.roots, self.randomized, request.compare, self.spent
+        )
+        self._gathered = [_Gathered() for _ in hypotheses]
         self._looks: list[_Look] = []
+
+    def _randomized(self, node: str, variable: str) -> int:
+        if node == self.outputs.graph.output:
+            return self.outputs.clean(variable)
+        return self.outputs.swapped({node: variable})
+
+    @property
+    def executor(self) -> Executor:
+        """What runs the samples."""
+        return self.outputs.executor
+
+    def measured(self, number: int) -> Measured:
+        """The values of one hypothesis so far."""
+        return Measured.joined(self._gathered[number].measured)
+
+    def sampled(self, number: int, hypothesis: Hypothesis) -> Sampled:
+        """What was found for one hypothesis, once the run is finished; it is kept here no more.
+
+        Args:
+            number: of the hypothesis.
+            hypothesis: as it was given.
+        """
+        gathered = self._gathered[number]
+        draws = {key: np.concatenate(found) for key, found in gathered.draws.items()}
+        gathered.draws.clear()
+        outputs = None
+        if self.keep_outputs:
+            scrubbed, own = zip(*gathered.outputs, strict=True)
+            outputs = (torch.cat(scrubbed), torch.cat(own))
+        return Sampled(hypothesis, self.measured(number), draws, outputs)
 
     def actual(self) -> dict[str, Any]:
         """What the run took, as plain data; blocks found on disk took nothing."""
@@ -162,10 +158,9 @@ class Work:
             drawn = sampler.draw(start, stop).rows
             by_key.append(drawn)
             for key, found in drawn.items():
-                if key != POOL:
-                    rows[sampler.variables[key]] = found
+                rows[sampler.variables[key]] = found
         self.spent.drawing += time.perf_counter() - began
-        return rows, by_key[: len(self.values)]
+        return rows, by_key[: len(self._gathered)]
 
     def look(
         self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint | None = None
@@ -201,7 +196,7 @@ class Work:
             for low, high in before:
                 with checkpoint.claim(low, high) as mine:
                     if mine:
-                        checkpoint.put(low, high, *self._compute(self.draw(low, high)[0]))
+                        self._keep(low, high, checkpoint, self._compute(self.draw(low, high)[0]))
                 if checkpoint.has(low, high):
                     yield high - low
                 else:
@@ -211,27 +206,22 @@ class Work:
 
     def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)
-        found = (
-            None if checkpoint is None else checkpoint.get(start, stop, tensors=self.keep_outputs)
-        )
+        found = None if checkpoint is None else self._finished(start, stop, checkpoint)
         if found is None:
             self._fill()
             found = self._compute(rows)
             if checkpoint is not None:
-                checkpoint.put(start, stop, *found)
+                self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
             self._looks[-1].finished += 1
-        arrays, tensors = found
-        for name, array in arrays.items():
-            number, kind, metric = name.split("|", 2)
-            getattr(self.values[int(number)], kind).setdefault(metric, []).append(array)
-        for values, drawn in zip(self.values, by_key, strict=True):
+        measured, tensors = found
+        for number, (gathered, drawn) in enumerate(zip(self._gathered, by_key, strict=True)):
+            gathered.measured.append(measured[number])
             for key, one in drawn.items():
                 # Half the memory: a long run keeps all of them.
-                values.draws.setdefault(key, []).append(one.astype(np.int32))
-        if self.keep_outputs:
-            for i, values in enumerate(self.values):
-                values.outputs.append((tensors[f"scrubbed{i}"], tensors["model"]))
+                gathered.draws.setdefault(key, []).append(one.astype(np.int32))
+            if self.keep_outputs:
+                gathered.outputs.append((tensors[f"scrubbed{number}"], tensors["model"]))
 
     def _fill(self) -> None:
         """Bring the table to where an uninterrupted run would have it before this block."""
@@ -251,20 +241,25 @@ class Work:
     def _drawn(self, blocks: Sequence[tuple[int, int]], most: int) -> Iterator[Mapping[str, Ints]]:
         return (self.draw(*block)[0] for block in blocks[:most])
 
-    def _compute(self, rows: Mapping[str, Ints]) -> tuple[dict[str, FloatArray], Tensors]:
-        """Values of some samples by ``number|kind|metric``, and outputs where they are kept."""
-        arrays: dict[str, list[FloatArray]] = {}
+    def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
+        found = checkpoint.get(start, stop, tensors=self.keep_outputs)
+        return None if found is None else (from_columns(found[0], len(self.roots)), found[1])
+
+    def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> None:
+        checkpoint.put(start, stop, to_columns(found[0]), found[1])
+
+    def _compute(self, rows: Mapping[str, Ints]) -> Block:
+        """Values of some samples, and outputs where they are kept."""
+        parts: list[tuple[Measured, ...]] = []
         tensors: dict[str, list[torch.Tensor]] = {}
-        for low, high, found in self.executor.run(rows):
+        for low, high, found in self.outputs.run(rows):
             reference = rows[REFERENCE][low:high]
-            values = self.reader.read(found, reference, self.executor.layout.read_batch)
-            for name, array in values.items():
-                arrays.setdefault(name, []).append(array)
+            parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
                     tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
-        return joined(arrays), {name: torch.cat(parts) for name, parts in tensors.items()}
+        return joined(parts), {name: torch.cat(some) for name, some in tensors.items()}
 
     def metric_rows(self, rows: Ints, own: torch.Tensor) -> Dataset:
         """What a metric is given of some rows: their fields, and the model's own output."""

@@ -18,6 +18,7 @@ from causal_scrubbing._statistics.functions import Measure as Measure
 from causal_scrubbing._statistics.functions import WorstInput as WorstInput
 from causal_scrubbing._statistics.functions import compare_functions as compare_functions
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples
+from causal_scrubbing._statistics.ranking import ranked as ranked
 from causal_scrubbing._statistics.scores import NO_BASELINE as NO_BASELINE
 from causal_scrubbing._statistics.scores import Components as Components
 from causal_scrubbing._statistics.scores import Scores as Scores

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causal_scrubbing._errors import MetricError
-from causal_scrubbing._format import plain
+from causal_scrubbing._format import plain, short
 from causal_scrubbing._statistics.estimate import Estimate
 from causal_scrubbing._statistics.permute import swap_test_of_mean
 from causal_scrubbing._statistics.resample import Group
@@ -48,7 +48,7 @@ class RunComparison:
         return (
             f"difference  {self.difference} [{low}, {high}]\n"
             f"recovered   {self.recovered}\n"
-            f"p           {self.p_value:.3g} ({self.permutations} swaps; {self.assumption})"
+            f"p           {short(self.p_value, 3)} ({self.permutations} swaps; {self.assumption})"
         )
 
 

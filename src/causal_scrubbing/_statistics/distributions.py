@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from causal_scrubbing._errors import MetricError
-from causal_scrubbing._format import plain, plural
+from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._statistics.permute import share_as_extreme, signs
 from causal_scrubbing._statistics.resample import stream
 from causal_scrubbing._statistics.scores import dense
@@ -103,13 +103,15 @@ class DistributionComparison:
         lines = [f"{self.name}: {self.n} {samples} under D and under D_scrubbed"]
         if self.probabilities:
             lines.append("quantile  " + "".join(f"{p:>10.0%}" for p in self.probabilities))
-            lines.append("model     " + "".join(f"{value:>10.4g}" for value in self.model))
-            lines.append("scrubbed  " + "".join(f"{value:>10.4g}" for value in self.scrubbed))
-        lines.append(f"{kind} distance {self.distance:.4g}")
+            lines.append("model     " + "".join(f"{short(value, 4):>10}" for value in self.model))
+            lines.append(
+                "scrubbed  " + "".join(f"{short(value, 4):>10}" for value in self.scrubbed)
+            )
+        lines.append(f"{kind} distance {short(self.distance, 4)}")
         if self.energy is not None:
-            lines.append(f"energy distance {self.energy:.4g}")
+            lines.append(f"energy distance {short(self.energy, 4)}")
         lines += [
-            f"{test.name}: {test.statistic:.4g}, p = {test.p_value:.3g} on {test.pairs} "
+            f"{test.name}: {short(test.statistic, 4)}, p = {short(test.p_value)} on {test.pairs} "
             + f"{plural(test.pairs, 'pair')} "
             + (f"from {test.pools} {plural(test.pools, 'pool')} " if test.pools else "")
             + f"({test.assumption})"

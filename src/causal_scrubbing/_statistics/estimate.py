@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from causal_scrubbing._format import decimals, fixed, percent_decimals, plain
+from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, short
 
 _NAN_PAIR = (math.nan, math.nan)
 
@@ -117,7 +117,7 @@ class Estimate:
         places = self._places
         if self.se == 0:
             return "± 0"
-        return f"± {self.se:.2g}" if places is None else f"± {fixed(self.se, places)}"
+        return f"± {short(self.se, 2)}" if places is None else f"± {fixed(self.se, places)}"
 
     def __str__(self) -> str:
         if self.reason is not None:

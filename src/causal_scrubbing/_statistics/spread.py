@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from causal_scrubbing._errors import MetricError
-from causal_scrubbing._format import plain, plural
+from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._statistics.estimate import Estimate
 from causal_scrubbing._statistics.intervals import (
     pooled_quantile_interval,
@@ -55,7 +55,7 @@ class WorstCases:
         lines = [f"{self.name}: worst cases"]
         for probability, estimate in zip(self.probabilities, self.percentiles, strict=True):
             lines.append(f"  {probability:>6.1%}  {estimate.ranged()}")
-        return "\n".join([*lines, f"  worst   {self.worst:.4g}"])
+        return "\n".join([*lines, f"  worst   {short(self.worst, 4)}"])
 
 
 def worst_cases(

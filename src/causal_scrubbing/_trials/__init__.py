@@ -1,9 +1,12 @@
 """Many hypotheses about one graph on common random numbers: what the searches share."""
 
+from causal_scrubbing._trials.activations import WIDE as WIDE
+from causal_scrubbing._trials.activations import batches as batches
 from causal_scrubbing._trials.additions import Addition as Addition
 from causal_scrubbing._trials.additions import additions as additions
 from causal_scrubbing._trials.additions import class_entropy as class_entropy
 from causal_scrubbing._trials.additions import cuts as cuts
+from causal_scrubbing._trials.additions import draw_entropy as draw_entropy
 from causal_scrubbing._trials.additions import draws_several as draws_several
 from causal_scrubbing._trials.additions import pairs_of as pairs_of
 from causal_scrubbing._trials.arguments import check_patterns as check_patterns
@@ -17,9 +20,12 @@ from causal_scrubbing._trials.confirm import confirm as confirm
 from causal_scrubbing._trials.confirm import left_open as left_open
 from causal_scrubbing._trials.confirm import one_test as one_test
 from causal_scrubbing._trials.confirm import second_look as second_look
+from causal_scrubbing._trials.confirm import speaking as speaking
+from causal_scrubbing._trials.directions import canonical_basis as canonical_basis
 from causal_scrubbing._trials.edits import edit as edit
 from causal_scrubbing._trials.edits import merged as merged
 from causal_scrubbing._trials.edits import without_lone_groups as without_lone_groups
+from causal_scrubbing._trials.found import found_features as found_features
 from causal_scrubbing._trials.parts import ablated as ablated
 from causal_scrubbing._trials.parts import bare as bare
 from causal_scrubbing._trials.parts import kept as kept
@@ -31,7 +37,6 @@ from causal_scrubbing._trials.parts import without_edge as without_edge
 from causal_scrubbing._trials.pool import PoolFeature as PoolFeature
 from causal_scrubbing._trials.pool import check_features as check_features
 from causal_scrubbing._trials.pool import field_features as field_features
-from causal_scrubbing._trials.pool import found_features as found_features
 from causal_scrubbing._trials.pool import named_features as named_features
 from causal_scrubbing._trials.race import FEWEST as FEWEST
 from causal_scrubbing._trials.race import Plan as Plan

@@ -11,6 +11,7 @@ import numpy as np
 
 from causal_scrubbing._data import Floats, Ints
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials.trials import Trials
 
 FEWEST = 50
@@ -111,6 +112,7 @@ def search(
     place: Callable[[int], Hashable] = lambda number: number,
     promise: float = 1.0,
     bits: Callable[[int], float] = lambda _: 0.0,
+    least: float = 0.0,
 ) -> tuple[list[int], list[Stage]]:
     """Race the candidates' shifts from the base hypothesis.
 
@@ -131,6 +133,7 @@ def search(
             errors.
         bits: how much a candidate claims; of those of a place that do nearly as well, the smallest
             stands for it.
+        least: mean shifts up to this size are rounding, and count as none.
 
     Returns:
         Those left, most promising first, and the stages.
@@ -154,8 +157,9 @@ def search(
         mean = table[:, 0] / samples
         variance = np.maximum(table[:, 1] / samples - mean**2, 0) * samples / (samples - 1)
         se = np.sqrt(variance / samples)
+        mean = np.where(np.abs(mean) <= least, 0.0, mean)
         values = score(left, mean, se)
-        order = [int(i) for i in np.argsort(-values, kind="stable")]
+        order = ranked(values)
         following = [size for size, _ in sizes.sizes[number + 1 : number + 2]]
         size = following[0] if following else keep
         places = [place(i) for i in left]
@@ -208,7 +212,7 @@ def _best_of_places(
     for i in order:
         top = best.setdefault(places[i], float(values[i]))
         now = stands.setdefault(places[i], i)
-        if values[i] >= NEARLY * top and bits[i] < bits[now]:
+        if values[i] >= (NEARLY - 1e-6) * top and bits[i] < bits[now]:
             stands[places[i]] = i
     return set(list(stands.values())[: -(-3 * size // 4)])
 
@@ -217,5 +221,5 @@ def by_row(values: Floats, reference: Ints) -> list[tuple[int, float, int]]:
     """Reference rows by their part of the mean shift: (row, that part, its samples)."""
     rows, inverse, counts = np.unique(reference, return_inverse=True, return_counts=True)
     sums = np.bincount(inverse.reshape(-1), weights=values) / len(values)
-    order = np.argsort(-np.abs(sums), kind="stable")
+    order = ranked(np.abs(sums))
     return [(int(rows[i]), float(sums[i]), int(counts[i])) for i in order]

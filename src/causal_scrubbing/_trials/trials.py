@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
-from causal_scrubbing._engine import Compiler, Executor, MemoryLimit, Settings, Space
+from causal_scrubbing._engine import MemoryLimit, Settings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis, with_means
 from causal_scrubbing._sampling import Sampler, uniforms
-from causal_scrubbing._simulate import Metric, evaluate_metric, named_metrics
+from causal_scrubbing._simulate import Metric, Outputs, evaluate_metric, named_metrics
 from causal_scrubbing._statistics import check_finite
 
 ROOTS = 256
@@ -88,9 +87,9 @@ class Trials:
         self.randomize = (
             self.graph.output if randomize is None and metric is not None else randomize
         )
-        self.engine: dict[str, Any] = {"batch_size": batch_size, "device": device}
-        if memory is not None or batch_size is None:
-            self.engine = {"settings": Settings(batch_size, device, memory)}
+        watched = memory is not None or batch_size is None
+        self.engine = Settings(batch_size, device, memory) if watched else None
+        self.batch_size = batch_size
         self.device = device
         self.advance = advance
         self._samplers: dict[int, Sampler] = {}
@@ -151,38 +150,34 @@ class Trials:
         return self._pass(which, dict.fromkeys([REFERENCE, *sorted(keys)], reference))
 
     def _pass(self, numbers: Sequence[int], rows: Mapping[str, Ints]) -> Piece:
-        space = Space()
-        compiler = Compiler(self.graph, space)
-        roots = [compiler.tree(self.hypotheses[i].tree, self.sampler(i).variables) for i in numbers]
-        model = compiler.clean(self.graph.output, REFERENCE)
-        wanted = [*roots, model]
+        outputs = Outputs(
+            self.graph,
+            self.data,
+            self.engine,
+            batch_size=self.batch_size,
+            device=self.device,
+            samples=len(rows[REFERENCE]),
+        )
+        roots = [
+            outputs.scrubbed(self.hypotheses[i].tree, self.sampler(i).variables) for i in numbers
+        ]
+        model = outputs.clean()
         randomized: int | None = None
         if self.randomize is not None:
             variable = self.sampler(numbers[0]).variables[RANDOMIZED]
-            randomized = compiler.substitute(
-                self.graph.output, {self.randomize: variable}, REFERENCE
-            )
-            wanted.append(randomized)
-        executor = Executor(
-            self.graph,
-            space,
-            wanted,
-            self.data,
-            samples=len(rows[REFERENCE]),
-            **self.engine,
-        )
-        found: dict[int, list[Floats]] = {number: [] for number in wanted}
-        for low, high, outputs in executor.run(rows):
-            own = outputs[model]
+            randomized = outputs.swapped({self.randomize: variable})
+        found: dict[int, list[Floats]] = {}
+        for low, high, batches in outputs.run(rows):
+            own = batches[model]
             batch = self.data.lazy(rows[REFERENCE][low:high], own.device).with_model_output(own)
-            for number, output in outputs.items():
+            for number, output in batches.items():
                 values = evaluate_metric(self.metric_name, self.metric, output, batch)
                 if values.ndim != 1:
                     raise ScrubError(
                         f"metric {self.metric_name!r} gives {values.shape[1]} numbers a row; a "
                         "search follows one. Give a metric of one number a row."
                     )
-                found[number].append(values)
+                found.setdefault(number, []).append(values)
             if self.advance is not None:
                 self.advance((high - low) * len(numbers))
         whole = {number: np.concatenate(parts) for number, parts in found.items()}

@@ -1,0 +1,133 @@
+"""The two ways from a model to its nodes: an export, and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from causal_scrubbing._capture.build import build_nodes
+from causal_scrubbing._capture.by_hooks import hooked_nodes
+from causal_scrubbing._capture.check import check
+from causal_scrubbing._capture.hooks import Seen
+from causal_scrubbing._capture.opaque import Whole
+from causal_scrubbing._capture.places import Place
+from causal_scrubbing._capture.trace import Run, Traced, export
+from causal_scrubbing._data import Dataset
+from causal_scrubbing._errors import GraphError
+from causal_scrubbing._format import plural
+from causal_scrubbing._graph import Graph, Node
+
+METHODS: Final = ("auto", "export", "hooks")
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is captured.
+
+    Attributes:
+        model: the model.
+        run: how rows are run.
+        fields: the fields read, as example tensors.
+        places: the sites.
+        seen: what a trial run met.
+        free: field -> dimensions, past the first, whose size may differ from the example's.
+        output: name of the output.
+        example: the example.
+        device: where the model's inputs go.
+        tolerance: see `capture`.
+        whole: submodules that an export calls rather than traces.
+    """
+
+    model: torch.nn.Module
+    run: Run
+    fields: Mapping[str, torch.Tensor]
+    places: Sequence[Place]
+    seen: Seen
+    free: Mapping[str, Sequence[int]]
+    output: str
+    example: Dataset
+    device: torch.device | None
+    tolerance: float | None
+    whole: Sequence[Whole]
+
+
+def by_export(request: Request, *, asked: bool) -> Graph:
+    """The graph by export.
+
+    Args:
+        request: what is captured.
+        asked: whether free lengths were asked for.
+
+    Raises:
+        NotExportedError: the model cannot be exported.
+        GraphError: the graph would not be one of the method.
+    """
+    traced = export(
+        request.model,
+        request.run,
+        request.fields,
+        request.places,
+        request.seen,
+        request.free,
+        request.whole,
+    )
+    if asked:
+        _check_free(traced, request.fields, request.free)
+    return _checked(request, build_nodes(traced, request.output), traced.free, "captured from")
+
+
+def by_hooks(request: Request) -> Graph:
+    """The graph by hooks.
+
+    Raises:
+        GraphError: the graph would not be one of the method.
+    """
+    nodes = hooked_nodes(
+        request.model,
+        request.run,
+        request.fields,
+        request.places,
+        request.seen,
+        request.free,
+        request.output,
+    )
+    return _checked(request, nodes, request.free, "captured by hooks from")
+
+
+def _checked(
+    request: Request, nodes: list[Node], free: Mapping[str, Sequence[int]], how: str
+) -> Graph:
+    names = sum(not node.is_input for node in nodes if not node.name.startswith("~"))
+    kind = type(request.model).__name__
+
+    def made(note: str) -> Graph:
+        return Graph(
+            nodes, request.output, history=[note], device=request.device, example=request.example
+        )
+
+    note = f"{how} {kind}, {names} {plural(names, 'site')}"
+    rows = check(made(note), request.model, request.run, request.fields, free, request.tolerance)
+    return made(f"{note}, checked on {rows} {plural(rows, 'row')}")
+
+
+def _check_free(
+    traced: Traced, used: Mapping[str, torch.Tensor], free: Mapping[str, Sequence[int]]
+) -> None:
+    """Some length came out free, as was asked."""
+    if traced.free:
+        return
+    sizes = ", ".join(f"{name} {list(used[name].shape)}" for name in free)
+    raise GraphError(
+        f"dynamic=True, but the model fixes every length to the example's ({sizes}): it may build "
+        "masks or positions of one size, or the example's length may be 1, which the exporter "
+        "fixes. Capture without dynamic=, and pad the data to one length."
+    )
+
+
+def idle_sites(graph: Graph) -> list[str]:
+    """Sites whose values do not reach the output."""
+    alive = graph.ancestors(graph.output) | {graph.output}
+    return [name for name in graph.names if name not in alive and not graph.nodes[name].is_input]

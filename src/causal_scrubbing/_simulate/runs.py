@@ -1,0 +1,199 @@
+"""From a request to what its runs found: checks, draws, plans, runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from causal_scrubbing._engine import Checkpoint, note_layout
+from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
+from causal_scrubbing._simulate.explain import RunPlan
+from causal_scrubbing._simulate.metric_validation import try_metrics
+from causal_scrubbing._simulate.progress import Progress
+from causal_scrubbing._simulate.record import RunRecord, Sampled, versions
+from causal_scrubbing._simulate.request import Request
+from causal_scrubbing._simulate.run_loop import (
+    drive,
+    drive_until,
+    identity,
+    open_checkpoint,
+    take_up,
+)
+from causal_scrubbing._simulate.self_check import self_check
+from causal_scrubbing._simulate.simulation import Simulation
+
+KEPT_OUTPUTS: Final = 1 << 28
+"""Bytes of outputs kept by default for comparing distributions and functions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run of all hypotheses about one graph.
+
+    Attributes:
+        numbers: of its hypotheses in the request.
+        sampled: what was found for each.
+        record: how it was made.
+        stopped: why it had as many samples as it had, in words, or None.
+        plan: how it was made, to explain it.
+        checkpoint: where its blocks are kept, held by this process until the next run, or None.
+    """
+
+    numbers: tuple[int, ...]
+    sampled: tuple[Sampled, ...]
+    record: RunRecord
+    stopped: str | None
+    plan: RunPlan
+    checkpoint: Checkpoint | None
+
+
+def simulate(request: Request) -> Iterator[Run]:
+    """Make the runs of a request, one for each graph.
+
+    Args:
+        request: what is asked.
+
+    Yields:
+        Each run when it is finished, while its folder is still held.
+
+    Raises:
+        ScrubError: a self-check failed, or a folder holds another run.
+        MetricError: a metric gives no number a row.
+    """
+    check(request)
+    groups = request.groups
+    hypotheses, baseline = request.grounded()
+    with Progress(request.progress, request.most * len(groups)) as bar:
+        for place, numbers in enumerate(groups):
+            began = time.perf_counter()
+            members = tuple(hypotheses[i] for i in numbers)
+            work = Simulation(
+                request,
+                members,
+                baseline,
+                samples=request.most,
+                keep_outputs=_keeps_outputs(request),
+            )
+            blocks = None if request.folder is None else request.folder / f"blocks{place or ''}"
+            what = _identity(request, work)
+            with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
+                take_up(work, checkpoint)
+                done, stopped = _drive(request, work, bar, checkpoint)
+                yield Run(
+                    numbers=tuple(numbers),
+                    sampled=tuple(
+                        work.sampled(i, request.hypotheses[number])
+                        for i, number in enumerate(numbers)
+                    ),
+                    record=_record(request, work, done, time.perf_counter() - began),
+                    stopped=stopped,
+                    plan=_plan(request, work, members, baseline, done),
+                    checkpoint=checkpoint,
+                )
+
+
+def check(request: Request) -> None:
+    """Make the self-checks of a request, and try its metrics on a few rows.
+
+    Raises:
+        ScrubError: a graph or a metric is not what the method takes it for.
+    """
+    data, device = request.data, request.engine.device
+    if request.check:
+        for one in request.checked:
+            one.graph.verify(data)
+            self_check(one, data, device)
+    for graph in {id(one.graph): one.graph for one in request.hypotheses}.values():
+        try_metrics(request.metrics, graph, data, device, check=request.check)
+
+
+def _drive(
+    request: Request, work: Simulation, bar: Progress, checkpoint: Checkpoint | None
+) -> tuple[int, str | None]:
+    """Run all samples: how many there were, and why so many."""
+    if request.samples == "auto":
+        return drive_until(work, request.tolerance, request.most, request.seed, bar, checkpoint)
+    drive(work, request.samples, bar, checkpoint)
+    return request.samples, None
+
+
+def _keeps_outputs(request: Request) -> bool:
+    if request.keep_outputs is not None:
+        return request.keep_outputs
+    graph = request.hypotheses[0].graph
+    with torch.no_grad():
+        output = graph.values(request.data[:1], device=request.engine.device)[graph.output]
+    size = 2 * output.numel() * output.element_size()
+    return size * request.most * len(request.hypotheses) <= KEPT_OUTPUTS
+
+
+def _asked(request: Request, work: Simulation) -> dict[str, Any]:
+    """What results depend on besides hypotheses, data and code."""
+    return {
+        "seed": request.seed,
+        "baseline": None if request.baseline is None else request.baseline.to_dict(),
+        "metric_in_graph": request.metric_in_graph,
+        "reads_logits": any(
+            getattr(one, "reads_logits", False) for one in request.metrics.values()
+        ),
+        "randomize": work.randomize,
+    }
+
+
+def _engine(request: Request) -> dict[str, Any]:
+    """How the machine was asked to be used, as plain data."""
+    memory, dtype = request.engine.memory, request.engine.store_dtype
+    return {
+        "batch_size": request.engine.batch_size,
+        "memory": dict(memory) if isinstance(memory, Mapping) else memory,
+        "store": request.engine.store,
+        "store_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
+    }
+
+
+def _identity(request: Request, work: Simulation) -> dict[str, Any]:
+    return identity(
+        work,
+        [sampler.hypothesis for sampler in work.samplers],
+        request.data,
+        samples=request.samples,
+        settings={
+            **_asked(request, work),
+            "outputs": [request.keep_outputs, request.compare],
+            "engine": _engine(request),
+            "versions": {k: v for k, v in versions().items() if k != "platform"},
+        },
+    )
+
+
+def _record(request: Request, work: Simulation, samples: int, seconds: float) -> RunRecord:
+    graph = work.outputs.graph
+    engine = {**_engine(request), "batch_size": work.executor.batch_size}
+    return RunRecord(
+        samples=samples,
+        rows=len(request.data),
+        **_asked(request, work),
+        **engine,
+        device=str(request.engine.device or graph.device or "cpu"),
+        seconds=seconds,
+        actual=work.actual(),
+        versions=versions(),
+    )
+
+
+def _plan(
+    request: Request,
+    work: Simulation,
+    members: tuple[Hypothesis, ...],
+    baseline: Hypothesis | None,
+    samples: int,
+) -> RunPlan:
+    auto = request.samples == "auto"
+    block = block_size(samples, kept=request.folder is not None)
+    cuts = auto_spans(0, samples) if auto else spans(samples, block)
+    return RunPlan(request, members, baseline, tuple(cuts), note_layout(work.executor))
