@@ -27,9 +27,7 @@ _HERE, _SYSTEMS = "causal_scrubbing._gallery", "causal_scrubbing._systems"
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "parens": f"{_HERE}.parens",
-        "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
-        "ioi": f"{_SYSTEMS}.ioi",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
         "sharing": f"{_HERE}.sharing",
@@ -42,6 +40,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "ablation-pitfalls": f"{_HERE}.ablation_pitfalls",
         "approximation": f"{_HERE}.approximation",
         "trivial-rewrites": f"{_HERE}.trivial_rewrites",
+        "ground-truth": f"{_SYSTEMS}.ground_truth",
     }
 )
 """Entry name -> module that holds its ``ENTRY``."""

@@ -30,8 +30,8 @@ THINGS = ("drink", "book", "ball", "letter", "ring", "gift", "pen", "key", "map"
 def make_data(language_model: LanguageModel, pairs: int, seed: int) -> cs.Dataset:
     """Pairs of prompts that differ in who gives, all of one length in tokens.
 
-    Fields: `tokens`; `receiver` and `giver`, tokens of names; `first`, whether the giver is the first
-    named; `template`, `pair`; `first_name` and `second_name`.
+    Fields: `tokens`; `receiver` and `giver`, tokens of names; `first`, whether the giver is the
+    first named; `template`, `pair`; `first_name` and `second_name`.
     """
     source = random.Random(seed)
     texts: list[str] = []

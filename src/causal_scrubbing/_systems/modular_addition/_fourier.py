@@ -13,8 +13,8 @@ from . import _model as model
 
 def waves(frequencies: Sequence[int], number: Tensor) -> Tensor:
     """Cosine and sine of each frequency at numbers [n], [n, 2 * frequencies]."""
-    angles = 2 * math.pi / model.PRIME * number[:, None] * torch.tensor(frequencies)
-    return torch.stack([angles.cos(), angles.sin()], dim=2).flatten(1).double()
+    angles = 2 * math.pi / model.PRIME * number.double()[:, None] * torch.tensor(frequencies)
+    return torch.stack([angles.cos(), angles.sin()], dim=2).flatten(1)
 
 
 def spectrum(weights: model.Weights) -> Tensor:

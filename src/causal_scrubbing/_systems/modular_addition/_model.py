@@ -45,10 +45,11 @@ def stream(weights: Weights, a: Tensor, b: Tensor) -> Tensor:
 
 def heads(weights: Weights, x: Tensor) -> Tensor:
     """What each head adds at the last position, [n, heads, width]."""
-    query = x[:, None, -1:] @ weights["q"]
-    key, value = (x[:, None] @ weights[part] for part in "kv")
-    attention = (query @ key.transpose(2, 3) / math.sqrt(HEAD_WIDTH)).softmax(dim=-1)
-    return (attention @ value @ weights["o"])[:, :, 0]
+    query = torch.einsum("nw,hwd->nhd", x[:, -1], weights["q"])
+    key, value = (torch.einsum("npw,hwd->nphd", x, weights[part]) for part in "kv")
+    scores = torch.einsum("nhd,nphd->nhp", query, key) / math.sqrt(HEAD_WIDTH)
+    mixed = torch.einsum("nhp,nphd->nhd", scores.softmax(dim=-1), value)
+    return torch.einsum("nhd,hdw->nhw", mixed, weights["o"])
 
 
 def neurons(weights: Weights, x: Tensor) -> Tensor:
