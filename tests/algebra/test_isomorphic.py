@@ -10,7 +10,7 @@ from problems import datasets, hypotheses
 
 import causal_scrubbing as cs
 from causal_scrubbing._graph.packing import Pack, Unpack
-from causal_scrubbing._hypothesis.tree import RANDOMIZED, REFERENCE
+from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler
 
 QUICK = {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from problems import FEATURES, datasets, hypotheses
 
 import causal_scrubbing as cs
+from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._hypothesis.claim import Claim
-from causal_scrubbing._hypothesis.tree import REFERENCE
 
 QUICK = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],

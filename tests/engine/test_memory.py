@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from problems import datasets, hypotheses
 
 from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, claim, exact
-from causal_scrubbing._engine import Compiler, Executor, Settings, Space, peak_bytes
+from causal_scrubbing._engine import Executor, Settings, peak_bytes
 from causal_scrubbing._engine.memory import parse_bytes, read_budget
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._graph.evaluate import made
 from causal_scrubbing._sampling import Sampler
 

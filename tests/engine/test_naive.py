@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from naive import naive_sample
 from problems import datasets, hypotheses
 
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Executor
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from naive import naive_sample
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Executor
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
 
@@ -59,4 +62,46 @@ def test_the_terms_on_one_datum_are_gathered_as_one() -> None:
     executor = Executor(h.graph, space, [root], data, batch_size=4)
     gathered = [one.node for one in executor.gathers]
     assert sorted(gathered) == ["mask", "pa", "~part 1 of score"]
-    assert space.sums == {"~part 1 of score": ("pb", "pc", "pd")}
+    assert space.sums.nodes == {"~part 1 of score": ("pb", "pc", "pd")}
+
+
+def leaving_out(terms: int, left_out: list[list[int]]) -> tuple[cs.Hypothesis, cs.Dataset]:
+    """Claims that each take other terms of one sum than the rest."""
+    generator = torch.Generator().manual_seed(1)
+    data = cs.Dataset(x=torch.randn(20, generator=generator).double(), half=torch.arange(20) % 2)
+    factors = torch.randn(terms, generator=generator).double()
+    names = [f"t{i}" for i in range(terms)]
+    nodes = {name: (lambda x, f=f: torch.sin(f * x), ["x"])
+             for name, f in zip(names, factors, strict=True)}  # fmt: skip
+    nodes |= {f"r{k}": (cs.of_sum(torch.tanh), names) for k in range(len(left_out))}
+    nodes["out"] = (cs.of_sum(), [f"r{k}" for k in range(len(left_out))])
+    graph = cs.Graph.build(inputs=["x"], nodes=nodes, output="out")
+    claims = [
+        cs.claim(f"r{k}", "half", *(cs.claim(names[i], "half") for i in some))
+        for k, some in enumerate(left_out)
+    ]
+    return cs.Hypothesis(graph, cs.claim("out", cs.exact, *claims)), data
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 21), st.data())
+def test_partial_sums_with_common_blocks_are_the_naive_evaluators(terms, drawn) -> None:
+    some = st.lists(st.integers(0, terms - 1), min_size=1, max_size=3, unique=True)
+    h, data = leaving_out(terms, drawn.draw(st.lists(some, min_size=1, max_size=12)))
+    draw = Sampler(h, data, 0).draw(0, 3)
+    got = cs.scrub(h, data, samples=3, check=False).samples["scrubbed"]
+    want = [float(naive_sample(h, data, {k: int(v[i]) for k, v in draw.rows.items()}))
+            for i in range(3)]  # fmt: skip
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_sums_that_leave_one_term_out_each_take_few_additions() -> None:
+    terms = 64
+    h, data = leaving_out(terms, [[i] for i in range(terms)])
+    space = Space()
+    Compiler(h.graph, space).tree(h.tree, Sampler(h, data, 0).variables)
+    graph = space.sums.extend(h.graph)
+    made = [node for name, node in graph.nodes.items() if name not in h.graph]
+    assert sum(name in space.sums.nodes for name in graph.nodes) == terms
+    assert sum(len(node.parents) - 1 for node in made) < terms * 8  # not terms * (terms - 2)
+    assert space.sums.extend(graph) is graph

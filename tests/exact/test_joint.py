@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 import causal_scrubbing as cs
 from causal_scrubbing._exact import Joint
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import REFERENCE
 
 QUICK = {
     "suppress_health_check": [HealthCheck.too_slow],

@@ -66,7 +66,7 @@ def test_mean_ablation_on_rewritten_graphs_equals_the_naive_evaluator(data, seed
     graph = rewritten(tensor_graph(rng, data), data, rng, steps, tests=("nan",))
     h = random_hypothesis(graph, rng)
     try:
-        h = h.with_(unimportant=cs.mean_ablation)
+        h = h.with_(ablation="mean")
         run = cs.scrub(h, data, metric=total, samples=3, seed=seed % 100, check=False)
     except cs.HypothesisError:
         return  # others= makes no sense there, and integers have no mean

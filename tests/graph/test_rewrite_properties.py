@@ -10,7 +10,8 @@ from naive import naive_sample
 from problems import random_hypothesis
 from tensors import rewritten, tensor_data, tensor_graph
 
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Executor
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
 SEEDS = st.integers(0, 2**31)

@@ -8,8 +8,7 @@ import numpy as np
 from naive import naive_sample
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 
 
 def assignments(h: Hypothesis, data: Dataset) -> Iterator[tuple[dict[str, int], float]]:
@@ -24,6 +23,8 @@ def assignments(h: Hypothesis, data: Dataset) -> Iterator[tuple[dict[str, int], 
         block = left[0]
         ids = classes[block.key].ids
         agree = np.flatnonzero(ids == ids[rows[block.of]])
+        if not h.self_draws and len(agree) > 1:
+            agree = agree[agree != rows[block.of]]
         for row in agree:
             share = weights[row] / weights[agree].sum()
             yield from extend({**rows, block.key: int(row)}, prob * share, left[1:])

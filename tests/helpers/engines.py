@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from causal_scrubbing import Dataset, Graph, Hypothesis, add, claim, exact
-from causal_scrubbing._engine import Compiler, Executor, Space
+from causal_scrubbing._engine import Executor
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
 CPU = torch.device("cpu")

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph
-from causal_scrubbing._graph.patterns import matches
-from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._hypothesis.claim import Claim
-from causal_scrubbing._hypothesis.tree import mean_ablation
+from causal_scrubbing._graph import Graph, matches
+from causal_scrubbing._hypothesis import Claim, Hypothesis
 
 
 def clean(graph: Graph, data: Dataset, node: str, row: int) -> torch.Tensor:
@@ -38,6 +36,39 @@ def routes_through(graph: Graph, claim: Claim, node: str) -> bool:
         parent == claim.node or routes_through(graph, claim, parent)
         for parent in graph.parents(node)
     )
+
+
+def kind_of(h: Hypothesis, node: str):
+    """What an unimportant parent is: drawn, or set to something."""
+    if not isinstance(h.ablation, Mapping):
+        return h.ablation
+    found = [kind for pattern, kind in h.ablation.items() if matches(pattern, node)]
+    return found[-1] if found else "resample"
+
+
+def ablated(h: Hypothesis, data: Dataset, claim: Claim, node: str, row: int) -> torch.Tensor | None:
+    """What an unimportant parent of a claim on a row is set to; None where it is drawn."""
+    kind = kind_of(h, node)
+    if kind == "resample":
+        return None
+    every = h.graph.values(data, [node])[node]
+    every = every.expand(len(data), *every.shape[1:])
+    if kind == "zero":
+        return torch.zeros_like(every[:1])
+    ids = data.classes((claim.others, h.within)).ids
+    counted = torch.as_tensor(ids == ids[row])
+    weights = torch.as_tensor(data.weights)
+    where = None if kind == "mean" else kind.where
+    total = torch.zeros_like(every[0], dtype=torch.float64)
+    for place in np.ndindex(*every.shape[1:]):
+        here = counted
+        if where is not None:
+            marks = data[where]
+            marked = counted & marks[(slice(None), *place[: marks.ndim - 1])]
+            here = marked if bool(marked.any()) else counted
+        column = every[(slice(None), *place)].double()
+        total[place] = (weights * column)[here].sum() / weights[here].sum()
+    return total[None].to(every)
 
 
 def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch.Tensor:
@@ -75,11 +106,8 @@ def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch
                     parents[q] = value(child, f"{path}/{child.label}", keys[child.label])
                 elif passing:
                     parents[q] = copy(q, passing)
-                elif h.unimportant == mean_ablation:
-                    every = graph.values(data, [q])[q]
-                    every = every.expand(len(data), *every.shape[1:])
-                    weights = torch.as_tensor(data.weights)
-                    parents[q] = torch.tensordot(weights, every.double(), 1)[None].to(every)
+                elif (fixed := ablated(h, data, claim, q, rows[key])) is not None:
+                    parents[q] = fixed
                 else:
                     parents[q] = clean(graph, data, q, rows[other_key(path, q)])
             return apply(graph, data, node, parents, rows[key])

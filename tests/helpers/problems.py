@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from causal_scrubbing._data import Dataset, anything, exact
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph, add
-from causal_scrubbing._hypothesis import Claim, Hypothesis, claim, nothing
+from causal_scrubbing._hypothesis import Claim, Hypothesis, claim, mean, nothing
 
 FEATURES = ["a", "b", "c", exact, anything, ("a", "b"), lambda d: d["x0"] > 0.5]
 
@@ -25,10 +25,10 @@ def mixer(k: int, weights: np.ndarray):
 
 
 @st.composite
-def datasets(draw: st.DrawFn, most: int = 9) -> Dataset:
+def datasets(draw: st.DrawFn, most: int = 9, weighted: bool = True) -> Dataset:
     n = draw(st.integers(2, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
-    weights = rng.uniform(0.1, 1, n) if draw(st.booleans()) else None
+    weights = rng.uniform(0.1, 1, n) if weighted and draw(st.booleans()) else None
     return Dataset(
         weights=weights,
         x0=torch.as_tensor(rng.normal(size=n).round(1) + 0.0),
@@ -37,6 +37,7 @@ def datasets(draw: st.DrawFn, most: int = 9) -> Dataset:
         a=torch.as_tensor(rng.integers(0, 2, n)),
         b=torch.as_tensor(rng.integers(0, 3, n)),
         c=torch.as_tensor(rng.integers(0, 2, (n, 2)).astype(bool)),
+        m=torch.as_tensor(rng.integers(0, 2, n).astype(bool)),
     )
 
 
@@ -93,6 +94,27 @@ def hypotheses(draw: st.DrawFn) -> Hypothesis:
     graph = draw(graphs())
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     return random_hypothesis(graph, rng)
+
+
+def random_ablation(h: Hypothesis, rng: np.random.Generator) -> Hypothesis:
+    """The hypothesis with some unimportant parents set to constants; itself where none can be."""
+    kinds = ["resample", "mean", "zero", mean(where="m")]
+    unimportant = sorted({node for entry in h.tree.claims for node in entry.other_draws})
+    for _ in range(5):
+        ablation = kinds[rng.integers(1, 4)]
+        if rng.uniform() < 0.6:
+            ablation = {node: kinds[rng.integers(4)] for node in unimportant}
+        try:
+            return h.with_(ablation=ablation)
+        except HypothesisError:
+            continue
+    return h
+
+
+def without_self_draws(h: Hypothesis) -> Hypothesis:
+    """The hypothesis that draws other rows only, its groups drawn per claim."""
+    policy = h.unimportant if h.unimportant == "separate" else "per-claim"
+    return h.with_(unimportant=policy, self_draws=False)
 
 
 def random_hypothesis(graph: Graph, rng: np.random.Generator) -> Hypothesis:

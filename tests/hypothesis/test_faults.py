@@ -68,12 +68,12 @@ CLAIM_FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
     ),
     "policy": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact), unimportant="seperate"),
-        "'seperate' is no policy; there is 'per-claim', 'together', 'separate', a mapping "
-        r"\{claim path: group\}, and cs.mean_ablation for comparison. Did you mean 'separate'",
+        "'seperate' is not a policy; there is 'per-claim', 'together', 'separate' and a mapping "
+        r"\{claim path: group\}. Did you mean 'separate'",
     ),
     "group": (
         lambda g: cs.Hypothesis(g, C("c", cs.exact, C("a", "x")), unimportant={"c/q": "g"}),
-        "'c/q', which is no claim's path",
+        "'c/q', which is not a claim's path",
     ),
     "shared with feature": (
         lambda g: cs.Hypothesis(

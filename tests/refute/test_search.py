@@ -381,7 +381,7 @@ def test_a_metric_that_is_not_finite_is_told_at_once() -> None:
     h, data, rows = counted()
     with pytest.raises(cs.MetricError, match="not finite"):
         cs.refute(h, data, lambda y, _: y * float("nan"))
-    assert sum(rows) < 50
+    assert sum(rows) < 200
 
     def later(y: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:  # on swapped rows only
         return torch.where(y == rows.model_output, y, float("nan"))

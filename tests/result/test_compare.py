@@ -46,7 +46,7 @@ def test_a_comparison_has_each_run_s_own_intervals(h: cs.Hypothesis, data: cs.Da
 def test_runs_with_means_are_compared_and_said_to_swap_nothing(
     h: cs.Hypothesis, data: cs.Dataset
 ) -> None:
-    means = h.with_(unimportant=cs.mean_ablation, name="means")
+    means = h.with_(ablation="mean", name="means")
     whole = cs.Hypothesis(h.graph, cs.claim("y", cs.anything), name="whole")
     runs = cs.scrub([h, means, whole], data, error, samples=100)
     compared = cs.compare(runs)
@@ -55,7 +55,7 @@ def test_runs_with_means_are_compared_and_said_to_swap_nothing(
         - float((runs[1].scrubbed_values[runs[1].metrics[0]]).mean())
     )
     assert [one.names for one in compared.swaps] == [("high", "means"), ("high", "whole")]
-    assert "means sets unimportant parents to means, which is no swap" in str(compared)
+    assert "means ablates unimportant parents, which swaps nothing" in str(compared)
     assert compared.swaps[1] == cs.permits(h, whole, data)
     turned = cs.compare([runs[1], runs[0], runs[1]])
     assert [one.relation for one in turned.swaps] == ["not comparable"] * 2

@@ -12,7 +12,7 @@ import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing._gallery.parens import _outcome
-from causal_scrubbing._hypothesis.tree import REFERENCE
+from causal_scrubbing._hypothesis import REFERENCE
 
 error = cs.metrics.squared_error("goal")
 METRICS = {"loss": error, "accuracy": lambda o, rows: (o == rows["goal"]).float()}

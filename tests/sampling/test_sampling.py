@@ -89,3 +89,44 @@ def test_variables_are_equal_exactly_where_rows_must_be() -> None:
     found = Sampler(h, data, 0).variables
     assert found["y"] == found["~ref"]
     assert len({found["~ref"], found["y/a"], found["y/~other"], found["~randomized"]}) == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(h=hypotheses(), data=datasets(), samples=st.integers(1, 60), cut=st.integers(0, 60))
+def test_a_balanced_draw_takes_every_row_as_often_as_its_weight_allows(h, data, samples, cut):
+    sampler = Sampler(h, data, 3, "balanced", samples)
+    rows = sampler.draw(0, samples).rows
+    counts = np.bincount(rows["~ref"], minlength=len(data))
+    exactly = samples * data.weights
+    assert (counts >= np.floor(exactly - 1e-9)).all()
+    assert (counts <= np.ceil(exactly + 1e-9)).all()
+    cut = min(cut, samples)
+    again = Sampler(h, data, 3, "balanced", samples)
+    parts = [again.draw(cut, samples), again.draw(0, cut)]
+    for key, whole in rows.items():
+        assert np.array_equal(np.concatenate([parts[1].rows[key], parts[0].rows[key]]), whole)
+    if data.is_uniform:
+        first = Sampler(h, data, 3, "balanced").draw(0, samples).rows["~ref"]
+        assert np.array_equal(first, rows["~ref"])
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 0.3, 0.2]])
+def test_a_balanced_draw_is_right_on_average_at_every_sample(weights) -> None:
+    h, data = small()
+    data = cs.Dataset(x=data["x"], p=data["p"], weights=weights)
+    found = np.array(
+        [Sampler(h, data, seed, "balanced", 4).draw(0, 4).rows["~ref"] for seed in range(3000)]
+    )
+    for place in range(4):
+        counts = np.bincount(found[:, place], minlength=3)
+        assert chisquare(counts, 3000 * data.weights).pvalue > 1e-4
+
+
+def test_what_a_balanced_draw_cannot_do_is_refused() -> None:
+    h, data = small()
+    with pytest.raises(cs.ScrubError, match="needs to know the number of samples"):
+        Sampler(h, data, 0, "balanced")
+    with pytest.raises(cs.ScrubError, match="was made for 5 samples, and 6 are asked for"):
+        Sampler(h, data, 0, "balanced", 5).draw(0, 6)
+    with pytest.raises(cs.ScrubError, match="Did you mean 'balanced'"):
+        Sampler(h, data, 0, "balance")

@@ -114,9 +114,9 @@ GRAPH_FAULTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "failing": (lambda x: x.foo, "node 'y' failed on its parents' values"),
     "one number": (
         lambda x: x.sum(),
-        r"node 'y' returned shape \[\], one number, for a batch of 4",
+        r"node 'y' returned shape \[\], one number, for a batch of 5",
     ),
-    "short": (lambda x: x[:1], "node 'y' returned shape .* for a batch of 4 rows"),
+    "short": (lambda x: x[:1], "node 'y' returned shape .* for a batch of 5 rows"),
 }
 
 

@@ -102,11 +102,11 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
         from causal_scrubbing._simulate import Simulation
         compute, count = Simulation._compute, []
 
-        def limited(self, rows):
+        def limited(self, start, rows):
             count.append(1)
             if len(count) == 4:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
-            return compute(self, rows)
+            return compute(self, start, rows)
 
         Simulation._compute = limited
         """

@@ -91,5 +91,8 @@ def test_scores_reload_equal_and_print_a_line_each() -> None:
     one = Estimate(1.0, 0.1, (0.8, 1.2), n=5)
     scores = Scores(one, one, one, one, Estimate.undefined("why", unit="%"))
     assert Scores.from_dict(json.loads(json.dumps(scores.to_dict()))) == scores
+    text = json.dumps(scores.to_dict(), allow_nan=False)
+    assert '"mean": null' in text
+    assert "nan" not in text
     assert str(scores).splitlines()[-1] == "recovered   undefined: why"
     assert len(str(scores).splitlines()) == 5

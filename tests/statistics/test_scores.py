@@ -293,7 +293,11 @@ def test_vector_behaviours_take_any_distance_and_have_components() -> None:
         assert gap.mean == pytest.approx(truth)
         assert gap.interval[0] <= truth <= gap.interval[1]
     scores = t.estimate()
-    assert "vector of 3 numbers" in str(scores.recovered)
+    assert "vector of 3 numbers" in str(scores.scrubbed)
+    assert t.randomized is not None
+    far = float(np.linalg.norm((t.randomized - model).mean(axis=0)))
+    assert scores.recovered.mean == pytest.approx(100 * (1 - 5 / far))
+    assert scores.recovered.interval[0] < scores.recovered.mean < scores.recovered.interval[1]
     assert t.component(1).estimate().gap.mean == pytest.approx(4)
     assert t.component(1).name == "v[1]"
     assert "one sample" in str(Triples("v", model[:1], model[:1]).estimate().gap.note)
@@ -301,6 +305,10 @@ def test_vector_behaviours_take_any_distance_and_have_components() -> None:
         t.estimate(distance="cosine")
     with pytest.raises(MetricError, match="a distance must be a number from 0 up"):
         t.estimate(distance=lambda a, b: -1.0)
+    with pytest.raises(MetricError, match="the distance failed: IndexError"):
+        t.estimate(distance=lambda a, b: a[9])
+    torch_like = t.estimate(distance=lambda a, b: (a - b).norm())
+    assert torch_like.gap.mean == pytest.approx(5)
 
 
 def test_quantile_interval_is_distribution_free_and_open_where_it_must_be() -> None:

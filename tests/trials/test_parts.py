@@ -238,9 +238,9 @@ def test_edges_are_removed_up_to_a_number_and_the_rest_is_said() -> None:
     assert "not made, edge removed: 3 of the 5 edges of routes into y: edges= is reached." in notes
 
 
-def test_under_mean_ablation_a_removed_claim_asks_nothing_of_its_node() -> None:
+def test_under_mean_ablation_a_removed_claim_is_set_to_its_mean() -> None:
     graph, data = routes()
     root = cs.claim("y", cs.exact, cs.claim("p", "a"), cs.claim("q", "a"), others="a")
-    h = cs.Hypothesis(graph, root, unimportant=cs.mean_ablation)
+    h = cs.Hypothesis(graph, root, ablation="mean")
     made, _ = variants(h, data, 0, 0)
     assert "y/p not claimed" in [v.text for v in made]

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import torch
 
 from causal_scrubbing._ablate.result import Ablation
-from causal_scrubbing._data import Dataset, Feature, Ints, anything, check_dataset
-from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._graph import Graph, dataset_means, evaluate, hint
-from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
+from causal_scrubbing._data import (
+    Classes,
+    Dataset,
+    Feature,
+    Ints,
+    anything,
+    check_dataset,
+    flatten_feature,
+)
+from causal_scrubbing._errors import HypothesisError, ScrubError
+from causal_scrubbing._format import listed
+from causal_scrubbing._graph import Graph, evaluate
+from causal_scrubbing._hypothesis import (
+    REFERENCE,
+    RESAMPLE,
+    ZERO,
+    Hypothesis,
+    Kind,
+    Mean,
+    check_marks,
+    class_means,
+    read_kind,
+)
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._simulate import (
     Metric,
@@ -33,23 +52,25 @@ def ablate(
     graph: Graph,
     nodes: str | Sequence[str],
     data: Dataset,
-    kind: str | Sequence[str] = KINDS,
+    kind: Kind | Sequence[Kind] = KINDS,
     metric: Metric | Mapping[str, Metric] | None = None,
     *,
     samples: int = 1000,
     seed: int = 0,
     separate: bool = False,
     within: Feature = anything,
+    self_draws: bool = True,
     batch_size: int = 1024,
     device: torch.device | str | None = None,
 ) -> Ablation:
     """Replace nodes' values and measure what that does, by zero, mean and resample ablation.
 
     For each sample a reference row is drawn from D, the same as `scrub` draws with this seed. Every
-    node named gets, in place of its own value there: zeros; its mean over D; or its clean value on
-    another row drawn from D. What is downstream is recomputed, all else stays. Unlike causal
-    scrubbing, this tests no hypothesis: it says what a node's removal does, and the three kinds
-    differ in what "removed" means. Zeros and means may be values that the node never has.
+    node named gets, in place of its own value there: zeros; its mean over the rows that agree with
+    the reference row on `within`; or its clean value on a row drawn from those. What is downstream
+    is recomputed, all else stays. Unlike causal scrubbing, this does not test a hypothesis: it says
+    what a node's removal does, and the kinds differ in what "removed" means. Zeros and means may be
+    values that the node never has.
 
     Example::
 
@@ -59,19 +80,23 @@ def ablate(
         graph: the graph.
         nodes: names or patterns; all of them are ablated together.
         data: the dataset D.
-        kind: "zero", "mean", "resample", or several, on the same reference rows.
+        kind: "zero", "mean", `cs.mean(where=...)`, "resample", or several, on the same reference
+            rows.
         metric: as for `scrub`.
         samples: number of reference rows drawn.
         seed: with it a run is the same everywhere.
         separate: resample each node from a row of its own, not all from one.
-        within: resampled rows agree with the reference row in this feature.
+        within: resampled rows, and rows that count in a mean, agree with the reference row on this
+            feature.
+        self_draws: whether the row drawn may be the reference row; if not, a row alone in its class
+            keeps its own value, and rows of a class must weigh the same.
         batch_size: samples run at once.
         device: where to compute; where the graph says if None.
 
     Raises:
         GraphError: a name matches nothing.
-        ScrubError: an unknown kind, no sample, the mean of a node that holds no real numbers, or a
-            metric that fails or is no function of a row.
+        ScrubError: an unknown kind, an option that no kind uses, no sample, the mean of a node that
+            holds no real numbers, or a metric that fails or is not a function of a row.
         MetricError: a metric does not give one number (or vector) a row.
     """
     if not isinstance(graph, Graph):
@@ -80,31 +105,34 @@ def ablate(
     check_dataset(data, error=ScrubError)
     if callable(kind) or isinstance(kind, Mapping):
         raise ScrubError("kind= is a metric; name it: cs.ablate(graph, nodes, data, metric=...).")
-    several = isinstance(kind, Iterable) and not isinstance(kind, str)
-    kinds = tuple(dict.fromkeys(kind)) if several else (str(kind),)
-    for one in kinds:
-        if one not in KINDS:
-            raise ScrubError(
-                f"kind={one!r} is no ablation; there is {', '.join(map(repr, KINDS))}."
-                f"{hint(str(one), KINDS)}"
-            )
-    if not kinds:
-        raise ScrubError("ablate needs at least one kind.")
+    kinds = _kinds(kind)
+    _check_options(kinds, data, separate=separate, within=within, self_draws=self_draws)
     samples, seed, device = check_samples(samples), check_seed(seed), check_device(device)
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
     names = graph.find(nodes)
+    graph.check_fresh()
+    idle = [name for name in names if not graph.reaches(name)]
+    if idle:
+        raise ScrubError(
+            f"{listed(idle)} {'does' if len(idle) == 1 else 'do'} not reach the output "
+            f"{graph.output!r}, so an ablation there can show nothing; ablate nodes that do."
+        )
     metrics = named_metrics(metric)
     try_metrics(metrics, graph, data, device, check=True)
-    means = _means(graph, names, data, batch_size, device) if "mean" in kinds else {}
-    reference = _draw(data, anything, REFERENCE, seed, samples, np.zeros(samples, dtype=np.int64))
+    classes = data.classes(within)
+    means = _means(graph, names, data, kinds, classes, batch_size, device)
+    anyone = np.zeros(samples, dtype=np.int64)
+    reference = data.classes(anything).pick(anyone, uniforms(seed, REFERENCE, 0, samples))
     others = {
-        name: _draw(
-            data, within, f"~ablate/{name}" if separate else "~ablate", seed, samples, reference
+        name: classes.pick(
+            reference,
+            uniforms(seed, f"~ablate/{name}" if separate else "~ablate", 0, samples),
+            self_draws=self_draws,
         )
         for name in names
     }
     values: dict[str, dict[str, list[FloatArray]]] = {
-        which: {name: [] for name in metrics} for which in ("model", *kinds)
+        which: {name: [] for name in metrics} for which in ("model", *map(str, kinds))
     }
     where = graph.device if device is None else torch.device(device)
     for start in range(0, samples, batch_size):
@@ -116,19 +144,22 @@ def ablate(
             batch = rows.with_model_output(own)
             outputs = {"model": own}
             for one in kinds:
-                if one == "zero":
+                if one == ZERO:
                     given = {name: torch.zeros_like(clean[name]) for name in names}
-                elif one == "mean":
-                    given = {name: means[name].to(clean[name]).expand_as(clean[name])
-                             for name in names}  # fmt: skip
+                elif isinstance(one, Mean):
+                    ids = torch.as_tensor(classes.ids[reference[part]])
+                    given = {
+                        name: means[one, name][ids].to(clean[name]).expand_as(clean[name])
+                        for name in names
+                    }
                 else:
                     given = {}
                     for drawn, members in _by_rows(others).items():
                         other = data.lazy(others[drawn][part])
                         given |= evaluate(graph, other, members, device=where)
-                outputs[one] = evaluate(graph, rows, [graph.output], given=given, device=where)[
-                    graph.output
-                ]
+                outputs[str(one)] = evaluate(
+                    graph, rows, [graph.output], given=given, device=where
+                )[graph.output]
             for which, output in outputs.items():
                 for name, measure in metrics.items():
                     values[which][name].append(evaluate_metric(name, measure, output, batch))
@@ -155,23 +186,58 @@ def _by_rows(others: Mapping[str, Ints]) -> dict[str, list[str]]:
     return found
 
 
-def _draw(data: Dataset, feature: Feature, key: str, seed: int, samples: int, agree: Ints) -> Ints:
-    return data.classes(feature).pick(agree, uniforms(seed, key, 0, samples))
+def _kinds(given: object) -> tuple[Kind, ...]:
+    """The kinds asked for, each once."""
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    kinds: dict[Kind, None] = {}
+    for one in several:
+        kind, faults = read_kind(one, "kind")
+        if faults:
+            raise ScrubError(faults[0])
+        kinds[kind] = None
+    if not kinds:
+        raise ScrubError("ablate needs at least one kind.")
+    return tuple(kinds)
+
+
+def _check_options(
+    kinds: Sequence[Kind], data: Dataset, *, separate: bool, within: Feature, self_draws: bool
+) -> None:
+    """Refuse what no kind uses, and draws of other rows that would not be distributed as D."""
+    faults = check_marks(kinds, data)
+    made = ", ".join(map(str, kinds))
+    if RESAMPLE not in kinds:
+        for name, used in (("separate=True", separate), ("self_draws=False", not self_draws)):
+            if used:
+                faults.append(f"{name} says how rows are drawn, and kind={made} draws none.")
+    if set(kinds) == {ZERO} and flatten_feature(within):
+        faults.append("within= says which rows may stand in, and kind=zero takes none.")
+    if not self_draws and not data.classes(within).is_uniform_within:
+        faults.append(
+            "self_draws=False needs rows of equal weight in every class of within=; drop the "
+            "weights or allow self-draws."
+        )
+    if faults:
+        raise ScrubError(" ".join(faults))
 
 
 def _means(
     graph: Graph,
     names: Sequence[str],
     data: Dataset,
+    kinds: Sequence[Kind],
+    classes: Classes,
     batch_size: int,
     device: torch.device | str | None,
-) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
-    for name, mean in dataset_means(graph, data, names, batch_size, device).items():
-        if not isinstance(mean, torch.Tensor):
-            raise ScrubError(
-                f"{name} holds {str(mean).removeprefix('torch.')}, of which no mean is a value; "
-                "ablate a node downstream of it, or take kind='resample'."
-            )
-        found[name] = mean
-    return found
+) -> Mapping[Hashable, torch.Tensor]:
+    """Kind and node -> mean of each class, [classes, ...]."""
+    wanted: dict[Hashable, tuple[str, Classes, Kind]] = {
+        (kind, name): (name, classes, kind)
+        for kind in kinds
+        if isinstance(kind, Mean)
+        for name in names
+    }
+    try:
+        return class_means(graph, data, wanted, batch_size, device)
+    except HypothesisError as error:
+        raise ScrubError("; ".join(error.faults)) from error

@@ -6,6 +6,7 @@ from causal_scrubbing._algebra.block_form import Position as Position
 from causal_scrubbing._algebra.block_form import block_form as block_form
 from causal_scrubbing._algebra.block_form import normal as normal
 from causal_scrubbing._algebra.block_form import same_swaps as same_swaps
+from causal_scrubbing._algebra.block_form import swaps_digest as swaps_digest
 from causal_scrubbing._algebra.free import Free as Free
 from causal_scrubbing._algebra.free import free as free
 from causal_scrubbing._algebra.given import as_hypothesis as as_hypothesis

@@ -8,8 +8,9 @@ on the feature of the position's block; below a whole position everything is tie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from causal_scrubbing._data import Dataset, Feature, FeatureFunction, flatten_feature
@@ -104,12 +105,14 @@ class BlockForm:
         root: the position of the graph's output.
         features: block key -> the parts of its feature, `within` left out.
         within: parts of the feature that every block carries besides.
+        self_draws: whether a block may draw the row that it must agree with.
     """
 
     graph: Graph
     root: Position
     features: Mapping[str, Parts]
     within: Parts
+    self_draws: bool = True
 
     def inner(self) -> Iterator[Position]:
         """All expanded positions, the root first."""
@@ -125,7 +128,7 @@ def block_form(h: Hypothesis) -> BlockForm:
     """A hypothesis in block form.
 
     Raises:
-        HypothesisError: it is mean ablation, which makes no swaps.
+        HypothesisError: it ablates, which makes no swaps.
     """
     check_scrubs(h, "joins, searches and comparisons of swaps need")
     features: dict[str, Parts] = {}
@@ -158,7 +161,7 @@ def block_form(h: Hypothesis) -> BlockForm:
         return Position(entry.claim.node, block, wiring, (entry.claim,), (entry.path,), (0, rank))
 
     root = visit(0, 0)
-    return BlockForm(h.graph, root, features, flatten_feature(h.within))
+    return BlockForm(h.graph, root, features, flatten_feature(h.within), h.self_draws)
 
 
 def normal(position: Position) -> Position:
@@ -224,6 +227,8 @@ def same_swaps(one: BlockForm, two: BlockForm, data: Dataset | None = None) -> b
         two: another.
         data: compare features by their classes on this data; by name and identity if None.
     """
+    if one.self_draws != two.self_draws:
+        return False
     forward: dict[str, str] = {}
     backward: dict[str, str] = {}
     todo = [(normal(one.root), normal(two.root))]
@@ -259,3 +264,44 @@ def same_swaps(one: BlockForm, two: BlockForm, data: Dataset | None = None) -> b
         return frozenset(parts) if data is None else data.classes(parts).digest
 
     return all(feature(one, a) == feature(two, b) for a, b in forward.items())
+
+
+def swaps_digest(form: BlockForm, data: Dataset) -> str:
+    """A hash that two forms about one graph share exactly where `same_swaps` holds on the data.
+
+    Positions are visited from the root down, parents in the graph's order, and blocks are numbered
+    as they are met; so what is hashed does not depend on the keys of blocks and copies.
+    """
+    numbers: dict[str, int] = {}
+
+    def of_position(position: Position) -> bytes:
+        block = numbers.setdefault(position.block, len(numbers))
+        parts = [position.node.encode(), str(block).encode()]
+        if position.wiring is not None:
+            parts.append(of_copy(position.wiring, position.wiring.top, {}))
+        return _hashed(parts)
+
+    def of_copy(wiring: Wiring, copy: CopyKey, known: dict[CopyKey, bytes]) -> bytes:
+        if copy not in known:
+            parts = [copy[0].encode()]
+            for source in wiring.copies[copy].values():
+                if isinstance(source, int):
+                    parts.append(b"m" + of_position(wiring.members[source]))
+                else:
+                    parts.append(b"c" + of_copy(wiring, source, known))
+            known[copy] = _hashed(parts)
+        return known[copy]
+
+    whole = of_position(normal(form.root))
+    features = [
+        data.classes(flatten_feature((*form.features[block], *form.within))).digest.encode()
+        for block in numbers
+    ]
+    return _hashed([whole, *features]).hex()
+
+
+def _hashed(parts: Sequence[bytes]) -> bytes:
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(len(part).to_bytes(8, "big") + part)
+    return found.digest()

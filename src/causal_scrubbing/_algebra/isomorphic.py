@@ -84,6 +84,7 @@ class _Isomorphic:
             self._name(root),
             history=[*self.graph.history, "isomorphic form"],
             device=self.graph.device,
+            source=self.graph.source,
         )
         return replace(
             self.hypothesis, graph=graph, root=self._claim(root), unimportant="per-claim"

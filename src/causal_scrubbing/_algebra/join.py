@@ -85,6 +85,13 @@ def _join(
     if isinstance(h2, Free):
         _on_one_graph(h1, h2)
         return h1
+    if h1.self_draws != h2.self_draws:
+        raise HypothesisError(
+            [
+                "cannot join: one hypothesis has self_draws=False and the other has not, so that "
+                "no one set of draws serves both. Give both the same self_draws=."
+            ]
+        )
     one, two = forms_on_one_graph(h1, h2, "cannot join")
     form = join_forms(one, two) if how == "swaps" else pair_forms(one, two)
     names = [h.name for h in (h1, h2) if h.name]
@@ -134,7 +141,9 @@ class _Join:
                 parts = ()  # it is the datum that it would have to agree with
             features[block] = flatten_feature((*features.get(block, ()), *parts))
         within = flatten_feature((*self.forms[0].within, *self.forms[1].within))
-        return BlockForm(self.forms[0].graph, self.settle(root), features, within)
+        return BlockForm(
+            self.forms[0].graph, self.settle(root), features, within, self.forms[0].self_draws
+        )
 
     def find(self, key: str) -> str:
         """The key that stands for all keys tied to this one; keys are "side:block"."""

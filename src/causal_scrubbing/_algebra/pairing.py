@@ -84,7 +84,7 @@ def pair_forms(one: BlockForm, two: BlockForm) -> BlockForm:
                 parts = forms[side].features[cut.block]
                 features[mine] = flatten_feature((*features[mine], *parts))
     within = flatten_feature((*one.within, *two.within))
-    return BlockForm(one.graph, _fold(root, datum), features, within)
+    return BlockForm(one.graph, _fold(root, datum), features, within, one.self_draws)
 
 
 def _shape(a: Position | None, b: Position | None, data1: str, data2: str) -> _Pair:

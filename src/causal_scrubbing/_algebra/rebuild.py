@@ -53,6 +53,7 @@ def rebuild(
                         root,
                         unimportant=builder.policy(),
                         within=_feature(form.within),
+                        self_draws=form.self_draws,
                         name=name,
                     )
                 except HypothesisError as error:

@@ -129,7 +129,7 @@ def restate_form(form: BlockForm, found: Refinement, number: int) -> BlockForm:
     """
     maker = _Restating(found, found.sides[number])
     (root,) = maker.positions(form.root)
-    return BlockForm(found.graph, root, {**form.features, **maker.features}, form.within)
+    return replace(form, graph=found.graph, root=root, features={**form.features, **maker.features})
 
 
 class _Restating:

@@ -53,7 +53,8 @@ def permits(h1: Hypothesis | Free, h2: Hypothesis | Free, data: Dataset) -> Spec
     in h1 (expanding a leaf permits more). This is sufficient, not necessary, and decided without
     running a model; otherwise they are called not comparable. Of the policies, "together" permits
     fewer swaps than "per-claim" and this fewer than "separate". More swaps do not mean a worse
-    score.
+    score. With ``self_draws=False`` a row is swapped for others only, so that a hypothesis that may
+    keep a row where this one may not is not below it.
 
     Args:
         h1: a hypothesis, or `free(graph)`.
@@ -91,11 +92,14 @@ class _Seen:
         self.root = normal(form.root)
         self.features = {k: (*parts, *form.within) for k, parts in form.features.items()}
         self.classes = h.classes(data)
+        self.self_draws = h.self_draws
+        self.of: dict[str, str] = {}
         self.datum = {REFERENCE: REFERENCE}
         for block in h.tree.blocks:
             # A draw that can only keep the row it agrees with is that row.
             is_kept = self.classes[block.key].is_exact
             self.datum[block.key] = self.datum[block.of] if is_kept else block.key
+            self.of[block.key] = self.datum[block.of]
         for key, parts in self.features.items():
             if key not in self.classes:  # made to state it on a finer graph: a claim's own datum
                 self.classes[key] = data.classes(parts)
@@ -115,7 +119,9 @@ class _Walk:
         self.roots = (fewer.root, more.root)
         self.few, self.many = fewer.classes, more.classes
         self.few_datum, self.many_datum = fewer.datum, more.datum
-        self.image: dict[str, str] = {}
+        self.few_of, self.many_of = fewer.of, more.of
+        self.again = (fewer.self_draws, more.self_draws)
+        self.image: dict[str, str] = {REFERENCE: REFERENCE}
 
     def obstacle(self) -> str:
         """The first reason why not, in words; empty if there is none."""
@@ -129,7 +135,17 @@ class _Walk:
                 return f"{node} is drawn together with others in {self.names[1]}"
             kept = "the reference row" if here == REFERENCE else f"the row of {here}"
             return f"{node} has {kept} in {self.names[1]}"
+        if here == block and not self.again[1] and self._may_keep(block, datum):
+            return f"{node} may keep its row in {self.names[0]}, not in {self.names[1]}"
         return ""
+
+    def _may_keep(self, block: str, datum: str) -> bool:
+        """Whether a datum of `fewer` may be the row that a block of `more` must change."""
+        if self.again[0] or self.few_of.get(datum) != self.image[self.many_of[block]]:
+            return True
+        few, many = self.few[datum], self.many[block]
+        single = few.sizes[few.ids] == 1
+        return bool((single & (many.sizes[many.ids] > 1)).any())
 
     def _positions(self, few: Position, many: Position) -> str:
         # First the features: a draw that keeps a row has the datum it agrees with by its feature.

@@ -13,9 +13,11 @@ from causal_scrubbing._capture.failures import NotExportedError, run_failed
 from causal_scrubbing._capture.foreign import foreign_hooks, leftover
 from causal_scrubbing._capture.hooks import Seen, check_seen, marked
 from causal_scrubbing._capture.methods import METHODS, Request, by_export, by_hooks, idle_sites
+from causal_scrubbing._capture.modes import random_modules
 from causal_scrubbing._capture.opaque import find_opaque
 from causal_scrubbing._capture.places import Place, check_faults, find_places
 from causal_scrubbing._capture.rows import Rows, make_forward, number_fields
+from causal_scrubbing._capture.source import Trace, weights_of
 from causal_scrubbing._capture.trace import Run, plain_execution
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError, Notice
@@ -99,6 +101,7 @@ def capture(
     check_dataset(example, "the example")
     if method not in METHODS:
         raise GraphError(f"method={method!r}: there is {', '.join(map(repr, METHODS))}.")
+    before = {name: Trace.of(tensor) for name, tensor in weights_of(model).items()}
     places, faults = find_places(sites, dict(model.named_modules(remove_duplicate=False)))
     check_faults(faults)
     device = find_device(model, several=method != "export")
@@ -111,7 +114,18 @@ def capture(
     seen, used = _trial(model, run, numbers, example, places)
     free = _free_dimensions(used, dynamic)
     request = Request(
-        model, run, used, places, seen, free, output, example, device, tolerance, tuple(whole)
+        model,
+        run,
+        used,
+        places,
+        seen,
+        free,
+        output,
+        example,
+        device,
+        tolerance,
+        tuple(whole),
+        before,
     )
     if method == "hooks":
         graph = by_hooks(request)
@@ -146,27 +160,13 @@ def _check_model(model: object) -> None:
             f"capture takes a torch.nn.Module, not {type(model).__name__}; write a graph of plain "
             "functions with cs.Graph.build."
         )
-    random = [
-        path or type(module).__name__
-        for path, module in model.named_modules()
-        if module.training and _differs_in_training(module)
-    ]
+    random = random_modules(model)
     if random:
         raise GraphError(
             f"the model is in training mode, where {', '.join(map(repr, random[:4]))}"
             f"{' and others' if len(random) > 4 else ''} would draw random numbers or mix rows: a "
             "node must be a function of its own row. Call model.eval() first."
         )
-
-
-def _differs_in_training(module: torch.nn.Module) -> bool:
-    if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-        return True
-    if isinstance(module, torch.nn.modules.dropout._DropoutNd):
-        return module.p > 0
-    return getattr(module, "dropout", 0) != 0 and isinstance(
-        module, (torch.nn.RNNBase, torch.nn.MultiheadAttention)
-    )
 
 
 def _trial(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from causal_scrubbing._capture.check import check
 from causal_scrubbing._capture.hooks import Seen
 from causal_scrubbing._capture.opaque import Whole
 from causal_scrubbing._capture.places import Place
+from causal_scrubbing._capture.source import Model, Trace, weights_of
 from causal_scrubbing._capture.trace import Run, Traced, export
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
@@ -39,6 +40,7 @@ class Request:
         device: where the model's inputs go.
         tolerance: see `capture`.
         whole: submodules that an export calls rather than traces.
+        before: what the weights were before the model was run.
     """
 
     model: torch.nn.Module
@@ -52,6 +54,7 @@ class Request:
     device: torch.device | None
     tolerance: float | None
     whole: Sequence[Whole]
+    before: Mapping[str, Trace]
 
 
 def by_export(request: Request, *, asked: bool) -> Graph:
@@ -76,7 +79,11 @@ def by_export(request: Request, *, asked: bool) -> Graph:
     )
     if asked:
         _check_free(traced, request.fields, request.free)
-    return _checked(request, build_nodes(traced, request.output), traced.free, "captured from")
+    used = {id(tensor) for tensor in traced.constants.values()}
+    for one in request.whole:
+        used |= {id(tensor) for tensor in weights_of(one.module).values()}
+    nodes = build_nodes(traced, request.output)
+    return _checked(request, nodes, traced.free, "captured from", used)
 
 
 def by_hooks(request: Request) -> Graph:
@@ -94,23 +101,34 @@ def by_hooks(request: Request) -> Graph:
         request.free,
         request.output,
     )
-    return _checked(request, nodes, request.free, "captured by hooks from")
+    return _checked(request, nodes, request.free, "captured by hooks from", None)
 
 
 def _checked(
-    request: Request, nodes: list[Node], free: Mapping[str, Sequence[int]], how: str
+    request: Request,
+    nodes: list[Node],
+    free: Mapping[str, Sequence[int]],
+    how: str,
+    used: Collection[int] | None,
 ) -> Graph:
+    """The graph of these nodes, once it has been compared with the model."""
     names = sum(not node.is_input for node in nodes if not node.name.startswith("~"))
     kind = type(request.model).__name__
 
-    def made(note: str) -> Graph:
+    def made(note: str, source: Model | None = None) -> Graph:
         return Graph(
-            nodes, request.output, history=[note], device=request.device, example=request.example
+            nodes,
+            request.output,
+            history=[note],
+            device=request.device,
+            example=request.example,
+            source=source,
         )
 
     note = f"{how} {kind}, {names} {plural(names, 'site')}"
     rows = check(made(note), request.model, request.run, request.fields, free, request.tolerance)
-    return made(f"{note}, checked on {rows} {plural(rows, 'row')}")
+    source = Model(request.model, used, runs=used is None, before=request.before)
+    return made(f"{note}, checked on {rows} {plural(rows, 'row')}", source)
 
 
 def _check_free(
@@ -129,5 +147,6 @@ def _check_free(
 
 def idle_sites(graph: Graph) -> list[str]:
     """Sites whose values do not reach the output."""
-    alive = graph.ancestors(graph.output) | {graph.output}
-    return [name for name in graph.names if name not in alive and not graph.nodes[name].is_input]
+    return [
+        name for name in graph.names if not graph.reaches(name) and not graph.nodes[name].is_input
+    ]

@@ -319,6 +319,7 @@ def _read(
                     reason,
                 )
             constants[name] = held
+    constants = {name: tensor for name, tensor in constants.items() if placeholders[name].users}
     rows = next(symbol for symbol, (_, dim) in sizes.items() if dim == 0)
     ranges = program.range_constraints
     shapes = {

@@ -202,7 +202,7 @@ def controls(
     whole("random", random, "how many random controls of each kind", least=0)
     if edges is not None:
         whole("edges", edges, "how many edges to remove, or None for all", least=0)
-    self_check(h, data, device)
+    self_check(h, data, device, batch_size=batch_size)
     made, notes = variants(h, data, seed, random, edges, device)
     settings: dict[str, Any] = {
         "randomize": randomize,

@@ -16,14 +16,13 @@ from causal_scrubbing._data import Dataset, Feature, anything, exact, feature_na
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import evaluate, shorten
 from causal_scrubbing._hypothesis import (
-    MEAN,
     POLICIES,
     ZERO,
     Claim,
     Hypothesis,
     TreeClaim,
     ablated_nodes,
-    mean_ablation,
+    resampled,
 )
 from causal_scrubbing._trials import (
     ablated,
@@ -36,7 +35,7 @@ from causal_scrubbing._trials import (
     without_edge,
 )
 
-ABLATIONS = {"zero": ZERO, "mean": MEAN, "resample": "resample"}
+ABLATIONS = ("zero", "mean", "resample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +124,8 @@ class _Variants:
 
     def _check_means(self, one: Hypothesis) -> None:
         """Nodes to be set to their means must hold numbers that have one."""
-        for name in ablated_nodes(one):
+        means = [names for fixed, names in ablated_nodes(one).items() if fixed.kind != ZERO]
+        for name in dict.fromkeys(name for names in means for name in names):
             if not self._has_mean(name):
                 held = str(self._dtypes[name]).removeprefix("torch.")
                 raise HypothesisError([f"{name} holds {held}, of which no mean is a value"])
@@ -155,13 +155,12 @@ class _Variants:
 
     def _number(self, one: Hypothesis, number: int) -> int | None:
         """The number of the first hypothesis with the same swaps; this one's is kept if none."""
-        # Under mean ablation all swaps but those of unimportant parents count.
-        means = one.unimportant == mean_ablation
-        try:
-            form = block_form(one.with_(unimportant="per-claim") if means else one)
-        except HypothesisError:
-            return None  # means and zeros are no swaps
-        key = (means, _outline(form, self.data))
+        # What is ablated must be alike, and all swaps if it were drawn.
+        form = block_form(resampled(one))
+        fixed = frozenset(
+            (entry.path, *pair) for entry in one.tree.claims for pair in entry.ablated.items()
+        )
+        key = (fixed, _outline(form, self.data))
         for known, other in self._forms.setdefault(key, []):
             if same_swaps(form, other, self.data):
                 return known
@@ -186,19 +185,18 @@ class _Variants:
             self.note("policy, ablation", "other draws", "no claim has an unimportant parent")
             return
         for policy in POLICIES:
-            if policy in (h.unimportant, mean_ablation):
+            if policy == h.unimportant and not h.tree.ablates:
                 continue
             text = f"unimportant parents drawn {policy}"
-            self.add("policy", text, partial(h.with_, unimportant=policy))
-        if h.unimportant != mean_ablation:
+            self.add("policy", text, partial(resampled(h).with_, unimportant=policy))
+        plain = resampled(h).with_(unimportant="per-claim")
+        if not (h.tree.ablates and h.ablation == "mean"):
             left, told = self._meanless(paths)
             text = f"unimportant parents{told} set to their means (not causal scrubbing)"
-            root = kept(bare(h.root), left)
-            means = dict.fromkeys(paths, MEAN)
-            self.add("policy", text, partial(h.with_, root=root, unimportant=means))
+            root = kept(plain.root, left)
+            self.add("policy", text, partial(plain.with_, root=root, ablation="mean"))
         text = "unimportant parents set to zero (not causal scrubbing)"
-        zeros = dict.fromkeys(paths, ZERO)
-        self.add("policy", text, partial(h.with_, root=bare(h.root), unimportant=zeros))
+        self.add("policy", text, partial(plain.with_, root=bare(plain.root), ablation="zero"))
 
     def features(self, entry: TreeClaim) -> None:
         claim, path = entry.claim, entry.path
@@ -323,11 +321,11 @@ class _Variants:
             groups["every claim"] = tuple(able)
         for where, paths in groups.items():
             nodes = "" if len(paths) > 1 else f" ({shorten(able[paths[0]])})"
-            for kind, key in ABLATIONS.items():
+            for kind in ABLATIONS:
                 left, told = self._meanless(paths) if kind == "mean" else ({}, "")
                 what = f"{kind} ablation of {where}'s unimportant parents"
                 text = f"{what}{nodes}{told}, all else kept"
-                self.add("ablation", text, partial(self._ablated, paths, key, left))
+                self.add("ablation", text, partial(self._ablated, paths, kind, left))
 
     def _ablated(self, paths: Sequence[str], kind: str, left: dict[str, list[str]]) -> Hypothesis:
         one = ablated(self.h, paths, kind)

@@ -63,7 +63,7 @@ class Classes:
 
     @cached_property
     def cumulative(self) -> Floats:
-        """Running weight along `order`, beginning anew in each class, [n]."""
+        """Running weight along `order`, starting again in each class, [n]."""
         if self.weights is None:
             raise AttributeError("uniform classes need no cumulative weights")
         running = np.cumsum(self.weights[self.order])
@@ -81,6 +81,21 @@ class Classes:
     def is_exact(self) -> bool:
         """Whether every class has one row, so that a draw can only be the row itself."""
         return self.count == len(self.ids)
+
+    @cached_property
+    def is_uniform_within(self) -> bool:
+        """Whether the rows of each class weigh the same."""
+        if self.weights is None:
+            return True
+        first = self.weights[self.order[self.starts]]
+        return bool((self.weights == first[self.ids]).all())
+
+    @cached_property
+    def places(self) -> Ints:
+        """Each row's place among the rows of its class, [n]."""
+        places = np.empty(len(self.ids), dtype=np.int64)
+        places[self.order] = np.arange(len(self.ids)) - self.starts[self.ids[self.order]]
+        return places
 
     @property
     def one_row_share(self) -> float:
@@ -106,15 +121,22 @@ class Classes:
         joint = _number(self.ids * np.int64(other.count) + other.ids)[1]
         return joint == self.count
 
-    def pick(self, rows: Ints, uniforms: Floats) -> Ints:
+    def pick(self, rows: Ints, uniforms: Floats, *, self_draws: bool = True) -> Ints:
         """One row for each given row, from its class, by cumulative weight in row order.
 
         Args:
             rows: the rows to agree with, int64 [N].
             uniforms: numbers in [0, 1), float64 [N].
+            self_draws: whether the row may be the given one. If not, a row alone in its class
+                still is itself, and rows of one class must weigh the same.
         """
         classes = self.ids[rows]
         starts, sizes = self.starts[classes], self.sizes[classes]
+        if not self_draws:
+            others = sizes - 1
+            step = np.minimum((uniforms * others).astype(np.int64), np.maximum(others - 1, 0))
+            step += (step >= self.places[rows]) & (others > 0)
+            return self.order[starts + step]
         if self.weights is None:
             step = np.minimum((uniforms * sizes).astype(np.int64), sizes - 1)
             return self.order[starts + step]
@@ -161,14 +183,16 @@ def classes_of_values(values: torch.Tensor | npt.NDArray[np.str_], n: int, what:
         flat = flat.to(torch.float64) + 0.0  # -0.0 + 0.0 is 0.0
     if flat.shape[1] == 0:
         return Classes(np.zeros(n, dtype=np.int64), 1)
-    array = np.ascontiguousarray(flat.numpy())
+    return Classes(*number_rows(flat.numpy()))
+
+
+def number_rows(table: npt.NDArray[np.generic]) -> tuple[Ints, int]:
+    """Equal rows of a table, [n, columns], numbered alike from 0, and how many differ."""
+    array = np.ascontiguousarray(table)
     if array.shape[1] == 1:
-        ids, count = _number(array[:, 0])
-    else:
-        ids, count = _number(
-            array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))[:, 0]
-        )
-    return Classes(ids, count)
+        return _number(array[:, 0])
+    whole = array.view(np.dtype((np.void, array.dtype.itemsize * array.shape[1])))
+    return _number(whole[:, 0])
 
 
 def _number(values: npt.NDArray[np.generic]) -> tuple[Ints, int]:
@@ -176,7 +200,7 @@ def _number(values: npt.NDArray[np.generic]) -> tuple[Ints, int]:
     if values.dtype.kind in "biu" and len(values):
         low, high = int(values.min()), int(values.max())
         if high - low < max(2 * len(values), 1024) and low > -(2**62) and high < 2**62:
-            # Whole numbers close together are counted, which takes no sort.
+            # Integers close together are counted, which takes no sort.
             offsets = values.astype(np.int64) - low
             used = np.zeros(high - low + 1, dtype=bool)
             used[offsets] = True

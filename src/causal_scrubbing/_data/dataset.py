@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from causal_scrubbing._data.classes import Classes, Floats, Ints, classes_of_values, joint_classes
 from causal_scrubbing._data.features import Feature, exact, feature_name, flatten_feature
 from causal_scrubbing._data.fields import (
     Field,
+    as_array,
     as_field,
     as_weights,
     bytes_view,
@@ -26,12 +26,24 @@ from causal_scrubbing._data.fields import (
     take,
 )
 from causal_scrubbing._data.lazy import LazyFields, version
+from causal_scrubbing._data.pictures import Picture, shown
+from causal_scrubbing._data.real_features import RealFeature, feature_key
+from causal_scrubbing._data.rounding import check_real
+from causal_scrubbing._data.selection import Rows, brief, row_numbers
+from causal_scrubbing._data.tables import check_name, columns_of
 from causal_scrubbing._errors import DataError, Notice
 from causal_scrubbing._format import plural
 
-Rows: TypeAlias = slice | Sequence[int] | Ints | npt.NDArray[np.bool_] | torch.Tensor
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROW: Final = "~row"
+"""Read like a field: each row's number in the dataset that the rows were taken from."""
 
 _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
+
+
+NOT_GIVEN: Final = object()
 
 
 class Dataset:
@@ -45,30 +57,47 @@ class Dataset:
     Example::
 
         data = cs.Dataset(tokens=tokens, balanced=labels)
+        data = cs.Dataset(frame)
         data = data.with_fields(length=(tokens != pad).sum(1))
 
     Args:
+        table: fields by name in one thing: a mapping, a pandas or polars frame, an Arrow table, a
+            Hugging Face dataset or a TensorDict. An index of rows is left out.
         weights: one non-negative number a row; they are scaled to sum to one. Uniform if None.
-        show: turns one row, a dict from field name to its entry, into text or an image, for
-            reports.
+        show: turns one row, a dict from field name to its entry, into text or a picture, for
+            reports. A picture is a tensor or array [height, width], channels first or last, with
+            1, 3 or 4 channels; a PIL image; or a figure. Real numbers from 0 to 1 are brightness,
+            and others are scaled; integers are from 0 to 255. It is tried on the first row.
+        copy: whether fields are copied. With False, large tensors are held once, not twice, and
+            what was given must not be written into any more.
         **fields: tensors, arrays or lists with one entry a row (numbers, booleans or strings).
 
     Raises:
-        DataError: a field or the weights cannot be used; the message names it.
+        DataError: a field or the weights cannot be used, or `show` fails; the message names it.
     """
 
-    __slots__ = ("_classes", "_fields", "_n", "_output", "_show", "_source", "_weights")
+    __slots__ = ("_classes", "_fields", "_n", "_output", "_rows", "_show", "_source", "_weights")
 
     def __init__(
         self,
+        table: object = NOT_GIVEN,
+        /,
         *,
         weights: object = None,
         show: Callable[[dict[str, Any]], Any] | None = None,
+        copy: bool = True,
         **fields: object,
     ) -> None:
-        if not fields:
+        given: dict[str, object] = {} if table is NOT_GIVEN else columns_of(table)
+        twice = sorted(set(given) & set(fields))
+        if twice:
+            raise DataError(f"fields given twice, in the table and by name: {', '.join(twice)}.")
+        given |= {check_name(name): value for name, value in fields.items()}
+        if not given:
             raise DataError("a Dataset needs at least one field: cs.Dataset(tokens=tokens).")
-        table = {name: as_field(value, f"field {name!r}") for name, value in fields.items()}
+        table = {
+            name: as_field(value, f"field {name!r}", copy=copy) for name, value in given.items()
+        }
         lengths = {name: len(value) for name, value in table.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(
@@ -89,6 +118,8 @@ class Dataset:
             table = {name: take(value, keep) for name, value in table.items()}
             checked, n = checked[keep], len(keep)
         self._setup(table, n, None if checked is None else checked / checked.sum(), show)
+        if show is not None:
+            self.show(0)
 
     def _setup(
         self,
@@ -106,6 +137,7 @@ class Dataset:
         self._weights = weights
         self._show = show
         self._output: torch.Tensor | Callable[[], torch.Tensor] | None = None
+        self._rows: Ints | None = None
         self._classes: dict[Any, tuple[Any, Classes]] = {}
 
     @classmethod
@@ -129,7 +161,7 @@ class Dataset:
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._fields
+        return name in self._fields or name == ROW
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -196,7 +228,7 @@ class Dataset:
         """
         if isinstance(key, str):
             return self._field(key)
-        rows = self._row_numbers(key)
+        rows = row_numbers(key, self._n)
         if len(rows) == 0:
             raise DataError("no row is left: the rows chosen are empty.")
         weights = None if self._weights is None else self._weights[rows]
@@ -205,34 +237,11 @@ class Dataset:
         fields = {name: take(value, rows) for name, value in self._fields.items()}
         return Dataset._make(fields, len(rows), weights, self._show)
 
-    def _row_numbers(self, key: Rows) -> Ints:
-        if isinstance(key, slice):
-            return np.arange(self._n)[key]
-        array = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
-        if array.ndim == 0 and array.dtype.kind in "iu":
-            end = "" if key == -1 else int(array) + 1
-            raise DataError(
-                f"data[{int(array)}] is one row; write data[{int(array)}:{end}] for a Dataset."
-            )
-        if array.ndim != 1 or (array.dtype.kind not in "biu" and len(array)):
-            raise DataError(
-                f"data[{_brief(array.tolist())}]: give one field's name, a slice, a list of row "
-                "numbers, or one boolean a row."
-            )
-        if array.dtype == bool:
-            if len(array) != self._n:
-                raise DataError(
-                    f"a mask of {len(array)} entries cannot choose from {self._n} rows."
-                )
-            return np.flatnonzero(array)
-        array = array.astype(np.int64)
-        if len(array) and (array.min() < -self._n or array.max() >= self._n):
-            raise DataError(f"a row number is outside 0..{self._n - 1}.")
-        return array % self._n
-
     def _field(self, key: str) -> Field:
         if key in self._fields:
             return self._fields[key]
+        if key == ROW:
+            return torch.as_tensor(np.arange(self._n) if self._rows is None else self._rows)
         match = _COLUMN.match(key)
         if match and match["field"] in self._fields:
             value, column = self._fields[match["field"]], int(match["column"])
@@ -257,12 +266,66 @@ class Dataset:
             device: where the tensors shall be; where they are if None.
         """
         fields = {name: move(take(field, rows), device) for name, field in self._fields.items()}
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(fields, rows)
 
     def lazy(self, rows: Ints, device: torch.device | str | None = None) -> Dataset:
         """`take`, for rows that do not outlive this dataset: a field is copied when first read."""
-        fields = LazyFields(self._fields, lambda field: move(take(field, rows), device))
-        return Dataset._make(fields, len(rows), None, self._show)
+        return self._taken(
+            LazyFields(self._fields, lambda field: move(take(field, rows), device)), rows
+        )
+
+    def _taken(self, fields: Mapping[str, Field], rows: Ints) -> Dataset:
+        """Some rows, which still know their numbers in the dataset that they were taken from."""
+        found = Dataset._make(fields, len(rows), None, self._show)
+        found._rows = rows if self._rows is None else self._rows[rows]
+        return found
+
+    def sample(self, n: int, *, seed: int = 0) -> Dataset:
+        """Some of the rows, chosen at random without replacement, in row order.
+
+        The subset is a dataset of its own, whose expectations are near those of the whole: use it
+        where the whole is too large to run the model on. Rows keep their weights, scaled to sum to
+        one.
+
+        Args:
+            n: how many rows.
+            seed: the same seed, the same rows.
+
+        Returns:
+            A dataset of n rows.
+
+        Raises:
+            DataError: `n` is not a number of rows that the dataset has.
+
+        Example:
+            >>> import causal_scrubbing as cs
+            >>> len(cs.Dataset(x=range(1000)).sample(10))
+            10
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 < n <= self._n:
+            raise DataError(f"sample({n!r}): give a number of rows from 1 to {self._n}.")
+        return self[np.sort(np.random.default_rng(seed).choice(self._n, int(n), replace=False))]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The fields as a `pandas.DataFrame`, one row a row.
+
+        A field with several columns becomes a column of arrays. Weights are no field; they are
+        `data.weights`.
+
+        Returns:
+            A frame, of which ``cs.Dataset(frame)`` makes a dataset with equal fields again.
+
+        Example:
+            >>> import causal_scrubbing as cs
+            >>> list(cs.Dataset(x=[1, 2], word=["a", "b"]).to_pandas().columns)
+            ['x', 'word']
+        """
+        import pandas as pd
+
+        arrays = {name: as_array(value) for name, value in self._fields.items()}
+        return pd.DataFrame(
+            {name: list(value) if value.ndim > 1 else value for name, value in arrays.items()}
+        )
 
     def _apart(self) -> Dataset:
         """The same rows, each field copied when first read, for functions that may write in it."""
@@ -278,7 +341,7 @@ class Dataset:
         table = dict(self._fields)
         for name, value in fields.items():
             values = value(self._apart()) if callable(value) else value
-            table[name] = as_field(values, f"field {name!r}")
+            table[check_name(name)] = as_field(values, f"field {name!r}")
             if len(table[name]) != self._n:
                 raise DataError(
                     f"field {name!r} has {len(table[name])} entries for {self._n} rows; "
@@ -290,13 +353,20 @@ class Dataset:
         """The same rows, carrying the model's own output on them (made when first asked for)."""
         copy = Dataset._make(self._fields, self._n, self._weights, self._show)
         copy._output = output
+        copy._rows = self._rows
         return copy
 
-    def show(self, row: int) -> Any:
+    def show(self, row: int) -> str | Picture:
         """One row as a person should see it: what `show=` makes of it, else its fields as text.
 
+        Args:
+            row: the row's number.
+
+        Returns:
+            Text, or a picture as uint8 [height, width, 3].
+
         Raises:
-            DataError: there is no such row.
+            DataError: there is no such row, or `show=` fails on it.
         """
         if not -self._n <= row < self._n:
             raise DataError(f"show({row}): there is no such row; rows are 0 to {self._n - 1}.")
@@ -304,8 +374,15 @@ class Dataset:
             name: take(value, np.array([row % self._n]))[0] for name, value in self._fields.items()
         }
         if self._show is not None:
-            return self._show(entry)
-        return ", ".join(f"{name}={_brief(value)}" for name, value in entry.items())
+            try:
+                return shown(self._show(entry))
+            except Exception as error:
+                said = str(error) if isinstance(error, DataError) else f"it failed, {error!r}"
+                raise DataError(
+                    f"show= on row {row}: {said} It is given one row, a dict from field name to "
+                    "entry, and returns text or a picture."
+                ) from error
+        return ", ".join(f"{name}={brief(value)}" for name, value in entry.items())
 
     def evaluate(self, feature: Feature) -> Field:
         """The values of a field or function feature on every row.
@@ -338,8 +415,12 @@ class Dataset:
     def classes(self, feature: Feature) -> Classes:
         """The classes of rows on which the feature is equal; each feature is evaluated once.
 
+        Real numbers are compared exactly. Where rounding has split the classes, that is an error;
+        see `rounded`, `bins`, `quantiles` and `distinct`.
+
         Raises:
-            DataError: the feature fails, gives the wrong number of values, or NaN.
+            DataError: the feature fails, gives the wrong number of values, or NaN, or rounding has
+                split its classes.
         """
         parts = flatten_feature(feature)
         if parts == (exact,):
@@ -351,20 +432,18 @@ class Dataset:
             )
 
         def evaluate() -> Classes:
-            plain = classes_of_values(
-                self.evaluate(parts[0]), self._n, f"feature {feature_name(parts[0])!r}"
-            )
+            name = feature_name(parts[0])
+            values = self.evaluate(parts[0])
+            plain = classes_of_values(values, self._n, f"feature {name!r}")
+            if isinstance(values, torch.Tensor) and not isinstance(parts[0], RealFeature):
+                check_real(values, plain, name)
             return Classes(plain.ids, plain.count, self._weights)
 
         return self._cached(parts[0], evaluate)
 
     def _cached(self, feature: Any, make: Callable[[], Classes]) -> Classes:
-        # Functions are told apart by identity; keeping them in the entry keeps that identity alive.
-        key = (
-            tuple(id(p) if callable(p) else p for p in feature)
-            if isinstance(feature, tuple)
-            else (id(feature) if callable(feature) else feature)
-        )
+        # Functions are known by identity; keeping them in the entry keeps that identity alive.
+        key = feature_key(feature)
         if key not in self._classes:
             self._classes[key] = (feature, make())
         return self._classes[key][1]
@@ -380,24 +459,3 @@ class Dataset:
             digest.update(array.tobytes())
         digest.update(b"uniform" if self._weights is None else self._weights.tobytes())
         return digest.hexdigest()
-
-
-_BRIEF = 60
-
-
-def _brief(value: Any) -> str:
-    """An entry in one line: numbers to four digits, a long list cut between two of its members."""
-    if isinstance(value, torch.Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, torch.Tensor):
-        shown: list[str] = []
-        for part in value[:_BRIEF]:
-            text = _brief(part)
-            if shown and sum(map(len, shown)) + 2 * len(shown) + len(text) > _BRIEF:
-                break
-            shown.append(text)
-        return "[" + ", ".join([*shown, *(["..."] if len(shown) < len(value) else [])]) + "]"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= _BRIEF else text[: _BRIEF - 3] + "..."

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-if TYPE_CHECKING:
-    from causal_scrubbing._data.dataset import Dataset
+from causal_scrubbing._format import is_printable, printable
 
 
 class _Special:
@@ -31,7 +30,9 @@ exact: Final = _Special("exact")
 anything: Final = _Special("anything")
 """The feature with one value: every row agrees with every other."""
 
-FeatureFunction: TypeAlias = Callable[["Dataset"], Any]
+FeatureFunction: TypeAlias = Callable[[Any], Any]
+"""A function of a `Dataset` that gives one value (or one row of values) for each row."""
+
 Feature: TypeAlias = str | FeatureFunction | _Special | tuple["Feature", ...]
 """A field name, ``"field[3]"`` (a column), a function of a `Dataset`, `exact`, `anything`,
 or a tuple of features, all of which must agree."""
@@ -40,7 +41,7 @@ or a tuple of features, all of which must agree."""
 def feature_name(feature: Feature) -> str:
     """A short readable name of a feature, for tables and errors."""
     if isinstance(feature, str):
-        return feature
+        return printable(feature)
     if isinstance(feature, _Special):
         return feature.name
     if isinstance(feature, tuple):
@@ -48,7 +49,7 @@ def feature_name(feature: Feature) -> str:
     name = getattr(feature, "__name__", None) or getattr(feature, "name", None)
     if name == "<lambda>":
         return _lambda_source(feature) or _lambda_place(feature)
-    return str(name) if name else type(feature).__name__
+    return printable(str(name)) if name else type(feature).__name__
 
 
 def _lambda_source(feature: object) -> str | None:
@@ -61,7 +62,7 @@ def _lambda_source(feature: object) -> str | None:
         return None
     line = linecache.getline(code.co_filename, spans[0][0]).encode()
     text = line[min(s[2] for s in spans) : max(s[3] for s in spans)].decode(errors="replace")
-    return text if 0 < len(text) <= 60 else None
+    return text if 0 < len(text) <= 60 and is_printable(text) else None
 
 
 def _lambda_place(feature: object) -> str:

@@ -106,6 +106,14 @@ def as_weights(value: object, n: int) -> Floats:
     return weights
 
 
+def as_array(value: Field) -> npt.NDArray[Any]:
+    """A field as an array of its own; half precision with fewer bits than numpy has, as single."""
+    if isinstance(value, np.ndarray):
+        return value.astype(object)
+    plain = value.detach().cpu()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()
+
+
 def take(value: Field, rows: Ints) -> Field:
     """The rows of a field, copied."""
     if isinstance(value, np.ndarray):

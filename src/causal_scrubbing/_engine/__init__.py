@@ -10,15 +10,12 @@ from causal_scrubbing._engine.checkpoint import to_column as to_column
 from causal_scrubbing._engine.checkpoint import told as told
 from causal_scrubbing._engine.checkpoint import write_table as write_table
 from causal_scrubbing._engine.checkpoint import write_whole as write_whole
-from causal_scrubbing._engine.compile import Compiler as Compiler
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict
+from causal_scrubbing._engine.explain import expected_seconds as expected_seconds
 from causal_scrubbing._engine.explain import explain_run as explain_run
-from causal_scrubbing._engine.expr import Apply as Apply
-from causal_scrubbing._engine.expr import Clean as Clean
-from causal_scrubbing._engine.expr import Space as Space
-from causal_scrubbing._engine.expr import Total as Total
+from causal_scrubbing._engine.explain import piece_size as piece_size
 from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
 from causal_scrubbing._engine.locks import Lock as Lock
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit

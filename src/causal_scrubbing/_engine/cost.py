@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._graph import Graph, call, needed_nodes, read_field
+from causal_scrubbing._graph import Add, Graph, Node, call, needed_nodes, read_field
 
 _ROWS: Final = 2
 _CPU_ATTENTION: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -56,32 +56,61 @@ def measure_costs(
     rows = data.take(np.array([0, len(data) - 1]))
     values: dict[str, torch.Tensor] = {}
     costs: dict[str, NodeCost] = {}
-    with torch.no_grad(), _Meter() as meter:
-        for name in order:
-            node = graph.nodes[name]
-            meter.begin()
-            if node.is_input:
-                value = read_field(node, rows, device)
+    sums: dict[tuple[str, ...], str] = {}
+    for name in order:
+        node = graph.nodes[name]
+        if isinstance(node.fn, Add):
+            first = sums.setdefault(node.parents, name)
+            if first in values:
+                values[name], costs[name] = values[first], costs[first]
             else:
-                value = call(node, [values[p] for p in node.parents])
-            values[name] = value
-            size = value.numel() * value.element_size() / _ROWS
-            costs[name] = NodeCost(
-                flops=0.0 if node.is_input else meter.flops / _ROWS,
-                bytes=size,
-                peak=max(meter.peak / _ROWS, size),
-                shape=tuple(value.shape[1:]),
-                dtype=value.dtype,
-            )
-            for parent in node.parents:
-                if last[parent] == name:
-                    values.pop(parent, None)
+                values[name], costs[name] = _sum(node, [values[p] for p in node.parents])
+        else:
+            values[name], costs[name] = _measured(node, rows, values, device)
+        for parent in node.parents:
+            if last[parent] == name:
+                values.pop(parent, None)
     return costs
 
 
-def total_flops(costs: Mapping[str, NodeCost], names: Iterable[str]) -> float:
-    """Operations of running each of the named nodes once on one row."""
-    return sum(costs[name].flops for name in names)
+def _measured(
+    node: Node, rows: Dataset, values: Mapping[str, torch.Tensor], device: torch.device | str | None
+) -> tuple[torch.Tensor, NodeCost]:
+    """A node's value on two rows, and what making it took of each."""
+    with torch.no_grad(), _Meter() as meter:
+        if node.is_input:
+            value = read_field(node, rows, device)
+        else:
+            value = call(node, [values[p] for p in node.parents])
+    return value, _cost(value, 0.0 if node.is_input else meter.flops / _ROWS, meter.peak / _ROWS)
+
+
+def _sum(node: Node, terms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, NodeCost]:
+    """A sum's value on two rows, and what adding term by term takes of each."""
+    with torch.no_grad():
+        try:
+            value = total(terms)
+        except Exception:
+            value = call(node, terms)  # names the node
+    numbers = value.numel() / _ROWS
+    alive = min(len(terms) - 1, 2)
+    return value, _cost(value, (len(terms) - 1) * numbers, alive * numbers * value.element_size())
+
+
+def _cost(value: torch.Tensor, flops: float, peak: float) -> NodeCost:
+    size = value.numel() * value.element_size() / _ROWS
+    return NodeCost(flops, size, max(peak, size), tuple(value.shape[1:]), value.dtype)
+
+
+def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A sum, in place from the second addition on."""
+    made = terms[0]
+    for number, value in enumerate(terms[1:]):
+        if number and value.shape == made.shape and value.dtype == made.dtype:
+            made.add_(value)
+        else:
+            made = made + value
+    return made
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -93,25 +122,60 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 class Closures:
-    """Operations of evaluating sets of nodes on one row, everything upstream run once."""
+    """What is upstream of sets of nodes, and what evaluating it on one row takes.
+
+    Args:
+        graph: the graph.
+        costs: of the nodes that are asked about, and of all upstream of them.
+    """
 
     def __init__(self, graph: Graph, costs: Mapping[str, NodeCost]) -> None:
-        self.graph = graph
-        self.costs = costs
-        self._known: dict[frozenset[str], float] = {}
+        self._nodes = graph.nodes
+        self._names = [name for name in graph.nodes if name in costs]
+        self._flops = np.array([costs[name].flops for name in self._names])
+        self._costs = costs
+        # The cone of each node as the bits of one number: a graph can have more edges than can be
+        # walked for each of many sets.
+        self._cone: dict[str, int] = {}
+        read: dict[tuple[str, ...], int] = {}
+        for place, name in enumerate(self._names):
+            parents = self._nodes[name].parents
+            if parents not in read:
+                read[parents] = 0
+                for parent in parents:
+                    read[parents] |= self._cone[parent]
+            self._cone[name] = read[parents] | 1 << place
+        self._between: dict[tuple[str, frozenset[str]], float] = {}
+
+    def cone(self, nodes: Iterable[str]) -> int:
+        """The nodes and all upstream of them, a bit each."""
+        found = 0
+        for name in nodes:
+            found |= self._cone[name]
+        return found
 
     def flops(self, nodes: Iterable[str]) -> float:
-        """Operations for these nodes together."""
-        key = frozenset(nodes)
-        if key not in self._known:
-            self._known[key] = total_flops(self.costs, needed_nodes(self.graph, list(key)))
-        return self._known[key]
+        """Operations for these nodes together, everything upstream run once."""
+        return self.weigh(self.cone(nodes))
+
+    def weigh(self, cone: int) -> float:
+        """Operations for the nodes of a cone."""
+        size = len(self._names)
+        flags = np.frombuffer(cone.to_bytes(size // 8 + 1, "little"), dtype=np.uint8)
+        bits = np.unpackbits(flags, count=size, bitorder="little")
+        return float(bits @ self._flops)
 
     def between(self, node: str, parents: Iterable[str]) -> float:
         """Operations for a node when the values of some upstream of it are given."""
-        given = dict.fromkeys(parents)
-        inner = [n for n in needed_nodes(self.graph, [node], given) if n not in given]
-        return total_flops(self.costs, inner)
+        key = (node, frozenset(parents))
+        if key not in self._between:
+            found, todo = {node}, [node]
+            while todo:
+                fresh = set(self._nodes[todo.pop()].parents) - found - key[1]
+                found |= fresh
+                todo += fresh
+            self._between[key] = sum(self._costs[name].flops for name in found)
+        return self._between[key]
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -131,12 +195,6 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # else torch loads the compiler, only to tell it to leave this class alone
-
-    def begin(self) -> None:
-        """Start a node: bytes alive before it are not its own."""
-        self.flops = 0
-        self.alive = 0
-        self.peak = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

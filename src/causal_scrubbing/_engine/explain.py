@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,7 +18,10 @@ from causal_scrubbing._engine.said import Said
 from causal_scrubbing._format import listed, plural
 from causal_scrubbing._hypothesis import Tree
 
-_SHOWN = 24
+_SHOWN: Final = 24
+_MOST_TIMED: Final = 256
+_SHARE_TIMED: Final = 0.05
+"""Most samples, and the largest part of all, that are run to know what all of them take."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,51 @@ def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
 
 
+def piece_size(plan: Explanation, batch_size: int) -> int:
+    """How many samples to run to know what all take: few enough to cost a small part of it.
+
+    Args:
+        plan: of all samples.
+        batch_size: samples computed at once.
+    """
+    rows = max((one.rows for one in plan.stored if one.bytes), default=plan.samples)
+    return max(1, min(batch_size, _MOST_TIMED, int(_SHARE_TIMED * min(plan.samples, rows))))
+
+
+def expected_seconds(
+    executor: Executor,
+    plan: Explanation,
+    rows: Mapping[str, Ints],
+    run: Callable[[Mapping[str, Ints]], object],
+) -> float:
+    """Seconds that clean rows and samples will take, from a few samples that are run.
+
+    They are run twice, since the first time is slower, and then one alone, for what a batch takes
+    however small it is.
+
+    Args:
+        executor: the work.
+        plan: of all samples.
+        rows: rows by draw variable of a few samples; one row for all variables of a sample will do,
+            and needs the fewest clean rows.
+        run: runs samples by the executor.
+    """
+    actual, seconds = executor.actual, []
+    before = actual.table_seconds
+    for piece in (rows, rows, {variable: found[:1] for variable, found in rows.items()}):
+        start = actual.sample_seconds
+        run(piece)
+        seconds.append(actual.sample_seconds - start)
+    closures = Closures(executor.graph, executor.costs)
+    done = sum(n * closures.flops(nodes) for nodes, n in executor.table.effort.rows.items())
+    table = (actual.table_seconds - before) * plan.flops.table / done if done else 0.0
+    size = len(next(iter(rows.values())))
+    batches = math.ceil(plan.samples / executor.batch_size)
+    alone = min(seconds[1:])
+    each = (seconds[1] - alone) / max(size - 1, 1)
+    return table + batches * alone + (plan.samples - batches) * each
+
+
 def actual_dict(actual: Actual) -> dict[str, Any]:
     """What a run took as plain data."""
     return {
@@ -176,7 +225,6 @@ def explain_run(
     trees: Sequence[Tree],
     *,
     forwards: int = 2,
-    timed: bool = False,
 ) -> Explanation:
     """The plan of running some draws.
 
@@ -186,7 +234,6 @@ def explain_run(
         trees: the treeified hypotheses, for the naive method's cost.
         forwards: whole forward passes a sample that the naive method needs besides: the model's
             own output and the randomized one.
-        timed: run a small piece to say how long the whole will take.
     """
     pieces = list(draws)
     rehearsal = executor.rehearse(pieces)
@@ -230,7 +277,6 @@ def explain_run(
         working_bytes=layout.working_bytes,
         budget=executor.budget.device,
         notes=layout.notes,
-        expected_seconds=_expected(executor, pieces, flops, samples) if timed else None,
     )
 
 
@@ -266,11 +312,13 @@ def _floor(rehearsal: Rehearsal, closures: Closures) -> float:
     if not columns:
         return 0.0
     patterns, counts = np.unique(np.stack(rehearsal.needs), axis=1, return_counts=True)
+    cones = [closures.cone(column.nodes) for column in columns]
     total = 0.0
     for pattern, count in zip(patterns.T, counts, strict=True):
-        nodes = [n for column, flag in zip(columns, pattern, strict=True) if flag
-                 for n in column.nodes]  # fmt: skip
-        total += int(count) * closures.flops(nodes) if nodes else 0.0
+        found = 0
+        for place in np.flatnonzero(pattern):
+            found |= cones[place]
+        total += int(count) * closures.weigh(found)
     return total
 
 
@@ -296,32 +344,6 @@ def _tree_nodes(tree: Tree) -> int:
         1 if entry.routes is None else len(entry.routes.copies) + len(entry.other_draws)
         for entry in tree.claims
     )
-
-
-def _expected(
-    executor: Executor, pieces: Sequence[Mapping[str, Ints]], flops: Flops, samples: int
-) -> float:
-    """Seconds of the whole, from a piece that is run twice, the second time warm."""
-    size = min(executor.batch_size, 256, samples)
-    rows = {variable: found[:size] for variable, found in pieces[0].items()}
-    trial = Executor(
-        executor.graph,
-        executor.space,
-        executor.roots,
-        executor.data,
-        executor.settings,
-        samples=size,
-    )
-    for _ in trial.run(rows):
-        pass
-    clean, first = trial.actual.table_seconds, trial.actual.sample_seconds
-    for _ in trial.run(rows):
-        pass
-    warm = trial.actual.sample_seconds - first
-    closures = Closures(executor.graph, executor.costs)
-    done = sum(n * closures.flops(nodes) for nodes, n in trial.table.effort.rows.items())
-    table = clean * flops.table / done if done else 0.0
-    return table + warm * samples / size
 
 
 # --- as text -----------------------------------------------------------------------------------

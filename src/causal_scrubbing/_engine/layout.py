@@ -10,8 +10,7 @@ from typing import Final
 import torch
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine.cost import NodeCost, total_flops
-from causal_scrubbing._engine.expr import Apply, Clean, Expr, Space
+from causal_scrubbing._engine.cost import Closures, NodeCost
 from causal_scrubbing._engine.memory import Budget
 from causal_scrubbing._engine.place import Choice, reserve
 from causal_scrubbing._engine.program import Program, assemble
@@ -19,6 +18,7 @@ from causal_scrubbing._engine.storage import Storage
 from causal_scrubbing._engine.table import Column
 from causal_scrubbing._engine.working import Reading, needed, stored_bytes
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._expressions import Apply, Clean, Expr, Space
 from causal_scrubbing._graph import Graph, needed_nodes
 
 STORES: Final = ("auto", "memory", "disk")
@@ -186,6 +186,7 @@ def _sized(
 ) -> tuple[Column, ...]:
     """Columns with their bytes; fields that lie where they are needed are columns of their own."""
     found: list[Column] = []
+    closures = Closures(graph, costs)
     for column in _columns(program):
         fields = tuple(n for n in column.nodes if _in_place(graph, n, data, device))
         rest = tuple(n for n in column.nodes if n not in fields)
@@ -198,7 +199,7 @@ def _sized(
                     rest,
                     column.variables,
                     max(sum(sizes), 1.0),
-                    weight=total_flops(costs, needed_nodes(graph, rest)),
+                    weight=closures.flops(rest),
                     largest=max(sizes),
                     rows=reserve(len(data), samples, len(column.variables)),
                 )
@@ -220,13 +221,16 @@ def _in_place(graph: Graph, node: str, data: Dataset, device: torch.device) -> b
 def _cheap(graph: Graph, program: Program, costs: Mapping[str, NodeCost]) -> tuple[str, ...]:
     """Gathered nodes that are made from fields with as little work as reading them takes."""
     found = []
+    closures = Closures(graph, costs)
     for node in dict.fromkeys(step.node for step in program.gathers):
         if graph.nodes[node].is_input:
             continue
+        numbers = costs[node].bytes / costs[node].dtype.itemsize
+        if closures.flops([node]) > 4 * numbers:
+            continue
         cone = needed_nodes(graph, [node])
         fields = sum(costs[n].bytes for n in cone if graph.nodes[n].is_input)
-        numbers = costs[node].bytes / costs[node].dtype.itemsize
-        if total_flops(costs, cone) <= 4 * numbers and fields <= costs[node].bytes / 2:
+        if fields <= costs[node].bytes / 2:
             found.append(node)
     return tuple(found)
 

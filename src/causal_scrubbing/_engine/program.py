@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from causal_scrubbing._engine.cost import NodeCost
-from causal_scrubbing._engine.expr import Apply, Clean, Space, uses
+from causal_scrubbing._engine.cost import NodeCost, total
+from causal_scrubbing._expressions import Apply, Clean, Space, uses
 from causal_scrubbing._graph import Graph, call
 
 Kind: TypeAlias = Literal["gather", "compute", "sum"]
@@ -112,6 +112,7 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
     """
     roots = names if roots is None else roots
     order = space.cone(list(roots))
+    kept = set(roots)
     place = {number: i for i, number in enumerate(order)}
     last: dict[int, int] = {}
     for number in order:
@@ -121,7 +122,7 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
     for number in order:
         expr = space[number]
         read = dict.fromkeys(uses(expr))
-        frees = tuple(place[i] for i in read if last[i] == number and i not in roots)
+        frees = tuple(place[i] for i in read if last[i] == number and i not in kept)
         if isinstance(expr, Clean):
             node_of[number] = expr.node
             steps.append(Step("gather", place[number], expr.node, variable=expr.variable))
@@ -161,14 +162,3 @@ def calculate(
 def _make(graph: Graph, step: Step, values: Sequence[Any]) -> torch.Tensor:
     read = [values[place] for place in step.reads]
     return call(graph.nodes[step.node], read) if step.kind == "compute" else total(read)
-
-
-def total(terms: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A sum, in place from the second term on."""
-    made = terms[0]
-    for number, value in enumerate(terms[1:]):
-        if number and value.shape == made.shape and value.dtype == made.dtype:
-            made.add_(value)
-        else:
-            made = made + value
-    return made

@@ -13,7 +13,6 @@ import torch
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine.cost import NodeCost, measure_costs
-from causal_scrubbing._engine.expr import Clean, Space
 from causal_scrubbing._engine.layout import Layout, lay_out, simple_layout
 from causal_scrubbing._engine.memory import (
     Budget,
@@ -27,6 +26,7 @@ from causal_scrubbing._engine.program import Program, Step, assemble, calculate
 from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
+from causal_scrubbing._expressions import Clean, Space
 from causal_scrubbing._graph import Graph, is_out_of_memory
 
 HOST: Final = torch.device("cpu")
@@ -133,7 +133,7 @@ class Executor:
         device: torch.device | str | None = None,
         reading: Reading | None = None,
     ) -> None:
-        self.graph = space.extend(graph)
+        self.graph = space.sums.extend(graph)
         self.space = space
         self.roots = list(dict.fromkeys(roots))
         self.data = data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from causal_scrubbing._engine.run import Executor
 from causal_scrubbing._graph import is_hidden
-from causal_scrubbing._hypothesis import mean_node
+from causal_scrubbing._hypothesis import mean_names
 
 
 class Said:
@@ -15,8 +15,8 @@ class Said:
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._sums = executor.space.sums
-        self._means = {mean_node(name): name for name in executor.graph.nodes}
+        self._sums = executor.space.sums.nodes
+        self._means = mean_names(executor.graph)
         self._readers: dict[str, list[str]] = {}
         for name, node in executor.graph.nodes.items():
             for parent in node.parents:

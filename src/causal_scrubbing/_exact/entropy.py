@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from causal_scrubbing._algebra import Free, as_hypothesis
@@ -28,7 +29,7 @@ class EntropyTerm:
         lost: inputs - output, the information said to be thrown away there.
         program: whether the feature is a function on D of the inputs.
         excess: I(feature; rest of the cut | inputs), 0 for a program: opening the draws in tree
-            order, by how much the entropy grows beyond `lost`.
+            order, by how much the entropy grows beyond `lost`; 0 without self-draws.
     """
 
     draw: str
@@ -48,11 +49,12 @@ class Entropy:
         terms: one a draw, the root first.
         formula: sum of `lost`: the entropy of the inputs' joint law if every inner claim but the
             root is a program.
-        excess: what claims that are no program add.
+        excess: what claims that are not programs add; without self-draws, the rest of `total`,
+            negative where drawing other rows alone takes something away.
         total: formula + excess, the entropy of the joint law of the data of leaves and
             unimportant draws.
         all_data: entropy of all data drawn, inner ones included: H(x_root) + the sum over blocks
-            of H(D) - H(feature).
+            of H(D) - H(feature), or of the entropy of another row of the class.
         row: H(D), the entropy of one row.
     """
 
@@ -82,7 +84,7 @@ class Entropy:
         lines = [
             table,
             f"total {self.total:.6g} bits: {self.formula:.6g} by the formula"
-            + (f" and {self.excess:.6g} in excess" if self.no_programs else "")
+            + (f" and {self.excess:.6g} in excess" if abs(self.excess) > 1e-9 else "")
             + f"; one row of D has {self.row:.6g}",
         ]
         lines += [
@@ -133,7 +135,7 @@ def entropy(hypothesis: Hypothesis | Free, data: Dataset, *, budget: int = BUDGE
         opened = [key for key in frontier if key != block.key or _has_row(hypothesis, block)]
         opened += [one.key for one in below[block.key]]
         excess = 0.0
-        if not program:
+        if not program and hypothesis.self_draws:
             before = Joint(hypothesis, data, tuple(frontier), budget).entropy
             after = Joint(hypothesis, data, tuple(opened), budget).entropy
             # Entropies of rows; what rows have beyond their features is taken off again.
@@ -146,7 +148,13 @@ def entropy(hypothesis: Hypothesis | Free, data: Dataset, *, budget: int = BUDGE
         )
     formula = sum(term.lost for term in terms)
     excess = sum(term.excess for term in terms)
-    beyond_all = sum(whole - heights[b.key] for b in tree.blocks if b.key != root)
+    drawn = [b.key for b in tree.blocks if b.key != root]
+    if hypothesis.self_draws:
+        beyond_all = sum(whole - heights[key] for key in drawn)
+    else:
+        # Given the row it must agree with, a datum is any of the other rows of the class.
+        beyond_all = sum(_others(classes[key]) for key in drawn)
+        excess = joint(hypothesis, data, budget=budget).entropy - formula
     return Entropy(
         terms=tuple(terms),
         formula=formula,
@@ -155,6 +163,11 @@ def entropy(hypothesis: Hypothesis | Free, data: Dataset, *, budget: int = BUDGE
         all_data=whole + beyond_all,
         row=whole,
     )
+
+
+def _others(classes: Classes) -> float:
+    """Entropy of another row of a row's class, in bits; rows of a class weigh the same."""
+    return float((classes.mass * np.log2(np.maximum(classes.sizes - 1, 1))).sum())
 
 
 def _has_row(hypothesis: Hypothesis, block: Block) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from causal_scrubbing._data import Classes, Dataset
@@ -13,9 +12,8 @@ from causal_scrubbing._exact.budget import Meter
 from causal_scrubbing._exact.law import OWN, Law, average, join, mix
 from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
-from causal_scrubbing._graph import evaluate, evaluate_dataset
+from causal_scrubbing._graph import evaluate_dataset
 from causal_scrubbing._hypothesis import (
-    MEAN,
     REFERENCE,
     Block,
     ChildSource,
@@ -23,8 +21,8 @@ from causal_scrubbing._hypothesis import (
     OtherSource,
     Tree,
     TreeClaim,
+    ablated_node,
     formula,
-    mean_node,
     with_means,
 )
 
@@ -76,19 +74,12 @@ class Evaluator:
             self._clean[node] = distinct(found[node])
         return self._clean[node]
 
-    def mean(self, node: str) -> Pool:
-        """A node's mean over D, the same on every row."""
-        everywhere = np.zeros(len(self.data), dtype=np.int64)
-        value = mean_node(node) if mean_node(node) in self.graph else node
-        rows = self.data.take(everywhere[:1])
-        return Pool(evaluate(self.graph, rows, [value], device=self.device)[value], everywhere)
-
     def swapped(self, node: str) -> tuple[Law, torch.Tensor]:
         """The law of a node's clean value on another row, which agrees with the own in `within`."""
         pool = self.clean(node)
         within = self.data.classes(self.hypothesis.within)
         self.meter.where = f"the value of {node} on random rows"
-        return mix(clean_law(OWN, {VALUE: pool}), within, self.weights, self.meter), pool.values
+        return self._mix(clean_law(OWN, {VALUE: pool}), within), pool.values
 
     def own(self, node: str) -> tuple[Law, torch.Tensor]:
         """The law of a node's clean value on the own row, which is certain."""
@@ -109,7 +100,7 @@ class Evaluator:
         for draw in [one for one in law.labels if one != OWN]:
             law = average(law, draw, within, self.weights, self.meter)
         self.meter.where = "the root's draw"
-        law = mix(law, self.classes[tree.claims[0].draw], self.weights, self.meter)
+        law = self._mix(law, self.classes[tree.claims[0].draw])
         return law, values
 
     def _claim(
@@ -125,20 +116,20 @@ class Evaluator:
                 laws.append(self._claims_block(entry, block, children, pools))
         others: dict[str, dict[Hashable, Pool]] = {}
         for node, key in entry.other_draws.items():
-            pool = self.mean(node) if key == MEAN else self.clean(node)
+            pool = self.clean(node)
             pools[OtherSource(node)] = pool.values
             others.setdefault(key, {})[OtherSource(node)] = pool
+        for node, fixed in entry.ablated.items():
+            pool = self.clean(ablated_node(self.graph, node, fixed))
+            pools[OtherSource(node)] = pool.values
+            laws.append(clean_law(OWN, {OtherSource(node): pool}))
         for key, members in others.items():
-            if key == MEAN:
-                laws.append(clean_law(OWN, members))
-            elif self.hypothesis.block(key).of == REFERENCE:
+            if self.hypothesis.block(key).of == REFERENCE:
                 laws.append(clean_law(key, members))
             else:
                 law = clean_law(OWN, members)
                 laws.append(
-                    _known_as(law, key)
-                    if key in self.twins
-                    else mix(law, self.classes[key], self.weights, self.meter)
+                    _known_as(law, key) if key in self.twins else self._mix(law, self.classes[key])
                 )
         law, values = self.machine.push(calls, laws, pools)
         return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
@@ -166,8 +157,21 @@ class Evaluator:
                 continue  # what it feeds does not matter, or it lies elsewhere
             of = self.hypothesis.block(key).of
             of = OWN if of == block.key else of
-            law = average(law, key, self.classes[key], self.weights, self.meter, of)
-        return mix(law, self.classes[block.key], self.weights, self.meter)
+            law = average(
+                law,
+                key,
+                self.classes[key],
+                self.weights,
+                self.meter,
+                of,
+                self_draws=self.hypothesis.self_draws,
+            )
+        return self._mix(law, self.classes[block.key])
+
+    def _mix(self, law: Law, classes: Classes) -> Law:
+        """A law given the row that its own draw must agree with."""
+        again = self.hypothesis.self_draws
+        return mix(law, classes, self.weights, self.meter, self_draws=again)
 
     def _at(self, entry: TreeClaim) -> None:
         """Tell the meter where the work is, and what would make it less."""

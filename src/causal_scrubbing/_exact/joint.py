@@ -15,7 +15,7 @@ from causal_scrubbing._exact.budget import BUDGET, Meter
 from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import nearest
-from causal_scrubbing._hypothesis import MEAN, REFERENCE, Hypothesis, TreeClaim
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, TreeClaim
 
 _SHOWN, _WRITTEN = 10, 100_000
 """Rows of a joint law that printing shows, and combinations it may make for that."""
@@ -108,7 +108,7 @@ class Joint:
 
         A datum at the end of its branch is, given its class, independent of the others, so that
         it adds H(D) - H(feature); and a branch whose data determine the feature at its top is
-        summed up on its own. Only what is left is enumerated.
+        summed up on its own. Only what is left is enumerated; without self-draws, all.
 
         Raises:
             ExactError: it does not fit the budget.
@@ -141,6 +141,7 @@ class Joint:
     def _law(self, *, collapse: bool) -> tuple[Law, float]:
         """The law of the variables, ends of branches by class only, and the entropy left out."""
         meter = Meter(self.budget, "the joint law of the data")
+        again = self.hypothesis.self_draws
         variables, of = _variables(self.hypothesis, self.data)
         wanted = {of[draw] for draw in self.draws}
         weights, n = self.data.weights, len(self.data)
@@ -159,18 +160,19 @@ class Joint:
                 found = laws.pop(child)
                 if found is not None:
                     law = found if law is None else join(law, found, meter)
-            if name in wanted and (law is None):
+            if name in wanted and law is None and again:
                 # The end of a branch: its class is all that links it to the rest.
                 ids = one.classes.ids if one.parent is not None else np.zeros(n, dtype=np.int64)
                 extra += whole - bits(weigh(ids, weights))
                 laws[name] = certain(OWN, ids, {("class", name): ids})
                 continue
-            if name in wanted and law is not None:
+            if name in wanted:
                 rows = np.arange(n)
-                law = join(law, certain(OWN, rows, {("row", name): rows}), meter)
+                own = certain(OWN, rows, {("row", name): rows})
+                law = own if law is None else join(law, own, meter)
             if law is not None and one.parent is not None:
-                law = mix(law, one.classes, weights, meter)
-                if collapse:
+                law = mix(law, one.classes, weights, meter, self_draws=again)
+                if collapse and again:
                     law, gained = _collapse(law, name, one.classes, meter)
                     extra += gained
             laws[name] = law
@@ -254,8 +256,7 @@ def cut_draws(hypothesis: Hypothesis, claims: Sequence[str]) -> tuple[str, ...]:
         if entry.path in chosen:
             draws[entry.draw] = None
         elif above == 0:
-            drawn = (key for key in entry.other_draws.values() if key != MEAN)
-            draws.update(dict.fromkeys(drawn))
+            draws.update(dict.fromkeys(entry.other_draws.values()))
             if enters_itself(hypothesis, entry) and not entry.is_leaf:
                 draws[entry.draw] = None
             if entry.is_leaf:

@@ -149,7 +149,9 @@ def refine(law: Law, draw: str, labels: Ints, meter: Meter) -> Law:
     )
 
 
-def mix(law: Law, classes: Classes, weights: Floats, meter: Meter) -> Law:
+def mix(
+    law: Law, classes: Classes, weights: Floats, meter: Meter, *, self_draws: bool = True
+) -> Law:
     """The law given the row that the own draw must agree with, instead of its own row.
 
     Args:
@@ -157,6 +159,7 @@ def mix(law: Law, classes: Classes, weights: Floats, meter: Meter) -> Law:
         classes: which rows agree.
         weights: weight of each row of D.
         meter: the budget.
+        self_draws: whether the own row may be the row it must agree with.
     """
     if OWN not in law.labels:
         return law
@@ -164,25 +167,28 @@ def mix(law: Law, classes: Classes, weights: Floats, meter: Meter) -> Law:
     # A datum that agrees in everything that matters changes nothing.
     if classes.refines(Classes(labels, int(labels.max()) + 1)):
         return law
-    pairs = number([classes.ids, labels])
-    _, first = np.unique(pairs, return_index=True)
-    kernel = weigh(pairs, weights)
-    into = classes.ids[first]
-    kernel = kernel / weigh(into, kernel)[into]
-    left, right = _match([law.given[OWN]], [labels[first]], len(law), len(first), meter)
+    kernel = _kernel(classes, labels, weights, meter, self_draws)
+    left, right = _match([law.given[OWN]], [kernel.label], len(law), len(kernel.label), meter)
     taken = law.take(left)
     return merge(
         replace(
             taken,
-            labels={**taken.labels, OWN: classes.ids},
-            given={**taken.given, OWN: into[right]},
-            prob=taken.prob * kernel[right],
+            labels={**taken.labels, OWN: kernel.given},
+            given={**taken.given, OWN: kernel.of[right]},
+            prob=taken.prob * kernel.prob[right],
         )
     )
 
 
 def average(
-    law: Law, draw: str, within: Classes, weights: Floats, meter: Meter, of: str = OWN
+    law: Law,
+    draw: str,
+    within: Classes,
+    weights: Floats,
+    meter: Meter,
+    of: str = OWN,
+    *,
+    self_draws: bool = True,
 ) -> Law:
     """The law without a shared draw, whose row comes from another's class.
 
@@ -193,23 +199,20 @@ def average(
         weights: weight of each row of D.
         meter: the budget.
         of: the draw it must agree with.
+        self_draws: whether its row may be the row it must agree with.
     """
     labels = law.labels[draw]
     if of not in law.labels:
         law = refine(law, of, np.zeros(len(labels), dtype=np.int64), meter)
-    law = refine(law, of, number([law.labels[of], within.ids]), meter)
+    kernel = _kernel(within, labels, weights, meter, self_draws)
+    law = refine(law, of, number([law.labels[of], kernel.given]), meter)
     own = law.labels[of]
     _, first = np.unique(own, return_index=True)
-    class_of = within.ids[first]
-    pairs = number([within.ids, labels])
-    _, start = np.unique(pairs, return_index=True)
-    chance = weigh(pairs, weights)
-    chance = chance / weigh(within.ids[start], chance)[within.ids[start]]
     left, right = _match(
-        [class_of[law.given[of]], law.given[draw]],
-        [within.ids[start], labels[start]],
+        [kernel.given[first][law.given[of]], law.given[draw]],
+        [kernel.of, kernel.label],
         len(law),
-        len(start),
+        len(kernel.of),
         meter,
     )
     taken = law.take(left)
@@ -218,9 +221,48 @@ def average(
             taken,
             labels={k: v for k, v in taken.labels.items() if k != draw},
             given={k: v for k, v in taken.given.items() if k != draw},
-            prob=taken.prob * chance[right],
+            prob=taken.prob * kernel.prob[right],
         )
     )
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """The chance of each label of the row drawn, given a row.
+
+    Attributes:
+        given: what of the given row matters, as a label of each row of D.
+        of: label of the given row, one an entry.
+        label: label of the row drawn, one an entry.
+        prob: its chance.
+    """
+
+    given: Ints
+    of: Ints
+    label: Ints
+    prob: Floats
+
+
+def _kernel(
+    classes: Classes, labels: Ints, weights: Floats, meter: Meter, self_draws: bool
+) -> _Kernel:
+    pairs = number([classes.ids, labels])
+    _, first = np.unique(pairs, return_index=True)
+    mass = weigh(pairs, weights)
+    into, label = classes.ids[first], labels[first]
+    whole = weigh(into, mass)
+    if self_draws:
+        return _Kernel(classes.ids, into, label, mass / whole[into])
+    # Another row of the class: the given row's own label has one row less. Rows of a class weigh
+    # the same, so that they can be counted.
+    count = np.bincount(pairs).astype(np.float64)
+    rows = np.bincount(into, weights=count)
+    here, there = _match([into], [into], len(first), len(first), meter)
+    same = here == there
+    others = rows[into[here]] - 1
+    prob = np.where(others > 0, (count[there] - same) / np.maximum(others, 1), same)
+    kept = prob > 0
+    return _Kernel(pairs, here[kept], label[there[kept]], prob[kept])
 
 
 def _match(

@@ -124,7 +124,7 @@ def theorem_2_on_leaves(
     other claims of (H of inputs - H of output), a leaf's input being its row, an unimportant draw
     losing H(D) less the entropy of what it must agree on (Theorem 2 and Fun Fact 3). Condition:
     every inner claim but the root is a *program*: its feature is a function on D of the features
-    of its parents.
+    of its parents; and self-draws are allowed.
 
     Returns:
         The statement, `value` the entropy by the formula and `worst` its distance to the entropy of
@@ -136,10 +136,14 @@ def theorem_2_on_leaves(
     report = entropy(hypothesis, data, budget=budget)
     found = joint(hypothesis, data, budget=budget).entropy
     why_not = ", ".join(report.no_programs)
+    if why_not:
+        why_not = f"no program: {why_not}"
+    elif not hypothesis.self_draws:
+        why_not = "rows are not drawn again (self_draws=False)"
     return Statement(
         "Theorem 2 on the leaves",
-        not report.no_programs,
+        not why_not,
         abs(report.formula - found),
         report.formula,
-        f"no program: {why_not}" if why_not else "",
+        why_not,
     )

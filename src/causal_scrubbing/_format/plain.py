@@ -13,8 +13,9 @@ import numpy as np
 def plain(value: Any) -> Any:
     """Return ``value`` as dicts, lists, strings and finite floats.
 
-    Strict JSON has no word for NaN and the infinities; they become the strings ``"nan"``,
-    ``"inf"`` and ``"-inf"``, which ``float`` reads back. Finite floats survive ``json`` exactly.
+    Strict JSON has no word for NaN and the infinities. NaN, which here is a number that there is
+    not, becomes None (null); the infinities become the strings ``"inf"`` and ``"-inf"``, which
+    ``float`` reads back. Finite floats survive ``json`` exactly.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
@@ -27,5 +28,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
+        return None if math.isnan(value) else repr(value)
     return value

@@ -118,7 +118,7 @@ def run(options: Options) -> Outcome:
     for one in pitfalls:
         cases = {
             f"{one.name}: resampled": one.hypothesis.with_(unimportant="together"),
-            f"{one.name}: mean": one.hypothesis.with_(unimportant=cs.mean_ablation),
+            f"{one.name}: mean": one.hypothesis.with_(ablation="mean"),
         }
         shown = shown.with_(exhibit(cases, one.data, ERROR, options))
     verdicts = compare_kinds(pitfalls, shown)

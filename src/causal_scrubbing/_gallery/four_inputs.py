@@ -114,7 +114,7 @@ def swaps(hypothesis: cs.Hypothesis, data: cs.Dataset) -> pd.DataFrame:
             found.append((draw.draw, draw.feature, int(row), int(other)))
     table = pd.DataFrame(found, columns=["draw", "must agree on", "row", "taken instead"])
     for column in ("row", "taken instead"):
-        table[f"{column}, shown"] = [data.show(row) for row in table[column]]
+        table[f"{column}, shown"] = [str(data.show(row)) for row in table[column]]
     return table
 
 

@@ -4,7 +4,6 @@ from causal_scrubbing._graph.equality import Equality as Equality
 from causal_scrubbing._graph.equality import check_equal as check_equal
 from causal_scrubbing._graph.evaluate import call as call
 from causal_scrubbing._graph.evaluate import check_batch as check_batch
-from causal_scrubbing._graph.evaluate import dataset_means as dataset_means
 from causal_scrubbing._graph.evaluate import evaluate as evaluate
 from causal_scrubbing._graph.evaluate import evaluate_dataset as evaluate_dataset
 from causal_scrubbing._graph.evaluate import is_out_of_memory as is_out_of_memory

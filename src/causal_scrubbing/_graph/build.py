@@ -20,6 +20,7 @@ def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) 
         GraphError: an entry is not of that form, or a name is reserved.
     """
     made = []
+    totals: dict[tuple[str, ...], str] = {}
     for name, entry in written.items():
         if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[0])):
             raise GraphError(
@@ -34,14 +35,16 @@ def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) 
         if is_hidden(name):
             raise GraphError(f"node {name!r}: names that begin with ~ are reserved.")
         if isinstance(fn, OfSum):
-            made += _of_sum(name, fn, tuple(parents))
+            made += _of_sum(name, fn, tuple(parents), totals)
         else:
             made.append(Node(name=name, parents=tuple(parents), fn=recognise(fn, len(parents))))
     return made
 
 
-def _of_sum(name: str, fn: OfSum, parents: tuple[str, ...]) -> list[Node]:
-    """A function of a sum as a node that reads a hidden sum."""
+def _of_sum(
+    name: str, fn: OfSum, parents: tuple[str, ...], totals: dict[tuple[str, ...], str]
+) -> list[Node]:
+    """A function of a sum as a node that reads a hidden sum, which nodes of equal sums share."""
     if not parents:
         raise GraphError(f"node {name!r}: cs.of_sum adds its parents, and it has none.")
     terms = parents
@@ -52,9 +55,10 @@ def _of_sum(name: str, fn: OfSum, parents: tuple[str, ...]) -> list[Node]:
         made += [Node(name=term, parents=(parent,), fn=fn.each) for term, parent in one.items()]
     if fn.then is None:
         return [*made, Node(name=name, parents=terms, fn=add)]
-    total = f"~sum:{name}"
-    made.append(Node(name=total, parents=terms, fn=add))
-    return [*made, Node(name=name, parents=(total,), fn=fn.then)]
+    if terms not in totals:
+        totals[terms] = f"~sum:{name}"
+        made.append(Node(name=totals[terms], parents=terms, fn=add))
+    return [*made, Node(name=name, parents=(totals[terms],), fn=fn.then)]
 
 
 def sort_nodes(nodes: list[Node], output: str) -> dict[str, Node]:

@@ -176,36 +176,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def dataset_means(
-    graph: Graph,
-    data: Dataset,
-    wanted: Sequence[str],
-    batch_size: int,
-    device: torch.device | str | None = None,
-) -> dict[str, torch.Tensor | torch.dtype]:
-    """Weighted means over a dataset of nodes' values, summed in double precision.
-
-    Returns:
-        Node -> mean, without batch dimension, of the node's type; or that type where it is not
-        one of real or complex numbers.
-    """
-    sums: dict[str, torch.Tensor] = {}
-    kinds: dict[str, torch.dtype] = {}
-    with torch.no_grad():
-        for start in range(0, len(data), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(data)))
-            batch = evaluate(graph, data.lazy(rows), wanted, device=device or graph.device)
-            for name, value in batch.items():
-                kinds[name] = value.dtype
-                if not (value.is_floating_point() or value.is_complex()):
-                    continue
-                double = torch.complex128 if value.is_complex() else torch.float64
-                full = value.expand(len(rows), *value.shape[1:]).to("cpu", double)
-                part = torch.tensordot(torch.as_tensor(data.weights[rows]).to(double), full, 1)
-                sums[name] = sums[name] + part if name in sums else part
-    return {name: sums[name].to(kinds[name]) if name in sums else kinds[name] for name in wanted}
-
-
 def check_batch(graph: Graph, name: str, value: torch.Tensor, rows: int) -> None:
     """A node's value has one entry a row, unless it is a constant.
 

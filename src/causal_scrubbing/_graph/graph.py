@@ -13,9 +13,9 @@ import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._format import plural
+from causal_scrubbing._format import listed, plural
 from causal_scrubbing._graph.build import make_nodes, sort_nodes
-from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset
+from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset, needed_nodes
 from causal_scrubbing._graph.node import Node, is_hidden
 from causal_scrubbing._graph.ops import Add
 from causal_scrubbing._graph.parts import Join
@@ -23,6 +23,7 @@ from causal_scrubbing._graph.patterns import matches, nearest
 from causal_scrubbing._graph.rewrite.lineage import Rewrite
 from causal_scrubbing._graph.rewrite.methods import Rewrites
 from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
+from causal_scrubbing._graph.source import Source
 from causal_scrubbing._graph.wires import visible_parents
 
 
@@ -34,7 +35,8 @@ class Graph(Rewrites):
     """
 
     __slots__ = (
-        "__dict__", "_nodes", "device", "example", "history", "output", "rewrite", "unverified",
+        "__dict__", "__weakref__", "_nodes", "device", "example", "history", "output", "rewrite",
+        "source", "unverified",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +48,7 @@ class Graph(Rewrites):
         unverified: Sequence[Graph] = (),
         device: torch.device | str | None = None,
         example: Dataset | None = None,
+        source: Source | None = None,
     ) -> None:
         """Sort and check the nodes; most people want `Graph.build`.
 
@@ -56,12 +59,14 @@ class Graph(Rewrites):
             unverified: graphs this one is said to equal, to be checked on the first data seen.
             device: where the nodes' functions expect their tensors; None if they do not care.
             example: rows on which rewrites look up shapes and test edges; a few of them are kept.
+            source: the model that the nodes were captured from, if they were.
 
         Raises:
             GraphError: a repeated or unknown name, or a cycle.
         """
         self._nodes = sort_nodes(list(nodes), output)
         self.output = output
+        self.source = source
         self.history = tuple(history)
         self.unverified = tuple(unverified)
         self.rewrite: Rewrite | None = None
@@ -211,6 +216,18 @@ class Graph(Rewrites):
         self.node(name)
         return frozenset(other for other in self.names if name in self._ancestors[other])
 
+    def reaches(self, name: str) -> bool:
+        """Whether a node's value reaches the output, or is it.
+
+        Example::
+
+            [name for name in graph.names if not graph.reaches(name)]   # by-products
+
+        Raises:
+            GraphError: there is no such node.
+        """
+        return self.node(name).name in (self.output, *self.ancestors(self.output))
+
     @cached_property
     def is_constant(self) -> Mapping[str, bool]:
         """Whether a node reads no input at all, so that its value is the same on every row."""
@@ -289,7 +306,8 @@ class Graph(Rewrites):
             device: where to run; where the graph says, or where the data is, if None.
 
         Raises:
-            GraphError: a name matches nothing, or a given tensor has the wrong number of rows.
+            GraphError: a name matches nothing, or a given tensor has the wrong number of rows or
+                reaches none of the nodes returned.
         """
         check_dataset(data)
         asked = [self.output] if names is None else [names] if isinstance(names, str) else names
@@ -314,6 +332,13 @@ class Graph(Rewrites):
                     f"given[{name!r}] has {len(tensor)} rows for {len(data)} rows of data."
                 )
             put[self._source(name)] = tensor
+        read = set(needed_nodes(self, list(wanted.values())))
+        for name in given or {}:
+            if self._source(name) not in read:
+                raise GraphError(
+                    f"given[{name!r}] does not reach {listed(list(wanted))}, so it can change "
+                    "nothing there; name nodes downstream of it."
+                )
         found = evaluate(self, data, list(wanted.values()), given=put, device=device or self.device)
         return {name: found[wire] for name, wire in wanted.items()}
 
@@ -327,6 +352,23 @@ class Graph(Rewrites):
         if self._is_dissolved(name) and isinstance(self._nodes[f"~{name}"].fn, Join):
             raise GraphError(f"given[{name!r}]: the input {name!r} was split; give its pieces.")
         return f"~{name}" if self._is_dissolved(name) else self.node(name).name
+
+    def check_fresh(self) -> None:
+        """Check that the model a graph was captured from is still what it was then.
+
+        `scrub` and its kin do so before they run. A graph built by hand is always fresh.
+
+        Example::
+
+            graph = cs.capture(model, data[:2])
+            model.load_state_dict(other_weights)
+            graph.check_fresh()  # GraphError: ... weights have changed since ...
+
+        Raises:
+            GraphError: the model's weights, modules or hooks have changed since; says which.
+        """
+        if self.source is not None:
+            self.source.check()
 
     # --- remaking ----------------------------------------------------------------------------
 
@@ -358,4 +400,5 @@ class Graph(Rewrites):
             unverified=() if verified else waiting,
             device=self.device,
             example=example if self.example is None else self.example,
+            source=self.source,
         )

@@ -1,11 +1,23 @@
 """Hypotheses: trees of claims about a graph; validation and treeification."""
 
+from causal_scrubbing._hypothesis.ablation import KINDS as KINDS
+from causal_scrubbing._hypothesis.ablation import RESAMPLE as RESAMPLE
+from causal_scrubbing._hypothesis.ablation import ZERO as ZERO
+from causal_scrubbing._hypothesis.ablation import Ablation as Ablation
+from causal_scrubbing._hypothesis.ablation import Fixed as Fixed
+from causal_scrubbing._hypothesis.ablation import Kind as Kind
+from causal_scrubbing._hypothesis.ablation import Mean as Mean
+from causal_scrubbing._hypothesis.ablation import ablation_label as ablation_label
+from causal_scrubbing._hypothesis.ablation import check_marks as check_marks
+from causal_scrubbing._hypothesis.ablation import mean as mean
+from causal_scrubbing._hypothesis.ablation import read_kind as read_kind
 from causal_scrubbing._hypothesis.agreement import Agreement as Agreement
 from causal_scrubbing._hypothesis.agreement import AgreementRow as AgreementRow
 from causal_scrubbing._hypothesis.agreement import draw_label as draw_label
 from causal_scrubbing._hypothesis.agreement import layout_note as layout_note
 from causal_scrubbing._hypothesis.claim import Claim as Claim
 from causal_scrubbing._hypothesis.claim import claim as claim
+from causal_scrubbing._hypothesis.claim import map_claims as map_claims
 from causal_scrubbing._hypothesis.claim import node_label as node_label
 from causal_scrubbing._hypothesis.claim import node_path as node_path
 from causal_scrubbing._hypothesis.claim import nothing as nothing
@@ -17,19 +29,17 @@ from causal_scrubbing._hypothesis.means import ablated_node as ablated_node
 from causal_scrubbing._hypothesis.means import ablated_nodes as ablated_nodes
 from causal_scrubbing._hypothesis.means import ablates as ablates
 from causal_scrubbing._hypothesis.means import check_scrubs as check_scrubs
-from causal_scrubbing._hypothesis.means import mean_node as mean_node
+from causal_scrubbing._hypothesis.means import class_means as class_means
+from causal_scrubbing._hypothesis.means import mean_names as mean_names
+from causal_scrubbing._hypothesis.means import resampled as resampled
 from causal_scrubbing._hypothesis.means import with_means as with_means
 from causal_scrubbing._hypothesis.routes import ChildSource as ChildSource
 from causal_scrubbing._hypothesis.routes import Copy as Copy
 from causal_scrubbing._hypothesis.routes import CopySource as CopySource
 from causal_scrubbing._hypothesis.routes import OtherSource as OtherSource
 from causal_scrubbing._hypothesis.routes import find_routes as find_routes
-from causal_scrubbing._hypothesis.tree import CONSTANTS as CONSTANTS
-from causal_scrubbing._hypothesis.tree import MEAN as MEAN
 from causal_scrubbing._hypothesis.tree import RANDOMIZED as RANDOMIZED
 from causal_scrubbing._hypothesis.tree import REFERENCE as REFERENCE
-from causal_scrubbing._hypothesis.tree import ZERO as ZERO
 from causal_scrubbing._hypothesis.tree import Block as Block
 from causal_scrubbing._hypothesis.tree import Tree as Tree
 from causal_scrubbing._hypothesis.tree import TreeClaim as TreeClaim
-from causal_scrubbing._hypothesis.tree import mean_ablation as mean_ablation

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from causal_scrubbing._data import Classes, Dataset, feature_name, flatten_feature
+from causal_scrubbing._data import Classes, Dataset, distinct, feature_name, flatten_feature
 from causal_scrubbing._format import plural, share
 from causal_scrubbing._graph import Graph, shorten
-from causal_scrubbing._hypothesis.tree import MEAN, Block, Tree
+from causal_scrubbing._hypothesis.ablation import Fixed, fixed_label
+from causal_scrubbing._hypothesis.tree import Block, Tree
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class AgreementRow:
         smallest: rows in the smallest class.
         one_row: share of D (by weight) whose class has one row, which can only keep itself.
         self_draw: chance that the datum drawn is the one it must agree with: the sum over rows of
-            w_i^2 / (weight of its class).
+            w_i^2 / (weight of its class); without self-draws, `one_row`.
         important: whether a claim is drawn by the block.
         claims: paths of the claims drawn by the block: several where they are tied.
         tie: their tie.
@@ -98,19 +99,35 @@ class Agreement:
         return "\n".join([shown, *(f"note: {note}" for note in self.notes)])
 
 
-def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Classes]) -> Agreement:
-    """The figures of every block; see `Agreement`."""
-    table = tuple(_row(tree, block, classes[block.key]) for block in tree.blocks)
+def agreement(
+    graph: Graph,
+    tree: Tree,
+    data: Dataset,
+    classes: Mapping[str, Classes],
+    *,
+    self_draws: bool = True,
+    ablation: str = "",
+) -> Agreement:
+    """The figures of every block; see `Agreement`.
+
+    Args:
+        graph: the graph.
+        tree: the claims and blocks.
+        data: D.
+        classes: of each block.
+        self_draws: see `Hypothesis`.
+        ablation: what unimportant parents are set to, in words; empty where they are drawn.
+    """
+    table = tuple(_row(tree, block, classes[block.key], self_draws) for block in tree.blocks)
     unclaimed = _unclaimed(graph, tree, data, classes)
     reached = _reached(graph, tree)
     unreached = tuple(name for name in graph.inputs if name not in reached)
     void = all(classes[block.key].is_exact for block in tree.blocks)
     notes = []
-    if any(key == MEAN for entry in tree.claims for key in entry.other_draws.values()):
-        notes.append(
-            "unimportant parents are set to their means over the data: this is mean ablation, not "
-            "causal scrubbing, and may take the model off the activations it ever has."
-        )
+    if tree.ablates:
+        notes.append(_ablated(tree))
+    elif ablation:
+        notes.append(f"ablation={ablation!r} has no effect: no claim has an unimportant parent.")
     if void:
         notes.append(
             "every class has one row: nothing can be swapped, so the hypothesis is not tested. It "
@@ -121,6 +138,23 @@ def agreement(graph: Graph, tree: Tree, data: Dataset, classes: Mapping[str, Cla
     notes += _idle(tree)
     notes += layout_note(unclaimed)
     return Agreement(table, void, unclaimed, unreached, tuple(notes))
+
+
+def _ablated(tree: Tree) -> str:
+    """The note on unimportant parents that are set to constants."""
+    nodes: dict[Fixed, dict[str, None]] = {}
+    for entry in tree.claims:
+        for node, fixed in entry.ablated.items():
+            nodes.setdefault(fixed, {})[node] = None
+    listed = [
+        f"{shorten(list(names))} set to "
+        + fixed_label(fixed, " & ".join(map(feature_name, fixed.feature)), list(names))
+        for fixed, names in nodes.items()
+    ]
+    return (
+        f"this is ablation, not causal scrubbing: {'; '.join(listed)}. That may take the model off "
+        "the activations it ever has."
+    )
 
 
 def _alone(table: Sequence[AgreementRow]) -> list[str]:
@@ -170,7 +204,7 @@ def _idle(tree: Tree) -> list[str]:
     return notes
 
 
-def _row(tree: Tree, block: Block, classes: Classes) -> AgreementRow:
+def _row(tree: Tree, block: Block, classes: Classes, self_draws: bool) -> AgreementRow:
     members = [tree.claims[i] for i in block.claims]
     names = [feature_name(part) for part in flatten_feature(block.feature)]
     return AgreementRow(
@@ -180,7 +214,7 @@ def _row(tree: Tree, block: Block, classes: Classes) -> AgreementRow:
         classes=classes.count,
         smallest=int(classes.sizes.min()),
         one_row=classes.one_row_share,
-        self_draw=classes.self_draw_share,
+        self_draw=classes.self_draw_share if self_draws else classes.one_row_share,
         important=not block.is_unimportant,
         claims=tuple(entry.path for entry in members),
         tie=members[0].claim.tie if members else None,
@@ -194,9 +228,9 @@ def _unclaimed(
     for entry in tree.claims:
         for node, key in entry.other_draws.items():
             field = graph.nodes[node].field
-            if field is None or key == MEAN:
+            if field is None:
                 continue
-            alike = classes[key].refines(data.classes(field))
+            alike = classes[key].refines(data.classes(distinct(field)))
             if not alike:
                 found.append((entry.path, node))
     return tuple(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from causal_scrubbing._data import Feature, anything, is_feature
 from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._hypothesis.ablation import Ablation
 
 
 class _Nothing:
@@ -41,6 +42,7 @@ class Claim:
             random numbers of the original.
         cut: edges of the graph, (from, to), that routes to the parent claim do not take, for
             variants that leave one out.
+        ablation: of this claim's unimportant parents in place of the hypothesis's, for variants.
     """
 
     node: str
@@ -52,11 +54,36 @@ class Claim:
     name: str | None = None
     draw: str | None = None
     cut: tuple[tuple[str, str], ...] = ()
+    ablation: Ablation | None = None
 
     @property
     def label(self) -> str:
         """The claim's part of a path: its name, or its node's."""
         return node_label(self.node) if self.name is None else self.name
+
+
+def map_claims(root: Claim, change: Callable[[Claim], Claim]) -> Claim:
+    """The tree with every claim changed, from the leaves up; a claim used twice is changed once.
+
+    Args:
+        root: the top claim.
+        change: given each claim with its children changed already.
+    """
+    done: dict[int, Claim] = {}
+    stack = [root]
+    while stack:  # a stack, since trees can be deeper than Python's recursion
+        claim = stack[-1]
+        waiting = [c for c in claim.children or () if id(c) not in done]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        if id(claim) not in done:
+            children = claim.children
+            if children is not None:
+                children = tuple(done[id(c)] for c in children)
+            done[id(claim)] = change(replace(claim, children=children))
+    return done[id(root)]
 
 
 def node_label(node: str) -> str:

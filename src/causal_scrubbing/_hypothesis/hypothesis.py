@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -19,14 +20,22 @@ from causal_scrubbing._data import (
 )
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._format import plural
-from causal_scrubbing._graph import Graph, hint, nearest
+from causal_scrubbing._graph import Graph, hint, nearest, shorten
+from causal_scrubbing._hypothesis.ablation import (
+    RESAMPLE,
+    Ablation,
+    Mean,
+    ablation_label,
+    ablation_text,
+    check_marks,
+)
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.text import describe, readable
-from causal_scrubbing._hypothesis.tree import Block, Tree, mean_ablation
+from causal_scrubbing._hypothesis.tree import RANDOMIZED, Block, Tree
 from causal_scrubbing._hypothesis.treeify import treeify
 
-POLICIES: Final = ("per-claim", "together", "separate", mean_ablation)
+POLICIES: Final = ("per-claim", "together", "separate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +53,17 @@ class Hypothesis:
         root: the claim about the graph's output, its children the claims below.
         unimportant: how the parents that no claim names are drawn. "per-claim": one datum for each
             claim's; "separate": one for each parent; "together": one for all of all claims; or a
-            mapping from claim path to the name of a group that shares one. `mean_ablation` sets
-            them to their means instead, for comparison: that is not causal scrubbing.
+            mapping from claim path to the name of a group that shares one.
         within: a feature that every datum of a sample shares with the reference row.
+        self_draws: whether a row drawn may be the row that it must agree with. False: every block,
+            the root and E_randomized draw among the other rows of the class, a row alone in its
+            class keeping itself; rows of one class then weigh the same, and no datum is shared
+            across claims.
+        ablation: what parents that no claim names are set to: "resample" (their value on another
+            row), "mean", "zero", `mean(where=...)`, or a mapping from node patterns to these, of
+            which the last that matches decides. A mean is over the rows that agree with the
+            claim's datum on its `others` and on `within`. All but "resample" is not causal
+            scrubbing, since no input may have such activations; for comparison only.
         name: how tables call it.
 
     Raises:
@@ -58,6 +75,8 @@ class Hypothesis:
     unimportant: str | Mapping[str, str] = "per-claim"
     within: Feature = anything
     name: str | None = None
+    self_draws: bool = True
+    ablation: Ablation = RESAMPLE
 
     def __post_init__(self) -> None:
         faults = self._faults()
@@ -73,13 +92,23 @@ class Hypothesis:
         if not is_feature(self.within):
             faults.append(f"within={self.within!r} is no feature.")
         if not isinstance(self.unimportant, Mapping) and self.unimportant not in POLICIES:
-            plain = [policy for policy in POLICIES if policy != mean_ablation]
+            means = isinstance(self.unimportant, Mean) or self.unimportant in ("mean", "zero")
+            way = f" To set parents to constants give ablation={str(self.unimportant)!r}."
             return [
                 *faults,
-                f"unimportant={self.unimportant!r} is no policy; there is "
-                f"{', '.join(map(repr, plain))}, a mapping {{claim path: group}}, and "
-                f"cs.mean_ablation for comparison.{hint(str(self.unimportant), plain)}",
+                f"unimportant={self.unimportant!r} is not a policy; there is "
+                f"{', '.join(map(repr, POLICIES))} and a mapping {{claim path: group}}."
+                f"{way if means else hint(str(self.unimportant), POLICIES)}",
             ]
+        if not isinstance(self.self_draws, bool):
+            faults.append(f"self_draws={self.self_draws!r}: give True or False.")
+        elif not self.self_draws and (
+            isinstance(self.unimportant, Mapping) or self.unimportant == "together"
+        ):
+            faults.append(
+                f"self_draws=False and unimportant={self.unimportant!r}: a row shared by several "
+                "claims cannot differ from the row of each. Take 'per-claim' or 'separate'."
+            )
         if self.root.node != self.graph.output:
             faults.append(
                 f"the root claim is about {self.root.node!r}, but the graph's output is "
@@ -87,7 +116,7 @@ class Hypothesis:
             )
         if self.root.via or self.root.tie:
             faults.append("the root claim has via= or tie=, but no parent claim to reach or share.")
-        tree, found = treeify(self.graph, self.root, self.unimportant, self.within)
+        tree, found = treeify(self.graph, self.root, self.unimportant, self.within, self.ablation)
         faults += found
         if not faults:
             self.__dict__["tree"] = tree
@@ -100,13 +129,20 @@ class Hypothesis:
 
     @property
     def policy(self) -> str:
-        """The policy for unimportant parents, in words."""
+        """What unimportant parents are drawn as or set to, and whether draws may be of oneself."""
+        text = str(self.unimportant)
         if isinstance(self.unimportant, Mapping):
-            return "groups: " + ", ".join(f"{p} in {g}" for p, g in self.unimportant.items())
-        return self.unimportant
+            text = "groups: " + ", ".join(f"{p} in {g}" for p, g in self.unimportant.items())
+        if self.tree.ablates:
+            text += f"; ablation {ablation_label(self.ablation)} (not causal scrubbing)"
+        return text if self.self_draws else f"{text}; no self-draws"
 
     def with_(self, **changes: Any) -> Hypothesis:
-        """A hypothesis with some of graph, root, unimportant, within, name changed."""
+        """A hypothesis with some of its arguments changed."""
+        if set(changes) == {"name"}:  # the same tree, which is not checked again
+            renamed = copy(self)
+            object.__setattr__(renamed, "name", changes["name"])
+            return renamed
         return replace(self, **changes)
 
     def classes(self, data: Dataset) -> dict[str, Classes]:
@@ -135,10 +171,29 @@ class Hypothesis:
             for name in self.graph.inputs
             if (field := self.graph.nodes[name].field) not in data
         ]
+        kinds = [fixed.kind for entry in self.tree.claims for fixed in entry.ablated.values()]
+        lacking += check_marks(kinds, data)
         if faults or lacking:
             listed = [f"claim {', '.join(where)}: {what}" for what, where in faults.items()]
             raise HypothesisError([*listed, *lacking], name=self.name)
+        if not self.self_draws:
+            self._check_weights(data, found)
         return found
+
+    def _check_weights(self, data: Dataset, classes: Mapping[str, Classes]) -> None:
+        """Refuse weights under which drawing other rows alone would not leave D as it is."""
+        several = {**classes, RANDOMIZED: data.classes(self.within)}
+        wrong = [key for key, one in several.items() if not one.is_uniform_within]
+        if wrong:
+            raise HypothesisError(
+                [
+                    "self_draws=False needs rows of equal weight in every class that is drawn "
+                    f"from, and in {shorten(wrong)} they differ: the rows drawn would not be "
+                    "distributed as the data. Drop the weights, claim a feature that tells rows of "
+                    "different weight apart (within=), or allow self-draws."
+                ],
+                name=self.name,
+            )
 
     def agreement(self, data: Dataset) -> Agreement:
         """How far each claim can be tested on a dataset, before any model runs.
@@ -146,7 +201,14 @@ class Hypothesis:
         Raises:
             HypothesisError: a feature cannot be used on this data.
         """
-        return agreement(self.graph, self.tree, data, self.classes(data))
+        return agreement(
+            self.graph,
+            self.tree,
+            data,
+            self.classes(data),
+            self_draws=self.self_draws,
+            ablation="" if self.ablation == RESAMPLE else ablation_label(self.ablation),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The hypothesis in readable form: claims nested, features by name."""
@@ -156,6 +218,9 @@ class Hypothesis:
             if isinstance(self.unimportant, Mapping)
             else self.unimportant,
             "within": feature_name(self.within),
+            "self_draws": self.self_draws,
+            "ablation": ablation_text(self.ablation),
+            "ablates": self.tree.ablates,
             "output": self.graph.output,
             "claims": readable(self.root),
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from causal_scrubbing._graph import Graph, matches, nearest
 from causal_scrubbing._hypothesis.claim import Claim
@@ -108,11 +109,30 @@ def find_routes(
     return Routes(top, copies, others), faults
 
 
+_KNOWN: WeakKeyDictionary[Graph, dict[Hashable, frozenset[str]]] = WeakKeyDictionary()
+"""What patterns match in a graph, and which nodes routes pass: asked for by every hypothesis."""
+
+
+def _matching(graph: Graph, pattern: str) -> frozenset[str]:
+    """The nodes that a pattern matches."""
+    known = _KNOWN.setdefault(graph, {})
+    if pattern not in known:
+        known[pattern] = frozenset(name for name in graph.names if matches(pattern, name))
+    return known[pattern]
+
+
 def _passable(graph: Graph, child: Claim) -> frozenset[str]:
     """The nodes that routes of a claim may pass: matched by its via, reached through such."""
     if not child.via:
         return frozenset()
-    allowed = {name for name in graph.names if any(matches(pattern, name) for pattern in child.via)}
+    known, key = _KNOWN.setdefault(graph, {}), (child.node, child.via, child.cut)
+    if key not in known:
+        known[key] = _find_passable(graph, child)
+    return known[key]
+
+
+def _find_passable(graph: Graph, child: Claim) -> frozenset[str]:
+    allowed = frozenset[str]().union(*(_matching(graph, pattern) for pattern in child.via))
     found: set[str] = set()
     todo = [child.node]
     while todo:
@@ -129,7 +149,7 @@ def unmatched_via(graph: Graph, child: Claim, path: str) -> list[str]:
     return [
         f"claim {path}: via {pattern!r} matches no node. {nearest(pattern, graph.names)}"
         for pattern in child.via
-        if not any(matches(pattern, name) for name in graph.names)
+        if not _matching(graph, pattern)
     ]
 
 

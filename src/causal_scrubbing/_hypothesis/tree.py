@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
 from causal_scrubbing._data import Feature
+from causal_scrubbing._hypothesis.ablation import Fixed
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.routes import Routes
 
 REFERENCE = "~ref"
 RANDOMIZED = "~randomized"
-MEAN = "~mean"
-"""In place of a draw: the value is the node's mean over D, which is no draw at all."""
-
-ZERO = "~zero"
-"""In place of a draw: zeros. `MEAN` and `ZERO` also stand for a group's name in `unimportant=`."""
-
-CONSTANTS: Final = (MEAN, ZERO)
-
-mean_ablation: Final = "mean ablation (not causal scrubbing)"
-"""As `unimportant=`: unimportant parents are set to their mean over D. Not causal scrubbing, since
-a mean is no activation of any input; for comparison only."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +26,8 @@ class TreeClaim:
         children: indices of the claims it is computed from; None for a leaf.
         draw: key of the block whose datum is this claim's.
         routes: how F(u) is made of its claims and unimportant parents; None for a leaf.
-        other_draws: key of the datum of each unimportant parent; `MEAN` or `ZERO` where it is
-            ablated.
+        other_draws: key of the datum of each unimportant parent that is drawn.
+        ablated: what each unimportant parent is set to that is not drawn.
     """
 
     index: int
@@ -49,6 +38,7 @@ class TreeClaim:
     draw: str
     routes: Routes | None
     other_draws: Mapping[str, str]
+    ablated: Mapping[str, Fixed] = field(default_factory=dict)
 
     @property
     def is_leaf(self) -> bool:
@@ -90,7 +80,7 @@ class Tree:
     @property
     def ablates(self) -> bool:
         """Whether unimportant parents of some claim are set to a constant instead of drawn."""
-        return any(k in CONSTANTS for entry in self.claims for k in entry.other_draws.values())
+        return any(entry.ablated for entry in self.claims)
 
     def __getitem__(self, path: str) -> TreeClaim:
         for one in self.claims:

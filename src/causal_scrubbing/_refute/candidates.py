@@ -9,6 +9,7 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.options import Settings
 from causal_scrubbing._trials import (
+    FEWEST,
     Addition,
     PoolFeature,
     additions,
@@ -18,7 +19,11 @@ from causal_scrubbing._trials import (
     field_features,
     found_features,
     named_features,
+    rounds,
 )
+
+MOST = 1000
+"""Additions made where no budget says how many can be raced."""
 
 MOST_NODES = 12
 """Nodes in whose activations features are sought unless they are named."""
@@ -89,12 +94,22 @@ def candidates(
         pool += found_features(
             h.graph, data, nodes, named, settings.seed, settings.device, made.notes
         )
-    made.added, notes = additions(h, data, pool, settings.rivals, settings.seed)
+    made.added, notes = additions(h, data, pool, settings.rivals, settings.seed, most(settings))
     made.notes += notes
     made.cut = cuts(h, data)
     if improve:
         made.cut = made.cut[:1] if shown_apart(h) else []
     return made
+
+
+def most(settings: Settings) -> int:
+    """How many additions are made: what the budget can race, and at most `MOST` without one."""
+    if settings.budget is None:
+        return MOST
+    count = settings.keep + 1
+    while FEWEST * (2 * count) * rounds(2 * count, settings.keep) <= settings.budget:
+        count *= 2
+    return count
 
 
 def look_at(h: Hypothesis, activations: str | Sequence[str]) -> tuple[list[str], list[str]]:

@@ -37,6 +37,7 @@ from causal_scrubbing._trials import (
     pairs_of,
     plan,
     promising,
+    rounds,
     search,
     second_look,
     without_lone_groups,
@@ -85,9 +86,6 @@ def _budget(added: int, cut: int, settings: Settings) -> _Budget:
     Raises:
         ScrubError: the budget given is too small.
     """
-
-    def rounds(count: int, keep: int) -> int:
-        return max(1, int(np.ceil(np.log(max(count, 2) / keep) / np.log(3))))
 
     def usual(count: int, keep: int) -> int:
         least = min(count, FEW) * settings.samples  # where few race, as many as are held out
@@ -152,7 +150,7 @@ class Search:
             memory=settings.memory,
         )
         trials = self.trials
-        self_check(h, data, settings.device)
+        self_check(h, data, settings.device, batch_size=settings.batch_size)
         try_metrics({trials.metric_name: trials.metric}, h.graph, data, settings.device, check=True)
         probed = probe(h.graph, data, trials.metric_name, trials.metric, settings.device)
         made = candidates(base, data, named, settings, improve=improve)

@@ -242,7 +242,7 @@ def _swaps(results: Sequence[Result]) -> tuple[Specificity, ...]:
         pair = ((first.name, first.hypothesis), (other.name, other.hypothesis))
         ablating = [name for name, one in pair if ablates(one)]
         if ablating:
-            why = f"{' and '.join(ablating)} sets unimportant parents to means, which is no swap"
+            why = f"{' and '.join(ablating)} ablates unimportant parents, which swaps nothing"
             found.append(Specificity("not comparable", (first.name, other.name), (why, "")))
         else:
             found.append(permits(first.hypothesis, other.hypothesis, first.data))

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from causal_scrubbing._hypothesis import Agreement, Hypothesis, layout_note
+from causal_scrubbing._hypothesis import (
+    Agreement,
+    Hypothesis,
+    ablation_label,
+    layout_note,
+)
 from causal_scrubbing._statistics import RANDOM_ROW
 
 EVERY = "samples in which every claim could only keep its own row"
@@ -62,6 +67,10 @@ def headline(
         subset: name of the subset of reference rows, where it is on one.
     """
     parts = [size, f"unimportant: {policy(readable['unimportant'])}"]
+    if readable.get("ablates"):
+        parts.append(f"ablation {ablation_label(readable['ablation'])} (not causal scrubbing)")
+    if not readable.get("self_draws", True):
+        parts.append("no self-draws")
     within = readable.get("within", "anything")
     if within not in ("anything", "()"):
         parts.append(f"within {within}")

@@ -10,7 +10,7 @@ from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._result.labels import EVERY, baseline_name
 from causal_scrubbing._result.result import Result
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual")
+HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "self_check")
 """Settings told elsewhere on the page, or in its words."""
 
 MOST_NUMBERS: Final = 20_000_000
@@ -74,6 +74,8 @@ def _settings(result: Result) -> dict[str, str]:
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
             shown[f"seconds {label}"] = f"{actual[key]:.3g}"
+    if result.record.self_check is not None:
+        shown["self-check"] = str(result.record.self_check)
     shown |= {key: str(value) for key, value in result.record.versions.items()}
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 

@@ -27,6 +27,7 @@ from causal_scrubbing._simulate import (
     RunPlan,
     RunRecord,
     Sampled,
+    Swaps,
     never_swapped,
     stuck_samples,
 )
@@ -71,6 +72,8 @@ class Result(Estimated):
         run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
+        swaps: how often activations differed where rows were swapped, over all of the run; None
+            where checks were left out.
     """
 
     scrubbed_values: Mapping[str, FloatArray]
@@ -91,6 +94,7 @@ class Result(Estimated):
     run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
+    swaps: Swaps | None = None
 
     @classmethod
     def from_run(cls, sampled: Sampled, data: Dataset, run: Run) -> Result:
@@ -105,6 +109,8 @@ class Result(Estimated):
         alone = stuck_samples(hypothesis, data, sampled.draws)
         figures = hypothesis.agreement(data)
         notes = list(first_notes(hypothesis, figures, _zero(record)))
+        if sampled.swaps is not None:
+            notes += sampled.swaps.notes
         if run.stopped is not None:
             notes.append(run.stopped)
         if record.store_dtype is not None:
@@ -130,6 +136,7 @@ class Result(Estimated):
             moved_randomized=dict(measured.moved_randomized),
             outputs=sampled.outputs,
             run_plan=run.plan,
+            swaps=sampled.swaps,
         )
 
     @property
@@ -297,6 +304,7 @@ class Result(Estimated):
             "fingerprints": dict(self.fingerprints),
             "agreement": dict(self.agreement),
             "stuck": self.stuck,
+            "swaps": None if self.swaps is None else self.swaps.to_dict(),
             "notes": list(self.notes),
             "estimates": {name: scores.to_dict() for name, scores in self.scores.items()},
         }

@@ -31,7 +31,7 @@ from causal_scrubbing._engine import (
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._result.result import Result
-from causal_scrubbing._simulate import RunRecord
+from causal_scrubbing._simulate import RunRecord, Swaps
 from causal_scrubbing._statistics import Components, FloatArray, Scores
 
 FORMAT = 1
@@ -181,6 +181,7 @@ def _load(folder: Path, data: Dataset | None) -> Result:
         moved_randomized=_moved(table, _MOVED[1]),
         outputs=_outputs(folder / _OUTPUTS),
         plan=body.get("plan"),
+        swaps=None if body.get("swaps") is None else Swaps.from_dict(body["swaps"]),
         alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
     )
     # What was published stands, whatever a later version's bootstrap would give.

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
-import numpy as np
-
 from causal_scrubbing._data import Classes, Dataset, Ints
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
-from causal_scrubbing._sampling.streams import uniforms
+from causal_scrubbing._sampling.sources import Source, make_source
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,27 @@ class Sampler:
         hypothesis: its blocks say what is drawn and what must agree.
         data: the rows to draw from.
         seed: with a key and a sample number, fixes each draw.
+        draw: how rows are drawn, one of `DRAWS`, or a `Source` made before.
+        samples: number of samples of the run, where it is known.
 
     Raises:
         HypothesisError: a feature cannot be used on this data.
+        ScrubError: there is no such way to draw, or it cannot be used here.
     """
 
-    def __init__(self, hypothesis: Hypothesis, data: Dataset, seed: int) -> None:
+    def __init__(
+        self,
+        hypothesis: Hypothesis,
+        data: Dataset,
+        seed: int,
+        draw: str | Source = "independent",
+        samples: int | None = None,
+    ) -> None:
         self.hypothesis = hypothesis
         self.data = data
         self.seed = seed
+        self.source = make_source(draw, data, seed, samples) if isinstance(draw, str) else draw
         self.classes: dict[str, Classes] = hypothesis.classes(data)
-        self._all = data.classes(())
         self._within = data.classes(hypothesis.within)
 
     def classes_of(self, key: str) -> Classes:
@@ -59,8 +67,7 @@ class Sampler:
 
     def draw(self, start: int, stop: int) -> Draw:
         """The rows of samples start..stop - 1; any cut into pieces gives the same rows."""
-        anyone = np.zeros(stop - start, dtype=np.int64)
-        rows: dict[str, Ints] = {REFERENCE: self._pick(self._all, REFERENCE, anyone, start, stop)}
+        rows: dict[str, Ints] = {REFERENCE: self.source.references(start, stop)}
         for block in self.hypothesis.tree.blocks:
             agree, classes = rows[block.of], self.classes[block.key]
             if classes.is_exact:
@@ -71,7 +78,8 @@ class Sampler:
         return Draw(start, stop, rows)
 
     def _pick(self, classes: Classes, key: str, agree: Ints, start: int, stop: int) -> Ints:
-        return classes.pick(agree, uniforms(self.seed, key, start, stop))
+        numbers = self.source.numbers(key, start, stop)
+        return classes.pick(agree, numbers, self_draws=self.hypothesis.self_draws)
 
     @cached_property
     def variables(self) -> Mapping[str, str]:
@@ -87,13 +95,13 @@ class Sampler:
             if classes.is_exact:
                 found[block.key] = found[block.of]
             else:
-                found[block.key] = _variable(block.key, classes, found[block.of])
-        found[RANDOMIZED] = _variable(RANDOMIZED, self._within, REFERENCE)
+                found[block.key] = self._variable(block.key, classes, found[block.of])
+        found[RANDOMIZED] = self._variable(RANDOMIZED, self._within, REFERENCE)
         return found
 
-
-def _variable(key: str, classes: Classes, of: str) -> str:
-    # What one class draws from does not depend on what it must agree with.
-    inner = "" if classes.count == 1 else of
-    text = f"{classes.digest}|{inner}".encode()
-    return f"{key}#{blake2b(text, digest_size=8).hexdigest()}"
+    def _variable(self, key: str, classes: Classes, of: str) -> str:
+        # What one class draws from does not depend on what it must agree with, self-draws allowed.
+        again = self.hypothesis.self_draws
+        inner = "" if classes.count == 1 and again else of
+        text = f"{classes.digest}|{inner}{'' if again else '|others'}".encode()
+        return f"{key}#{blake2b(text, digest_size=8).hexdigest()}"

@@ -75,11 +75,12 @@ def exact_scrub(
     budget = whole("budget", budget, "the most combinations allowed")
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
     metrics = named_metrics(metric)
-    for tested in [hypothesis, *([] if baseline is None else [baseline])]:
+    checked = [hypothesis, *([] if baseline is None else [baseline])]
+    for tested in checked:
         tested.classes(data)
-        if check:
-            self_check(tested, data, device)
     try_metrics(metrics, hypothesis.graph, data, device, check=check)
+    if check:
+        self_check(checked, data, device, batch_size=min(batch_size, len(data)))
     meter = Meter(budget)
     one = Evaluator(hypothesis, data, meter, batch_size, device)
     pairs = _Pairs(one, by_row=metric is not None)

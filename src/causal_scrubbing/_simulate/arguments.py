@@ -190,6 +190,7 @@ def check_arguments(
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
+        one.graph.check_fresh()
         many.append(one)
     check_dataset(data, error=ScrubError)
     if baseline is not None:
@@ -198,7 +199,7 @@ def check_arguments(
         if not isinstance(baseline, Hypothesis):
             raise ScrubError(
                 f"baseline={baseline!r} is no hypothesis; make one with cs.Hypothesis(graph, "
-                "claim), or take h.with_(unimportant=cs.mean_ablation)."
+                "claim), or take h.with_(ablation='mean')."
             )
         if randomize is not None:
             raise ScrubError("give randomize= or baseline=, not both: each defines what 0% is.")

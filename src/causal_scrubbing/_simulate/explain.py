@@ -9,9 +9,15 @@ from typing import Any, Unpack
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import Explanation, explain_run, take_layout
+from causal_scrubbing._engine import (
+    Explanation,
+    expected_seconds,
+    explain_run,
+    piece_size,
+    take_layout,
+)
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._simulate.behaviour import Metric
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
 from causal_scrubbing._simulate.metric_validation import try_metrics
@@ -19,7 +25,6 @@ from causal_scrubbing._simulate.options import Options, takes_options
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.simulation import Simulation
 
-_TRIAL = 256
 _WITHOUT = ("keep_outputs", "check", "progress")
 
 
@@ -45,7 +50,7 @@ def explain(
             output is the behaviour, as for `scrub`, and nothing is randomized unless named; where
             that output is more than one number a row, so that `scrub` will be given a metric, the
             output is randomized and the metric's time is not known.
-        timed: run up to 256 samples to say how long all will take.
+        timed: run a few samples to say how long all will take: a twentieth, at most 256.
         **options: those of `scrub` that matter to a plan, see `Options`. With ``samples="auto"``
             the most samples that may be run are explained; nothing is read or written in `out`.
 
@@ -133,29 +138,29 @@ class RunPlan:
             self._pieces(work),
             [sampler.hypothesis.tree for sampler in (*work.samplers, *work.extra)],
             forwards=1 + (work.randomize is not None),
-            timed=timed,
         )
         plan = replace(plan, notes=(*plan.notes, *self.notes))
-        if plan.expected_seconds is None:
-            return plan
-        drawing, measuring = work.spent.drawing, self._measuring()
+        return self._expect(work, plan) if timed else plan
+
+    def _expect(self, work: Simulation, plan: Explanation) -> Explanation:
+        """The plan with the expected time, from a few samples that are run and measured."""
+        drawing, spent, measuring = work.spent.drawing, work.spent, []
+        size = piece_size(plan, work.executor.batch_size)
+
+        def run(rows: Mapping[str, Ints]) -> None:
+            before = spent.metrics + spent.comparing
+            work.compute(0, rows)
+            measuring.append(spent.metrics + spent.comparing - before)
+
+        drawn = work.draw(0, size)[0]
+        rows = dict.fromkeys(drawn, drawn[REFERENCE])
+        seconds = expected_seconds(work.executor, plan, rows, run)
+        measured = measuring[1] * self.samples / size  # the second time, warm
         return replace(
             plan,
-            expected_seconds=plan.expected_seconds + drawing + measuring,
-            expected_measuring=measuring,
+            expected_seconds=seconds + drawing + measured,
+            expected_measuring=measured,
         )
-
-    def _measuring(self) -> float:
-        """Seconds that metrics and comparisons of outputs will take, from a piece, warm."""
-        trial = self._work()
-        size = min(trial.executor.batch_size, _TRIAL, self.samples)
-        for _ in trial.look([(0, size)]):
-            pass
-        cold = trial.spent.metrics + trial.spent.comparing
-        for _ in trial.look([(0, size)]):
-            pass
-        warm = trial.spent.metrics + trial.spent.comparing - cold
-        return warm * self.samples / size
 
     def _work(self) -> Simulation:
         work = Simulation(

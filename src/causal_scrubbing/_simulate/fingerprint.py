@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from causal_scrubbing._engine import Apply, Clean
 from causal_scrubbing._errors import Notice, ScrubError
+from causal_scrubbing._expressions import Apply, Clean
 from causal_scrubbing._graph import evaluate, is_hidden
 from causal_scrubbing._simulate.behaviour import evaluate_metric
 from causal_scrubbing._simulate.self_check import TOLERANCE

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import Compiler, Executor, Settings, Space
+from causal_scrubbing._engine import Executor, Settings
+from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import REFERENCE, Tree
 

@@ -14,6 +14,8 @@ import torch
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._simulate.self_check import Checked
+from causal_scrubbing._simulate.swaps import Swaps
 from causal_scrubbing._statistics import FloatArray
 
 
@@ -86,12 +88,14 @@ class Sampled:
         measured: the values of its samples.
         draws: draw key -> row of each sample, with "~ref" the reference rows.
         outputs: scrubbed and own output of each sample, where they were kept.
+        swaps: what the swaps could change; None where checks were left out.
     """
 
     hypothesis: Hypothesis
     measured: Measured
     draws: Mapping[str, Ints]
     outputs: tuple[torch.Tensor, torch.Tensor] | None
+    swaps: Swaps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,7 @@ class RunRecord:
         seconds: by the clock.
         actual: what each part of the run took.
         versions: of this package, torch, numpy, Python and the platform.
+        self_check: what the self-checks looked at; None where they were left out.
         subset: name of the subset of reference rows the samples are on, or None for all.
     """
 
@@ -130,11 +135,13 @@ class RunRecord:
     seconds: float
     actual: Mapping[str, Any]
     versions: Mapping[str, str]
+    self_check: Checked | None = None
     subset: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
+        found["self_check"] = None if self.self_check is None else self.self_check.to_dict()
         if self.subset is None:
             del found["subset"]
         return found
@@ -147,7 +154,10 @@ class RunRecord:
             TypeError: an entry is missing.
         """
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in entry.items() if name in known})
+        found = {name: value for name, value in entry.items() if name in known}
+        if found.get("self_check") is not None:
+            found["self_check"] = Checked(**found["self_check"])
+        return cls(**found)
 
 
 def versions() -> dict[str, str]:

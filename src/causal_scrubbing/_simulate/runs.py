@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -24,8 +24,9 @@ from causal_scrubbing._simulate.run_loop import (
     open_checkpoint,
     take_up,
 )
-from causal_scrubbing._simulate.self_check import self_check
+from causal_scrubbing._simulate.self_check import Checked, self_check
 from causal_scrubbing._simulate.simulation import Simulation
+from causal_scrubbing._simulate.swaps import look_at_swaps
 
 KEPT_OUTPUTS: Final = 1 << 28
 """Bytes of outputs kept by default for comparing distributions and functions."""
@@ -65,51 +66,66 @@ def simulate(request: Request) -> Iterator[Run]:
         ScrubError: a self-check failed, or a folder holds another run.
         MetricError: a metric gives no number a row.
     """
-    check(request)
-    groups = request.groups
     hypotheses, baseline = request.grounded()
-    with Progress(request.progress, request.most * len(groups)) as bar:
-        for place, numbers in enumerate(groups):
+    works = [
+        Simulation(
+            request,
+            tuple(hypotheses[i] for i in numbers),
+            baseline,
+            samples=request.most,
+            keep_outputs=_keeps_outputs(request),
+        )
+        for numbers in request.groups
+    ]
+    checked = [_check(request, work) for work in works]
+    with Progress(request.progress, request.most * len(works)) as bar:
+        for place, numbers in enumerate(request.groups):
             began = time.perf_counter()
-            members = tuple(hypotheses[i] for i in numbers)
-            work = Simulation(
-                request,
-                members,
-                baseline,
-                samples=request.most,
-                keep_outputs=_keeps_outputs(request),
-            )
+            work = works.pop(0)  # its table is freed before the next one is filled
             blocks = None if request.folder is None else request.folder / f"blocks{place or ''}"
             what = _identity(request, work)
             with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
                 take_up(work, checkpoint)
                 done, stopped = _drive(request, work, bar, checkpoint)
+                looked = checked[place]
+                if looked is not None:
+                    looked = replace(looked, samples=work.check_again())
+                found = [
+                    work.sampled(i, request.hypotheses[number]) for i, number in enumerate(numbers)
+                ]
+                if request.check:
+                    swaps = look_at_swaps(work.samplers, request.data, done, work.executor.device)
+                    found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
                 yield Run(
                     numbers=tuple(numbers),
-                    sampled=tuple(
-                        work.sampled(i, request.hypotheses[number])
-                        for i, number in enumerate(numbers)
-                    ),
-                    record=_record(request, work, done, time.perf_counter() - began),
+                    sampled=tuple(found),
+                    record=_record(request, work, done, time.perf_counter() - began, looked),
                     stopped=stopped,
-                    plan=_plan(request, work, members, baseline, done),
+                    plan=_plan(request, work, baseline, done),
                     checkpoint=checkpoint,
                 )
 
 
-def check(request: Request) -> None:
-    """Make the self-checks of a request, and try its metrics on a few rows.
+def _check(request: Request, work: Simulation) -> Checked | None:
+    """Try the metrics of a run on a few rows, and make its self-checks.
 
     Raises:
         ScrubError: a graph or a metric is not what the method takes it for.
     """
     data, device = request.data, request.engine.device
+    graph = work.outputs.graph
+    looked = None
+    try_metrics(request.metrics, graph, data, device, check=request.check)
     if request.check:
-        for one in request.checked:
-            one.graph.verify(data)
-            self_check(one, data, device)
-    for graph in {id(one.graph): one.graph for one in request.hypotheses}.values():
-        try_metrics(request.metrics, graph, data, device, check=request.check)
+        graph.verify(data)
+        most = max(len(data), request.most)
+        looked = self_check(
+            [sampler.hypothesis for sampler in (*work.samplers, *work.extra)],
+            data,
+            device,
+            batch_size=min(work.executor.layout.row_batch, most),
+        )
+    return looked
 
 
 def _drive(
@@ -171,7 +187,9 @@ def _identity(request: Request, work: Simulation) -> dict[str, Any]:
     )
 
 
-def _record(request: Request, work: Simulation, samples: int, seconds: float) -> RunRecord:
+def _record(
+    request: Request, work: Simulation, samples: int, seconds: float, checked: Checked | None
+) -> RunRecord:
     graph = work.outputs.graph
     engine = {**_engine(request), "batch_size": work.executor.batch_size}
     return RunRecord(
@@ -183,17 +201,18 @@ def _record(request: Request, work: Simulation, samples: int, seconds: float) ->
         seconds=seconds,
         actual=work.actual(),
         versions=versions(),
+        self_check=checked,
     )
 
 
 def _plan(
     request: Request,
     work: Simulation,
-    members: tuple[Hypothesis, ...],
     baseline: Hypothesis | None,
     samples: int,
 ) -> RunPlan:
     auto = request.samples == "auto"
     block = block_size(samples, kept=request.folder is not None)
     cuts = auto_spans(0, samples) if auto else spans(samples, block)
+    members = tuple(sampler.hypothesis for sampler in work.samplers)
     return RunPlan(request, members, baseline, tuple(cuts), note_layout(work.executor))

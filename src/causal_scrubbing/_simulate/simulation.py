@@ -12,16 +12,20 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import Checkpoint, Executor, Look, actual_dict
+from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
 from causal_scrubbing._sampling import Sampler
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
+from causal_scrubbing._simulate.self_check import check_samples_again
 
 Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 """Values of some samples, a hypothesis each, and outputs by name where they are kept."""
+
+_WATCHED: Final = 3
+"""Hypotheses whose samples are computed again after a run."""
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""
@@ -112,6 +116,7 @@ class Simulation:
         )
         self._gathered = [_Gathered() for _ in hypotheses]
         self._looks: list[_Look] = []
+        self._noted: list[dict[int, list[torch.Tensor]]] = []
 
     def _randomized(self, node: str, variable: str) -> int:
         if node == self.outputs.graph.output:
@@ -196,7 +201,8 @@ class Simulation:
             for low, high in before:
                 with checkpoint.claim(low, high) as mine:
                     if mine:
-                        self._keep(low, high, checkpoint, self._compute(self.draw(low, high)[0]))
+                        found = self.compute(low, self.draw(low, high)[0])
+                        self._keep(low, high, checkpoint, found)
                 if checkpoint.has(low, high):
                     yield high - low
                 else:
@@ -209,7 +215,7 @@ class Simulation:
         found = None if checkpoint is None else self._finished(start, stop, checkpoint)
         if found is None:
             self._fill()
-            found = self._compute(rows)
+            found = self.compute(start, rows)
             if checkpoint is not None:
                 self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
@@ -241,6 +247,41 @@ class Simulation:
     def _drawn(self, blocks: Sequence[tuple[int, int]], most: int) -> Iterator[Mapping[str, Ints]]:
         return (self.draw(*block)[0] for block in blocks[:most])
 
+    def _note(self, start: int, stop: int, found: Mapping[int, torch.Tensor]) -> None:
+        """Keep a few outputs of the first and of the latest batch, to compute them again later."""
+        ends = dict.fromkeys((start, stop - 1))
+        kept = {
+            number: [found[root][number - start][None].cpu().clone() for root in self._watched]
+            for number in ends
+        }
+        self._noted = [*self._noted[:1], kept]
+
+    @property
+    def _watched(self) -> list[int]:
+        """The outputs that are computed again after a run: the model's and a few of the roots."""
+        some = np.unique(np.linspace(0, len(self.roots) - 1, _WATCHED).astype(np.int64))
+        return [self.model, *(self.roots[i] for i in some)]
+
+    def check_again(self) -> int:
+        """Compute a few samples of the run again, each alone; how many there were.
+
+        Raises:
+            ScrubError: one gives another output than it gave in the run.
+        """
+        kept = {number: values for part in self._noted for number, values in part.items()}
+        if not kept:
+            return 0
+        asked = self.executor.settings
+        engine = Settings(1, asked.device, store="memory", store_dtype=asked.store_dtype)
+        outputs = Outputs(self.outputs.graph, self.data, engine, samples=len(kept))
+        numbers = [outputs.clean()]
+        for root in self._watched[1:]:
+            sampler = self.samplers[self.roots.index(root)]
+            numbers.append(outputs.scrubbed(sampler.hypothesis.tree, sampler.variables))
+        drawn = [self.draw(number, number + 1)[0] for number in kept]
+        rows = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
+        return check_samples_again(outputs, numbers, rows, kept, asked.store_dtype)
+
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)
         return None if found is None else (from_columns(found[0], len(self.roots)), found[1])
@@ -248,12 +289,13 @@ class Simulation:
     def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> None:
         checkpoint.put(start, stop, to_columns(found[0]), found[1])
 
-    def _compute(self, rows: Mapping[str, Ints]) -> Block:
+    def compute(self, start: int, rows: Mapping[str, Ints]) -> Block:
         """Values of some samples, and outputs where they are kept."""
         parts: list[tuple[Measured, ...]] = []
         tensors: dict[str, list[torch.Tensor]] = {}
         for low, high, found in self.outputs.run(rows):
             reference = rows[REFERENCE][low:high]
+            self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())

@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import plain, short
+from causal_scrubbing._statistics.columns import Columns, means_reader
 from causal_scrubbing._statistics.estimate import Estimate
+from causal_scrubbing._statistics.of_means import OfMeans, along_last, slope_of
 from causal_scrubbing._statistics.permute import swap_test_of_mean
-from causal_scrubbing._statistics.resample import Group
-from causal_scrubbing._statistics.scores import Table, Triples, check_settings, dense
+from causal_scrubbing._statistics.resample import Statistic
+from causal_scrubbing._statistics.table import Table, check_settings, dense
+from causal_scrubbing._statistics.triples import Triples
 from causal_scrubbing._statistics.values import FloatArray
 
 
@@ -84,31 +87,53 @@ def compare_runs(
     check_settings(level, resamples)
     _check_paired(first, second)
     n = len(first)
-    pools = dense(first.pools)
-    columns = [first.scrubbed - second.scrubbed]
-    for run in (first, second):
-        if run.randomized is not None:
-            columns += [run.scrubbed - run.model, run.model - run.randomized]
-    both = len(columns) == 5
-
-    def statistic(means: FloatArray) -> FloatArray:
-        if not both:
-            return means[..., :1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            points = 100 * (means[..., 1] / means[..., 2] - means[..., 3] / means[..., 4])
-        return np.stack([means[..., 0], means[..., 2], means[..., 4], points], axis=-1)
-
-    table = Table([Group(np.stack(columns, axis=1), pools)], statistic, seed, resamples)
+    columns = first.columns("first.")
+    columns = second.columns("second.", columns)
+    columns.main["difference"] = columns.main["first.gap"] - columns.main["second.gap"]
+    read, number = _reader(columns, first)
+    zero = read(np.zeros(columns.width)).shape[-1] == 4
+    table = Table(columns.groups, read, seed, resamples)
+    change = first.scrubbed - second.scrubbed
+    if change.ndim == 2:  # a function of means, to first order
+        middle = (first.scrubbed + second.scrubbed) / 2
+        change = change @ slope_of(number, middle.mean(axis=0), middle.std(axis=0))
     p_value, patterns = swap_test_of_mean(
-        columns[0], seed=seed, permutations=permutations, pools=pools
+        change, seed=seed, permutations=permutations, pools=dense(first.pools)
     )
     recovered = (
-        _recovered_difference(table, both, level, n)
+        _recovered_difference(table, zero, level, n)
         if apart is None
         else Estimate.undefined(apart, n=n, level=level, unit="%")
     )
     difference = replace(table.estimate(0, level), n=n)
     return RunComparison(difference, recovered, p_value, patterns)
+
+
+def _reader(columns: Columns, run: Triples) -> tuple[Statistic, OfMeans]:
+    """What reads the difference, both spans and the difference of percentages off the means."""
+    get = columns.reader()
+    one, other = means_reader(columns, "first."), means_reader(columns, "second.")
+    number: OfMeans = (lambda m: m[..., 0]) if run.of_means is None else along_last(run.of_means)
+
+    def statistic(means: FloatArray) -> FloatArray:
+        a, b = one(means), other(means)
+        if run.of_means is None:
+            difference = number(get(means, "difference")) + number(a.model - b.model)
+            gaps = (number(a.gap), number(b.gap))
+        else:
+            difference = number(a.scrubbed) - number(b.scrubbed)
+            gaps = (number(a.scrubbed) - number(a.model), number(b.scrubbed) - number(b.model))
+        if a.span is None or b.span is None or a.randomized is None or b.randomized is None:
+            return difference[..., None]
+        if run.of_means is None:
+            spans = (number(a.span), number(b.span))
+        else:
+            spans = (number(a.model) - number(a.randomized), number(b.model) - number(b.randomized))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            points = 100 * (gaps[0] / spans[0] - gaps[1] / spans[1])
+        return np.stack([difference, *spans, points], axis=-1)
+
+    return statistic, number
 
 
 def _recovered_difference(table: Table, both: bool, level: float, n: int) -> Estimate:
@@ -126,12 +151,14 @@ def _recovered_difference(table: Table, both: bool, level: float, n: int) -> Est
 def _check_paired(first: Triples, second: Triples) -> None:
     problem = None
     for run in (first, second):
-        if run.scrubbed.ndim != 1:
+        if run.scrubbed.ndim != 1 and run.of_means is None:
             raise MetricError(
                 f"the behaviour {run.name!r} is a vector of {run.scrubbed.shape[1]} numbers, and "
                 f"runs are compared by one number a row: compare a component, {run.name}[0]"
             )
-    if len(first) != len(second):
+    if (first.known is None) != (second.known is None):
+        problem = "the behaviour on every row of the data is known to one of them alone"
+    elif len(first) != len(second):
         problem = f"one has {len(first)} samples and the other {len(second)}"
     elif not np.allclose(first.model, second.model, rtol=1e-4, atol=1e-6):
         problem = "the model's own values differ, so the reference rows or the metric do"

@@ -14,7 +14,7 @@ from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._statistics.permute import share_as_extreme, signs
 from causal_scrubbing._statistics.resample import stream
-from causal_scrubbing._statistics.scores import dense
+from causal_scrubbing._statistics.table import dense
 from causal_scrubbing._statistics.values import FloatArray, IntArray, as_values, check_finite
 
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -12,6 +12,11 @@ from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, s
 _NAN_PAIR = (math.nan, math.nan)
 
 
+def _number(value: float | str | None) -> float:
+    """A number that was written to JSON, where null is one that there is not."""
+    return math.nan if value is None else float(value)
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """An estimated number.
@@ -25,6 +30,8 @@ class Estimate:
         unit: ``""`` for the metric's own unit, ``"%"`` for percent.
         reason: Why the number is undefined; ``None`` where it is defined.
         note: A remark a reader of the number needs, or ``None``.
+        least_decimals: Decimals to show at least, where fewer would hide a difference that is real:
+            99.9995% is not 100.0%.
     """
 
     mean: float
@@ -35,6 +42,7 @@ class Estimate:
     unit: str = ""
     reason: str | None = None
     note: str | None = None
+    least_decimals: int = 0
 
     def __post_init__(self) -> None:
         low, high = self.interval
@@ -64,14 +72,15 @@ class Estimate:
         """Return the estimate that :meth:`to_dict` wrote."""
         low, high = values["interval"]
         return cls(
-            mean=float(values["mean"]),
-            se=float(values["se"]),
-            interval=(float(low), float(high)),
+            mean=_number(values["mean"]),
+            se=_number(values["se"]),
+            interval=(_number(low), _number(high)),
             n=values["n"],
             level=values["level"],
             unit=values["unit"],
             reason=values["reason"],
             note=values["note"],
+            least_decimals=values.get("least_decimals", 0),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -85,7 +94,7 @@ class Estimate:
     def _places(self) -> int | None:
         """Decimals to show: by the standard error, whatever the number is."""
         if self.unit == "%":
-            return percent_decimals(self.se)
+            return max(percent_decimals(self.se), self.least_decimals)
         # Percentiles have an interval and no standard error; four of them are about its width.
         low, high = self.interval
         spread = (high - low) / 4 if math.isnan(self.se) else self.se

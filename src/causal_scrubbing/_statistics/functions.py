@@ -12,7 +12,7 @@ from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import alike, plain, plural
 from causal_scrubbing._statistics.estimate import Estimate
 from causal_scrubbing._statistics.resample import Group
-from causal_scrubbing._statistics.scores import Table, check_settings, dense
+from causal_scrubbing._statistics.table import Table, check_settings, dense
 from causal_scrubbing._statistics.values import FloatArray, IntArray, as_values, check_finite
 
 RANDOM_ROW: Final = "a random row's"

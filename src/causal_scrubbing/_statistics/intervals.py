@@ -13,6 +13,9 @@ Simulated coverage at level 0.95 (600 runs each; the tests repeat some of it), a
 interval's in brackets: mean of an exponential, n = 12: 0.93 (0.88), 30: 0.95 (0.92), 120: 0.94
 (0.93); mean of a lognormal with log-sd 1, n = 12: 0.87 (0.81), 30: 0.90 (0.87), 120: 0.93 (0.92);
 recovered with a fifth of the inputs broken, n = 12: 0.83 (0.76), 30: 0.94 (0.88), 120: 0.95 (0.92).
+Where most samples do not move and a few do, the variance itself is hardly known: Student's degrees
+of freedom are then few, from the kurtosis (`jackknife`). A normal change in 5% of samples, n = 100:
+0.91 (0.82 without), 1,000: 0.95 (0.92).
 No interval knows of a tail that the samples have not shown.
 """
 
@@ -32,7 +35,13 @@ _ROUNDING: Final = 1e-9
 
 
 def bca_interval(
-    replicates: FloatArray, estimate: float, acceleration: float, *, n: int, level: float
+    replicates: FloatArray,
+    estimate: float,
+    acceleration: float,
+    *,
+    n: float,
+    level: float,
+    freedom: float | None = None,
 ) -> tuple[float, float]:
     """The BCa interval of one statistic, widened for small samples.
 
@@ -40,8 +49,9 @@ def bca_interval(
         replicates: The statistic on each resample, ``[B]``.
         estimate: The statistic on the samples.
         acceleration: From the jackknife.
-        n: Independent units behind the estimate (the smallest group), at least 2.
+        n: Independent units behind the estimate (one more than its degrees of freedom), at least 2.
         level: Two-sided coverage, between 0 and 1.
+        freedom: Of Student's quantile; n - 1 if None.
     """
     kept = replicates[~np.isnan(replicates)]
     if len(kept) == 0 or (kept == estimate).all():
@@ -52,7 +62,9 @@ def bca_interval(
     below = ((kept < estimate) & ~tied).mean() + 0.5 * tied.mean()
     edge = 0.5 / len(kept)
     shift = stats.norm.ppf(float(np.clip(below, edge, 1 - edge)))
-    z = math.sqrt(n / (n - 1)) * float(stats.t.ppf((1 + level) / 2, n - 1))
+    z = math.sqrt(n / (n - 1)) * float(
+        stats.t.ppf((1 + level) / 2, n - 1 if freedom is None else freedom)
+    )
     ends = []
     for nominal in (-z, z):
         slope = 1 - acceleration * (shift + nominal)

@@ -1,41 +1,25 @@
-"""The numbers a scrub reports, from three behaviour values a sample."""
+"""The numbers a scrub reports of one behaviour."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, final, overload
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import plain
+from causal_scrubbing._statistics.columns import Columns, Means, means_reader
 from causal_scrubbing._statistics.estimate import Estimate
-from causal_scrubbing._statistics.intervals import bca_interval, t_interval
-from causal_scrubbing._statistics.resample import (
-    Group,
-    Statistic,
-    jackknife,
-    point,
-    resampled_means,
-)
-from causal_scrubbing._statistics.values import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    as_values,
-    check_finite,
-)
-from causal_scrubbing._statistics.vectors import Distance, vector_gap
+from causal_scrubbing._statistics.of_means import OfMeans
+from causal_scrubbing._statistics.table import ONE_POOL, ONE_SAMPLE, Table
+from causal_scrubbing._statistics.values import FloatArray
 
-NO_BASELINE = (
+NO_BASELINE: Final = (
     "there is no randomized baseline: the metric is inside the graph and no node was named to "
     "randomize (pass randomize='NODE', the node whose value a random row should give, or baseline=)"
 )
-KINDS = ("model", "scrubbed", "randomized", "gap", "recovered")
-FEWEST = 10
-_ONE_SAMPLE = "one sample: it has no standard error"
+KINDS: Final = ("model", "scrubbed", "randomized", "gap", "recovered")
 _ABOVE = (
     "above 100%: the scrubbed model scores further from the randomized baseline than the model "
     "itself does. The swaps removed something that worked against the behaviour, or gains on some "
@@ -50,14 +34,39 @@ _BELOW = (
     "made the model wrong more confidently than outputs of random rows are, often because claims "
     "break a correlation between activations that the model relies on"
 )
+_EQUAL: Final = 1e-9
+"""Means that differ by less, as a share of their size, differ by rounding."""
+
+_ROUNDING: Final = 1e-6
+"""A gap below this share of the behaviour's size may be float32 rounding."""
+
+_MOST_DECIMALS: Final = 12
+_NEARLY: Final = 95.0
+_TIMES: Final = 3.0
+"""A loss so many times the model's is another story than the percentage near 100% beside it."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """The five estimates of one metric: E_model, E_scrubbed, E_randomized, gap and recovered.
 
-    Of a behaviour that is a vector only gap is defined, and `components` has the estimates of each
-    of its numbers, made when first asked for; it is empty of any other.
+    Of a behaviour that is a vector only gap and recovered are defined, which are about distances,
+    and `components` has the estimates of each of its numbers, made when first asked for; it is
+    empty of any other.
+
+    Attributes:
+        model: E_model.
+        scrubbed: E_scrubbed.
+        randomized: E_randomized.
+        gap: E_scrubbed - E_model.
+        recovered: 100 (E_scrubbed - E_randomized) / (E_model - E_randomized).
+        components: Of a vector behaviour.
+        log_recovered: 100 log(E_scrubbed / E_randomized) / log(E_model / E_randomized), for a loss
+            whose means are all above 0: of how much smaller a loss is, rather than by how much.
+        exact: Which of the means have no error: known from every row of D.
+        factors: By what factor the squared error of "scrubbed" and "recovered" fell against as many
+            independent draws without known means.
+        notes: What a reader must know of the estimates as a whole.
     """
 
     model: Estimate
@@ -66,10 +75,21 @@ class Scores:
     gap: Estimate
     recovered: Estimate
     components: Sequence[Scores] = field(default=(), repr=False, compare=False)
+    log_recovered: Estimate = field(
+        default_factory=lambda: Estimate.undefined("it was not estimated", unit="%")
+    )
+    exact: tuple[str, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; :meth:`from_dict` gives back equal scores."""
-        return {name: plain(getattr(self, name)) for name in KINDS}
+        return {
+            **{name: plain(getattr(self, name)) for name in (*KINDS, "log_recovered")},
+            "exact": list(self.exact),
+            "factors": dict(self.factors),
+            "notes": list(self.notes),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scores:
@@ -77,290 +97,124 @@ class Scores:
         model, scrubbed, randomized, gap, recovered = (
             Estimate.from_dict(values[name]) for name in KINDS
         )
-        return cls(model, scrubbed, randomized, gap, recovered)
+        return cls(
+            model,
+            scrubbed,
+            randomized,
+            gap,
+            recovered,
+            log_recovered=Estimate.from_dict(values["log_recovered"]),
+            exact=tuple(values["exact"]),
+            factors=dict(values["factors"]),
+            notes=tuple(values["notes"]),
+        )
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<10}  {getattr(self, name)}" for name in KINDS)
 
 
-@final
-class Components(Sequence[Scores]):
-    """The estimates of each number of a vector behaviour, each made when it is first asked for."""
-
-    def __init__(
-        self, triples: Triples, *, seed: int = 0, level: float = 0.95, resamples: int = 1000
-    ) -> None:
-        self._triples = triples
-        self._settings = (seed, level, resamples)
-        self._found: dict[int, Scores] = {}
-
-    def __len__(self) -> int:
-        return int(self._triples.scrubbed.shape[1])
-
-    @overload
-    def __getitem__(self, index: int) -> Scores: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Scores]: ...
-
-    def __getitem__(self, index: int | slice) -> Scores | list[Scores]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        place = range(len(self))[index]
-        if place not in self._found:
-            seed, level, resamples = self._settings
-            one = self._triples.component(place)
-            self._found[place] = one.estimate(seed=seed, level=level, resamples=resamples)
-        return self._found[place]
+SCRUBBED, MODEL, GAP, RANDOMIZED, SPAN, RECOVERED, LOG = range(7)
 
 
-@dataclass(frozen=True, eq=False)
-class Triples:
-    """Behaviour values of N independent samples, three on each reference row.
+def scores_of(
+    columns: Columns,
+    of_means: OfMeans | None,
+    *,
+    name: str,
+    size: float,
+    count: int,
+    baseline_count: int,
+    why_not: str,
+    seed: int,
+    level: float,
+    resamples: int,
+) -> Scores:
+    """The estimates that columns give.
 
-    Attributes:
-        name: The metric, for messages.
-        scrubbed: Of the scrubbed model, ``[N]``, or ``[N, k]`` for a behaviour that is a vector.
-        model: Of the model itself on the same reference rows, same shape.
-        randomized: With the output of a random row, same shape; ``None`` if there is no baseline
-            on these reference rows.
-        baseline: Of another run, on other reference rows and perhaps another number of them,
-            ``[M]`` or ``[M, k]``; stands in for ``randomized`` and is resampled on its own.
-        pools: The pool each sample was drawn from, ``[N]`` integers, where samples were drawn from
-            random sub-datasets; intervals are then Student's over pools.
-        why_not: Why there is neither ``randomized`` nor ``baseline``, shown with ``recovered``.
+    Args:
+        columns: Of one run.
+        of_means: What the behaviour is of the means of its columns; None for the one mean itself.
+        name: The behaviour, for messages.
+        size: A typical size of the behaviour, against which rounding is measured.
+        count: How many samples there are.
+        baseline_count: How many E_randomized rests on.
+        why_not: Why there is no E_randomized, where there is none.
+        seed: Of the bootstrap.
+        level: Coverage of the intervals.
+        resamples: How many bootstrap resamples.
     """
-
-    name: str
-    scrubbed: FloatArray
-    model: FloatArray
-    randomized: FloatArray | None = None
-    baseline: FloatArray | None = None
-    pools: IntArray | None = None
-    why_not: str = NO_BASELINE
-
-    def __post_init__(self) -> None:
-        scrubbed = as_values(self.name, self.scrubbed)
-        for what in ("scrubbed", "model", "randomized", "baseline"):
-            given = getattr(self, what)
-            if given is None:
-                continue
-            values = as_values(self.name, given)
-            if what != "baseline" and values.shape != scrubbed.shape:
-                raise MetricError(
-                    f"metric {self.name!r}: {what} has shape {list(values.shape)} and scrubbed "
-                    f"{list(scrubbed.shape)}; both must be on the same samples. Pass a run on "
-                    "other reference rows as baseline"
-                )
-            if values.shape[1:] != scrubbed.shape[1:]:
-                raise MetricError(
-                    f"metric {self.name!r}: baseline has shape {list(values.shape)} and scrubbed "
-                    f"{list(scrubbed.shape)}; both must come from the same metric"
-                )
-            check_finite(self.name, what, values)
-            object.__setattr__(self, what, values)
-        if self.randomized is not None and self.baseline is not None:
-            raise MetricError(
-                f"metric {self.name!r} has both randomized and baseline values; recovered divides "
-                "by one of them, so pass one"
-            )
-        if self.pools is not None:
-            pools = np.asarray(self.pools)
-            if pools.shape != (len(scrubbed),) or pools.dtype.kind not in "iu":
-                raise MetricError(
-                    f"metric {self.name!r}: pools must be {len(scrubbed)} integers, one a sample; "
-                    f"they are {pools.dtype} of shape {list(pools.shape)}"
-                )
-            object.__setattr__(self, "pools", pools.astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.scrubbed)
-
-    def on(self, subset: npt.ArrayLike, *, baseline: npt.ArrayLike | None = None) -> Triples:
-        """Return the triples of some samples.
-
-        Args:
-            subset: A mask ``[N]``: True for the samples to keep.
-            baseline: The same subset among the samples of the baseline run, ``[M]``; without it a
-                baseline on other reference rows says nothing about the subset and is dropped.
-
-        Raises:
-            MetricError: If a mask is no mask of that length, or keeps nothing.
-        """
-        keep = self._mask(subset, len(self), "subset")
-        kept = replace(
-            self,
-            scrubbed=self.scrubbed[keep],
-            model=self.model[keep],
-            randomized=None if self.randomized is None else self.randomized[keep],
-            pools=None if self.pools is None else self.pools[keep],
-        )
-        if self.baseline is None:
-            return kept
-        if baseline is None:
-            return replace(
-                kept,
-                baseline=None,
-                why_not="the baseline is a run on other reference rows, and was not restricted to "
-                "this subset; restrict it too, or score both runs on the same reference rows",
-            )
-        chosen = self._mask(baseline, len(self.baseline), "subset of the baseline")
-        return replace(kept, baseline=self.baseline[chosen])
-
-    def _mask(self, subset: npt.ArrayLike, count: int, what: str) -> BoolArray:
-        mask = np.asarray(subset)
-        if mask.dtype != np.bool_ or mask.shape != (count,):
-            raise MetricError(
-                f"metric {self.name!r}: the {what} must be {count} booleans, one a sample; it is "
-                f"{mask.dtype} of shape {list(mask.shape)}"
-            )
-        if not mask.any():
-            raise MetricError(
-                f"metric {self.name!r}: the {what} keeps none of the {count} samples; draw more "
-                "samples or take a larger subset"
-            )
-        return mask
-
-    def component(self, index: int) -> Triples:
-        """Return one number of a vector behaviour as triples of its own."""
-
-        def pick(values: FloatArray | None) -> FloatArray | None:
-            return None if values is None else values[:, index]
-
-        return replace(
-            self,
-            name=f"{self.name}[{index}]",
-            scrubbed=self.scrubbed[:, index],
-            model=self.model[:, index],
-            randomized=pick(self.randomized),
-            baseline=pick(self.baseline),
-        )
-
-    def estimate(
-        self,
-        *,
-        seed: int = 0,
-        level: float = 0.95,
-        resamples: int = 1000,
-        distance: str | Distance = "euclidean",
-    ) -> Scores:
-        """Estimate E_model, E_scrubbed, E_randomized, gap and recovered.
-
-        gap is the mean of scrubbed - model, sample by sample. recovered is
-        100 (E_scrubbed - E_randomized) / (E_model - E_randomized), a ratio of means; whole triples
-        are resampled, so that the uncertainty of both baselines and all three correlations are in
-        its interval. It is undefined where the 95% interval of E_model - E_randomized contains 0
-        (whatever ``level`` is). Standard errors are sd / sqrt(N) for means and the jackknife's for
-        recovered. Intervals are BCa bootstraps; they are Student's over pools where there are
-        pools, and for fewer than 10 samples, whose resamples are too few to have quantiles.
-
-        For a behaviour that is a vector, gap is a distance between the two mean vectors and the
-        other estimates are per number: see `Scores.components`.
-
-        Args:
-            seed: Of the bootstrap; the same seed gives the same intervals.
-            level: Coverage of the intervals.
-            resamples: How many bootstrap resamples.
-            distance: For vectors: ``"euclidean"``, ``"manhattan"``, ``"max"``, or a metric
-                (a, b) -> number.
-        """
-        check_settings(level, resamples)
-        if self.scrubbed.ndim == 2:
-            return self._vector(seed, level, resamples, distance)
-        return self._scalar(seed, level, resamples)
-
-    def _scalar(self, seed: int, level: float, resamples: int) -> Scores:
-        paired = self.randomized is not None
-        columns = [self.scrubbed, self.model, self.scrubbed - self.model]
-        if self.randomized is not None:
-            columns += [self.randomized, self.model - self.randomized]
-        groups = [Group(np.stack(columns, axis=1), dense(self.pools))]
-        if self.baseline is not None:
-            groups.append(Group(self.baseline[:, None]))
-        has_baseline = len(columns) == 5 or len(groups) == 2
-
-        def statistic(means: FloatArray) -> FloatArray:
-            scrubbed, model, gap = means[..., 0], means[..., 1], means[..., 2]
-            outputs = [scrubbed, model, gap]
-            if has_baseline:
-                randomized = means[..., 3]
-                span = means[..., 4] if paired else model - randomized
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    # (S - R) / (M - R) = 1 + gap / span: exactly 100% where no sample moved.
-                    outputs += [randomized, span, 100 * (1 + gap / span)]
-            return np.stack(outputs, axis=-1)
-
-        table = Table(groups, statistic, seed, resamples)
-        n = len(self)
-        none = Estimate.undefined(self.why_not, n=n, level=level)
-        randomized, recovered = none, replace(none, unit="%")
-        if has_baseline:
-            count = n if self.baseline is None else len(self.baseline)
-            randomized = replace(table.estimate(3, level), n=count)
-            recovered = _recovered(table, level, n)
-        scrubbed, model, gap = (replace(table.estimate(i, level), n=n) for i in range(3))
-        return Scores(model, scrubbed, randomized, gap, recovered)
-
-    def _vector(self, seed: int, level: float, resamples: int, distance: str | Distance) -> Scores:
-        n, width = self.scrubbed.shape
-        reason = (
-            f"the behaviour is a vector of {width} numbers; the gap is a distance between mean "
-            f"vectors, and result[{self.name!r}].components has the estimates of each number, the "
-            f"first also called result[{self.name + '[0]'!r}]"
-        )
-        none = Estimate.undefined(reason, n=n, level=level)
-        gap = vector_gap(
-            self.scrubbed,
-            self.model,
-            pools=dense(self.pools),
-            distance=distance,
-            seed=seed,
-            level=level,
-            resamples=resamples,
-        )
-        parts = Components(self, seed=seed, level=level, resamples=resamples)
-        return Scores(none, none, none, gap, replace(none, unit="%"), parts)
+    read = means_reader(columns)
+    zero = read(np.zeros(columns.width)).span is not None
+    table = Table(columns.groups, _numbers(read, of_means), seed, resamples)
+    none = Estimate.undefined(why_not, n=count, level=level)
+    percent = replace(none, unit="%")
+    missing = _no_function(table, of_means, name, zero=zero)
+    if missing is not None:
+        lost = Estimate.undefined(missing, n=count, level=level)
+        lost_percent = replace(lost, unit="%")
+        return Scores(lost, lost, lost, lost, lost_percent, log_recovered=lost_percent)
+    scrubbed, model, gap = (
+        replace(table.estimate(i, level), n=count) for i in (SCRUBBED, MODEL, GAP)
+    )
+    if not zero:
+        return Scores(model, scrubbed, none, gap, percent, log_recovered=percent)
+    randomized = replace(table.estimate(RANDOMIZED, level), n=baseline_count)
+    recovered = _recovered(table, level, count, size)
+    log = _log_recovered(table, level, count)
+    if recovered.defined:
+        recovered = _spelled_out(recovered, gap, size)
+        times = scrubbed.mean / model.mean if model.mean else 0.0
+        recovered = _beside_log(recovered, log, gap, times)
+    return Scores(model, scrubbed, randomized, gap, recovered, log_recovered=log)
 
 
-class Table:
-    """A statistic of column means with all that intervals need, computed once for all outputs."""
+def _numbers(read: Any, of_means: OfMeans | None) -> Any:
+    def one(values: FloatArray) -> FloatArray:
+        return values[..., 0] if of_means is None else of_means(values)
 
-    def __init__(
-        self, groups: list[Group], statistic: Statistic, seed: int, resamples: int
-    ) -> None:
-        self.values = statistic(point(groups))
-        self.jackknife = jackknife(groups, statistic)
-        self.units = min(group.units for group in groups)
-        self.pooled = any(group.pools is not None for group in groups)
-        self.replicates: FloatArray | None = None
-        if not self.pooled and self.units >= FEWEST:
-            drawn = resampled_means(groups, seed=seed, resamples=resamples)
-            self.replicates = statistic(drawn)
-
-    def estimate(self, index: int, level: float, unit: str = "") -> Estimate:
-        """Return output ``index`` with its standard error and interval; ``n`` counts units."""
-        value, se = float(self.values[index]), float(self.jackknife.se[index])
-        if self.units < 2:
-            what = "one pool: it has no standard error" if self.pooled else _ONE_SAMPLE
-            return Estimate(value, n=self.units, level=level, unit=unit, note=what)
-        if self.replicates is None:
-            ends = t_interval(value, se, float(self.jackknife.freedom[index]), level)
+    def statistic(means: FloatArray) -> FloatArray:
+        found: Means = read(means)
+        if of_means is None:
+            scrubbed, model, gap = one(found.scrubbed), one(found.model), one(found.gap)
         else:
-            acceleration = float(self.jackknife.acceleration[index])
-            ends = bca_interval(
-                self.replicates[:, index], value, acceleration, n=self.units, level=level
-            )
-        return Estimate(value, se, ends, n=self.units, level=level, unit=unit)
+            scrubbed, model = one(found.scrubbed), one(found.model)
+            gap = np.where((found.gap == 0).all(axis=-1), 0.0, scrubbed - model)
+        outputs = [scrubbed, model, gap]
+        if found.randomized is not None and found.span is not None:
+            randomized = one(found.randomized)
+            span = one(found.span) if of_means is None else model - randomized
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # (S - R) / (M - R) = 1 + gap / span: exactly 100% where no sample moved.
+                recovered = 100 * (1 + gap / span)
+                log = 100 * np.log(scrubbed / randomized) / np.log(model / randomized)
+            outputs += [randomized, span, recovered, log]
+        return np.stack(outputs, axis=-1)
+
+    return statistic
 
 
-def _recovered(table: Table, level: float, n: int) -> Estimate:
-    if table.units < 2:
+def _no_function(table: Table, of_means: OfMeans | None, name: str, *, zero: bool) -> str | None:
+    """Why a function of means is no number here."""
+    if of_means is None:
+        return None
+    kinds = ("scrubbed", "model", "gap", "randomized")[: 4 if zero else 3]
+    bad = [kind for kind, value in zip(kinds, table.values, strict=False) if not np.isfinite(value)]
+    if not bad:
+        return None
+    return (
+        f"{name} is a function of means that has no finite value at the means of "
+        f"{', '.join(bad)}, such as a correlation with something that does not vary"
+    )
+
+
+def _recovered(table: Table, level: float, n: int, size: float) -> Estimate:
+    if not table.exact and table.units < 2:
+        start = "one pool" if table.pooled else "one sample"
         reason = (
-            f"{'one pool' if table.pooled else 'one sample'} cannot show that the model differs "
-            "from the randomized baseline; draw more"
+            f"{start} cannot show that the model differs from the randomized baseline; draw more"
         )
         return Estimate.undefined(reason, n=n, level=level, unit="%")
-    span = table.estimate(4, 0.95)
+    span = table.estimate(SPAN, 0.95)
     low, high = span.interval
     if low <= 0 <= high:
         reason = (
@@ -370,7 +224,13 @@ def _recovered(table: Table, level: float, n: int) -> Estimate:
             "on which the model differs from outputs of random rows"
         )
         return Estimate.undefined(reason, n=n, level=level, unit="%")
-    estimate = replace(table.estimate(5, level, "%"), n=n)
+    if abs(span.mean) <= _EQUAL * size:
+        reason = (
+            "E_model and E_randomized are equal but for rounding, so there is nothing to recover; "
+            "take a metric or a subset on which the model differs from outputs of random rows"
+        )
+        return Estimate.undefined(reason, n=n, level=level, unit="%")
+    estimate = replace(table.estimate(RECOVERED, level, "%"), n=n)
     if 0 <= estimate.mean <= 100:
         return estimate
     low, high = estimate.interval
@@ -379,32 +239,44 @@ def _recovered(table: Table, level: float, n: int) -> Estimate:
     return replace(estimate, note=_ABOVE if estimate.mean > 100 else _BELOW)
 
 
-def check_settings(level: float, resamples: int) -> None:
-    """Refuse levels that are no coverage and bootstraps too small for one.
-
-    Raises:
-        MetricError: If ``level`` is not between 0 and 1 or ``resamples`` below 100.
-    """
-    if not 0 < level < 1:
-        raise MetricError(f"level is {level}; give a coverage between 0 and 1, such as 0.95")
-    if resamples < 100:
-        raise MetricError(f"resamples is {resamples}; an interval needs at least 100")
+def _log_recovered(table: Table, level: float, n: int) -> Estimate:
+    scrubbed, model, randomized = (float(table.values[i]) for i in (SCRUBBED, MODEL, RANDOMIZED))
+    if not (min(scrubbed, model, randomized) > 0 and randomized > model):
+        reason = "the log scale is for a loss whose means are all above 0, the model's the smallest"
+        return Estimate.undefined(reason, n=n, level=level, unit="%")
+    return replace(table.estimate(LOG, level, "%"), n=n)
 
 
-@overload
-def dense(pools: IntArray) -> IntArray: ...
+def _spelled_out(recovered: Estimate, gap: Estimate, size: float) -> Estimate:
+    """Enough decimals that what is not 100% (or 0%) is not shown as such."""
+    low, high = gap.interval
+    clear = (low > 0 or high < 0) and abs(gap.mean) > _ROUNDING * size
+    if not clear:
+        return recovered
+    ends = (recovered.mean, *recovered.interval)
+    wanted = 0
+    for value in ends:
+        for whole in (0.0, 100.0):
+            places = 1
+            while places < _MOST_DECIMALS and value != whole and round(value, places) == whole:
+                places += 1
+            wanted = max(wanted, places)
+    return replace(recovered, least_decimals=wanted)
 
 
-@overload
-def dense(pools: None) -> None: ...
+def _beside_log(recovered: Estimate, log: Estimate, gap: Estimate, times: float) -> Estimate:
+    """Add the log scale where it tells another story: a loss many times the model's."""
+    low, high = gap.interval
+    if not log.defined or not (low > 0 or high < 0):
+        return recovered
+    if recovered.mean < _NEARLY or times < _TIMES:
+        return recovered
+    told = (
+        f"scrubbed is {times:.3g} times model; on a log scale, 100 log(scrubbed / randomized) / "
+        f"log(model / randomized), it is {log.ranged()}"
+    )
+    note = told if recovered.note is None else f"{recovered.note}. Also, {told}"
+    return replace(recovered, note=note)
 
 
-@overload
-def dense(pools: IntArray | None) -> IntArray | None: ...
-
-
-def dense(pools: IntArray | None) -> IntArray | None:
-    """Return pool ids numbered from 0 without gaps."""
-    if pools is None:
-        return None
-    return np.unique(pools, return_inverse=True)[1].astype(np.int64)
+__all__ = ["KINDS", "NO_BASELINE", "ONE_POOL", "ONE_SAMPLE", "Scores", "scores_of"]

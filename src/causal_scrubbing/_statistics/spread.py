@@ -20,7 +20,7 @@ from causal_scrubbing._statistics.intervals import (
     t_interval,
 )
 from causal_scrubbing._statistics.resample import stream
-from causal_scrubbing._statistics.scores import dense
+from causal_scrubbing._statistics.table import dense
 from causal_scrubbing._statistics.values import FloatArray, IntArray, as_values, check_finite
 
 _PARTS = 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,31 @@ def check_finite(name: str, what: str, values: FloatArray) -> None:
         "and not from probabilities, run the model in float32, bound the metric (torch.clamp), or "
         "leave those rows out of the data"
     )
+
+
+def call_numeric(what: str, function: Callable[..., Any], *arrays: FloatArray) -> FloatArray:
+    """Call a user's function of arrays, written for numpy or for torch.
+
+    Args:
+        what: The function, for messages.
+        function: Given the arrays; given them as float64 tensors where it fails on arrays.
+        arrays: What it is given copies of.
+
+    Returns:
+        What it gives, as float64; NaN where it refuses numbers that have no value, as
+        `math.sqrt` does.
+
+    Raises:
+        MetricError: It fails on both.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            try:
+                found = function(*(array.copy() for array in arrays))
+            except (TypeError, AttributeError):
+                found = function(*(torch.from_numpy(array.copy()) for array in arrays))
+            return np.asarray(found, dtype=np.float64)
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return np.asarray(np.nan)
+        except Exception as error:
+            raise MetricError(f"{what} failed: {type(error).__name__}: {error}") from error

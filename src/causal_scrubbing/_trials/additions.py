@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from causal_scrubbing._algebra import block_form, join, same_swaps
+from causal_scrubbing._algebra import block_form, join, swaps_digest
 from causal_scrubbing._data import Classes, Dataset, exact
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis import Hypothesis
@@ -66,12 +66,24 @@ def draw_entropy(h: Hypothesis, data: Dataset) -> float:
     return sum(whole - class_entropy(classes[block.key]) for block in h.tree.blocks)
 
 
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """An addition that is yet to be made."""
+
+    kind: str
+    text: str
+    where: tuple[str, ...]
+    make: Callable[[], Hypothesis]
+    feature: str | None = None
+
+
 def additions(
     h: Hypothesis,
     data: Dataset,
     pool: Sequence[PoolFeature],
     rivals: Sequence[Hypothesis],
     seed: int = 0,
+    most: int | None = None,
 ) -> tuple[list[Addition], list[str]]:
     """All additions to a hypothesis from a pool, and notes on what cannot be said as one.
 
@@ -84,14 +96,37 @@ def additions(
         pool: features to add.
         rivals: hypotheses to join in.
         seed: of the choice where there are too many ties.
+        most: additions made at most; of more, each place gets its share, and a note says so.
     """
     made = _Made(h, data)
+    changes = list(_features(h, data, pool, made))
+    tied, notes = ties(h, data, seed)
+    changes += [_Change(one.kind, one.text, one.where, one.make) for one in tied]
+    for number, rival in enumerate(rivals, 1):
+        text = f"join with {rival.name or f'rival {number}'}"
+        changes.append(_Change("rival", text, (text,), partial(join, h, rival)))
+    if most is not None and len(changes) > most:
+        notes = [
+            *notes,
+            f"{most} of {len(changes)} additions were tried, the same number at each place as far "
+            "as it goes; a larger budget= tries more",
+        ]
+        changes = _share(changes, most)
+    for change in changes:
+        made.add(change.kind, change.text, change.where, change.make, change.feature)
+    return made.found, [*made.notes, *notes, *made.left_out()]
+
+
+def _features(
+    h: Hypothesis, data: Dataset, pool: Sequence[PoolFeature], made: _Made
+) -> Iterator[_Change]:
+    """Features that can be added to each block, those that change its classes."""
     for block in h.tree.blocks:
         where = (block.key,)
         if group_of(block.key) is not None and len(owners(block)) > 1:
             text = block_text(h, block)
             make = partial(exact_group, h, block)
-            made.add("feature", f"{text} agree on exact", where, make, "exact")
+            yield _Change("feature", f"{text} agree on exact", where, make, "exact")
             made.notes.append(
                 f"{text} share one draw, to which no feature but exact can be added: features were "
                 "tried on claims only. unimportant='per-claim' lifts this."
@@ -108,20 +143,21 @@ def additions(
                 made.equal += 1
                 continue
             seen.add(digest)
-            made.add(
-                "feature",
-                f"{block_text(h, block)} {verb} {one.name}",
-                where,
-                partial(with_feature, h, block, one.feature),
-                one.name,
+            text = f"{block_text(h, block)} {verb} {one.name}"
+            yield _Change(
+                "feature", text, where, partial(with_feature, h, block, one.feature), one.name
             )
-    changes, notes = ties(h, data, seed)
+
+
+def _share(changes: Sequence[_Change], most: int) -> list[_Change]:
+    """So many of the changes: the first of each place, then the second of each, and so on."""
+    turns: dict[tuple[str, ...], int] = {}
+    turn = []
     for change in changes:
-        made.add(change.kind, change.text, change.where, change.make)
-    for number, rival in enumerate(rivals, 1):
-        text = f"join with {rival.name or f'rival {number}'}"
-        made.add("rival", text, (text,), partial(join, h, rival))
-    return made.found, [*made.notes, *notes, *made.left_out()]
+        turns[change.where] = turns.get(change.where, 0) + 1
+        turn.append(turns[change.where])
+    order = sorted(range(len(changes)), key=lambda i: turn[i])
+    return [changes[i] for i in sorted(order[:most])]
 
 
 def pairs_of(
@@ -150,9 +186,8 @@ class _Made:
         self.notes: list[str] = []
         self.refused: list[str] = []
         self.equal = 0
-        self._by_bits: dict[float, list[Addition]] = {}
-        for one in known:
-            self._by_bits.setdefault(round(one.bits, 6), []).append(one)
+        self._known = {swaps_digest(block_form(one.hypothesis), data) for one in known}
+        self._known.add(swaps_digest(block_form(h), data))
 
     def add(
         self,
@@ -174,18 +209,13 @@ class _Made:
                 "cs.restate, and search around that"
             )
             return
-        bits = max(0.0, self.before - draw_entropy(changed, self.data))
-        alike = self._by_bits.setdefault(round(bits, 6), [])
-        # A feature's classes were compared before; nothing but a tie or a join can repeat one.
-        if kind != "feature" and (bits < 1e-9 or any(self._same(changed, one) for one in alike)):
+        digest = swaps_digest(block_form(changed), self.data)
+        if digest in self._known:
             self.equal += 1
             return
-        made = Addition(kind, text, changed, bits, where, feature)
-        alike.append(made)
-        self.found.append(made)
-
-    def _same(self, changed: Hypothesis, one: Addition) -> bool:
-        return same_swaps(block_form(changed), block_form(one.hypothesis), self.data)
+        self._known.add(digest)
+        bits = max(0.0, self.before - draw_entropy(changed, self.data))
+        self.found.append(Addition(kind, text, changed, bits, where, feature))
 
     def left_out(self) -> list[str]:
         """Notes on what was not tried."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from causal_scrubbing._algebra import GROUP, BlockForm, Position, block_form, join, rebuild
+from causal_scrubbing._algebra import GROUP, Position, block_form, join, rebuild
 from causal_scrubbing._data import Feature, anything, exact, flatten_feature
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis import Block, Claim, Hypothesis
@@ -71,7 +71,7 @@ def tied(h: Hypothesis, *groups: Sequence[str]) -> Hypothesis:
     features = dict(form.features)
     for keys in groups:
         features[keys[0]] = flatten_feature(tuple(form.features[key] for key in keys))
-    changed = BlockForm(form.graph, tie(form.root), features, form.within)
+    changed = replace(form, root=tie(form.root), features=features)
     return rebuild(changed, (h.unimportant,), h.name)
 
 
@@ -94,7 +94,7 @@ def apart(h: Hypothesis, block: Block, node: str) -> Hypothesis:
 
     own = {f"{block.key}/{node}": form.features[block.key]}
     return rebuild(
-        BlockForm(form.graph, cut(form.root), {**form.features, **own}, form.within),
+        replace(form, root=cut(form.root), features={**form.features, **own}),
         ("per-claim",),
         h.name,
     )

@@ -10,7 +10,8 @@ from causal_scrubbing._data import anything, exact
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph, matches
 from causal_scrubbing._hypothesis import (
-    CONSTANTS,
+    RESAMPLE,
+    ZERO,
     ChildSource,
     Claim,
     CopySource,
@@ -18,7 +19,7 @@ from causal_scrubbing._hypothesis import (
     OtherSource,
     TreeClaim,
     find_routes,
-    mean_ablation,
+    resampled,
 )
 from causal_scrubbing._trials.edits import edit
 
@@ -41,8 +42,6 @@ def restated(h: Hypothesis, root: Claim) -> Hypothesis:
     if isinstance(policy, Mapping):
         left = set(inner_paths(root))
         policy = {path: group for path, group in policy.items() if path in left} or "per-claim"
-    if policy == mean_ablation:
-        root = bare(root)  # what has unimportant parents now may ask nothing of them
     return h.with_(root=root, unimportant=policy)
 
 
@@ -168,7 +167,7 @@ def ablated(h: Hypothesis, paths: Collection[str], kind: str) -> Hypothesis:
     Args:
         h: the hypothesis, whose treeified graph says where those parents enter.
         paths: of the claims.
-        kind: `MEAN`, `ZERO`, or "resample": drawn as the hypothesis draws them.
+        kind: "mean", "zero", or "resample": drawn as the hypothesis draws them.
     """
     policy = h.unimportant
 
@@ -176,21 +175,23 @@ def ablated(h: Hypothesis, paths: Collection[str], kind: str) -> Hypothesis:
         children = claim.children
         if children is None:
             return replace(claim, feature=exact)
-        ours = anything if kind in CONSTANTS else claim.others
-        others = ours if path in paths else exact
         below = tuple(whole(c, f"{path}/{c.label}") for c in children)
-        return replace(claim, feature=exact, others=others, children=below)
+        made = replace(claim, feature=exact, others=exact, children=below)
+        if path not in paths:
+            return made
+        others = anything if kind == ZERO else claim.others
+        return replace(made, others=others, ablation=None if kind == RESAMPLE else kind)
 
     draws: str | Mapping[str, str] = "per-claim"
-    if kind in CONSTANTS:
-        draws = dict.fromkeys(paths, kind)
-    elif isinstance(policy, Mapping):
-        draws = {p: g for p, g in policy.items() if p in paths and g not in CONSTANTS}
-    elif policy == "together":
-        draws = dict.fromkeys(paths, policy)
-    elif policy == "separate":
-        draws = policy
-    return h.with_(root=whole(h.root, h.root.label), unimportant=draws or "per-claim")
+    if kind == RESAMPLE:
+        if isinstance(policy, Mapping):
+            draws = {p: g for p, g in policy.items() if p in paths}
+        elif policy == "together":
+            draws = dict.fromkeys(paths, policy)
+        elif policy == "separate":
+            draws = policy
+    plain = resampled(h)
+    return plain.with_(root=whole(plain.root, h.root.label), unimportant=draws or "per-claim")
 
 
 def reachable(graph: Graph, node: str, via: Sequence[str]) -> list[str]:

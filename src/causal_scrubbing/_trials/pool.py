@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from causal_scrubbing._data import Dataset, Feature, exact, feature_name, is_feature
+from causal_scrubbing._data import Dataset, Feature, distinct, exact, feature_name, is_feature
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 
 
@@ -70,11 +70,11 @@ def field_features(data: Dataset) -> list[PoolFeature]:
     found = []
     for name in data.field_names:
         try:
-            classes = data.classes(name)
+            if 1 < data.classes(distinct(name)).count <= len(data) / 4:
+                data.classes(name)
+                found.append(PoolFeature(name, name))
         except CausalScrubbingError:
-            continue  # a field with NaN is no feature
-        if 1 < classes.count <= len(data) / 4:
-            found.append(PoolFeature(name, name))
+            continue  # with NaN, or classes that rounding has split, it is not a feature
     return found
 
 

@@ -60,6 +60,11 @@ class Plan:
     spent: int = 0
 
 
+def rounds(candidates: int, keep: int) -> int:
+    """Stages that leave the better third each, from so many candidates down to `keep`."""
+    return max(1, math.ceil(math.log(max(candidates, 1) / max(keep, 1), 3)))
+
+
 def plan(candidates: int, keep: int, budget: int) -> Plan:
     """Successive halving (Karnin, Koren and Somekh 2013): each stage spends an equal share.
 
@@ -69,23 +74,23 @@ def plan(candidates: int, keep: int, budget: int) -> Plan:
         ScrubError: the budget is too small for so many candidates.
     """
     made = Plan()
-    rounds = max(1, math.ceil(math.log(max(candidates, 1) / max(keep, 1), 3)))
+    stages = rounds(candidates, keep)
     if candidates <= keep:
         return made
-    share = budget // rounds
+    share = budget // stages
     left, samples = candidates, 0
-    for number in range(rounds):
+    for number in range(stages):
         fresh = share // left
         if fresh < FEWEST:
             raise ScrubError(
                 f"budget={budget} gives {fresh} samples to each of {left} candidates in a stage, "
-                f"and {FEWEST} is the least; give a budget of at least {FEWEST * left * rounds}, "
+                f"and {FEWEST} is the least; give a budget of at least {FEWEST * left * stages}, "
                 "or fewer features."
             )
         samples += fresh
         made.sizes.append((left, samples))
         made.spent += fresh * left
-        left = keep if number == rounds - 1 else max(keep, math.ceil(left / 3))
+        left = keep if number == stages - 1 else max(keep, math.ceil(left / 3))
     return made
 
 

@@ -108,6 +108,7 @@ class _Ties:
             pairs = list(combinations(own, 2))
             kept = [pair for pair in pairs if self.free[pair[0]].claims]
             rest = [pair for pair in pairs if not self.free[pair[0]].claims]
+            kept = self.some(kept, f"claims below {path}")
             for pair in [*kept, *self.some(rest, f"unimportant parents of {path}")]:
                 yield self.tie(self.text(*pair), pair)
             if len(loose) > 2:
@@ -194,10 +195,13 @@ class _Ties:
         for index in self.inner():
             children = [h.tree.claims[i] for i in h.tree.claims[index].children or ()]
             open_ = [c for c in children if c.draw in self.free]
-            for pair in combinations(open_, 2):
-                if all(c.is_leaf for c in pair) or pair[0].draw == pair[1].draw:
-                    continue
-                yield self.together(*(c.path for c in pair))
+            pairs = [
+                pair for pair in combinations([c.path for c in open_], 2)
+                if not all(h.tree[path].is_leaf for path in pair)
+                and h.tree[pair[0]].draw != h.tree[pair[1]].draw
+            ]  # fmt: skip
+            for pair in self.some(pairs, f"claims below {h.tree.claims[index].path} taken whole"):
+                yield self.together(*pair)
             if len(open_) > 2 and not all(c.is_leaf for c in open_):
                 yield self.together(*(c.path for c in open_))
 

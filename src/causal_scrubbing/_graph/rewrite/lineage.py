@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import wraps
-from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, cast
 
 import numpy as np
 import torch
+
+from causal_scrubbing._graph.rewrite.same import same
 
 if TYPE_CHECKING:
     from causal_scrubbing._graph.graph import Graph
@@ -75,10 +76,20 @@ def shared(one: Graph, two: Graph) -> int:
     """How many graphs, from the oldest on, the lineages of two graphs have in common."""
     count = 0
     for a, b in zip(lineage(one), lineage(two), strict=False):
-        if a is not b and (a.fingerprint != b.fingerprint or not _alike(a.rewrite, b.rewrite)):
-            break
+        if a is not b:
+            if a.fingerprint != b.fingerprint or not _alike(a.rewrite, b.rewrite):
+                break
+            if a.rewrite is None and not _same_nodes(a, b):
+                break
         count += 1
     return count
+
+
+def _same_nodes(one: Graph, two: Graph) -> bool:
+    """Whether two graphs that no rewrite made have equal nodes, functions included."""
+    return [*one.nodes] == [*two.nodes] and all(
+        same(node, two.nodes[name]) for name, node in one.nodes.items()
+    )
 
 
 def _alike(one: Rewrite | None, two: Rewrite | None) -> bool:
@@ -88,36 +99,7 @@ def _alike(one: Rewrite | None, two: Rewrite | None) -> bool:
         {k: v for k, v in step.options.items() if k not in _SILENT and v is not None}
         for step in (one, two)
     ]
-    try:
-        return one.kind == two.kind and same(one.target, two.target) and same(*told)
-    except (RecursionError, RuntimeError, TypeError, ValueError):
-        return False  # a function that holds itself, or what cannot be compared
-
-
-def same(one: object, two: object) -> bool:
-    """Whether two arguments of a rewrite are equal, functions by their code and what they hold."""
-    if one is two:
-        return True
-    if isinstance(one, FunctionType) and isinstance(two, FunctionType):
-        return one.__code__ == two.__code__ and all(
-            same(getattr(one, part), getattr(two, part)) for part in _HELD
-        )
-    if isinstance(one, CellType) and isinstance(two, CellType):
-        return same(one.cell_contents, two.cell_contents)
-    if isinstance(one, Mapping) and isinstance(two, Mapping):
-        return list(one) == list(two) and all(same(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple) and isinstance(two, list | tuple):
-        return len(one) == len(two) and all(map(same, one, two))
-    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
-        return one.dtype == two.dtype and torch.equal(one.detach().cpu(), two.detach().cpu())
-    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
-        return np.array_equal(one, two)
-    if is_dataclass(one) and type(one) is type(two):
-        return all(same(getattr(one, f.name), getattr(two, f.name)) for f in fields(one))
-    return bool(one == two)
-
-
-_HELD = ("__closure__", "__defaults__", "__kwdefaults__")
+    return one.kind == two.kind and same(one.target, two.target) and same(*told)
 
 
 def plain(value: object) -> object:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.parts import RowPosition, Where
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary
-from causal_scrubbing._graph.rewrite.lineage import Rewrite, plain, same, shared
+from causal_scrubbing._graph.rewrite.lineage import Rewrite, plain, shared
 from causal_scrubbing._graph.rewrite.naming import renaming
+from causal_scrubbing._graph.rewrite.same import same
 from causal_scrubbing._graph.rewrite.sides import (
     NONE,
     Refinement,

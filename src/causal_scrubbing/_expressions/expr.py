@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._graph import Graph, Node, add
+from causal_scrubbing._expressions.sums import PartialSums
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,16 @@ class Space:
 
     Attributes:
         exprs: the expressions.
-        sums: name -> the nodes it is the sum of: parts of a graph's sums, which clean rows are
-            evaluated for as if they were nodes of their own.
+        sums: parts of a graph's sums, which clean rows are evaluated for as if they were nodes of
+            their own.
         nodes: number of a sum -> the first node found to be it.
     """
 
     def __init__(self) -> None:
         self.exprs: list[Expr] = []
-        self.sums: dict[str, tuple[str, ...]] = {}
+        self.sums = PartialSums()
         self.nodes: dict[int, str] = {}
         self._number: dict[Expr, int] = {}
-        self._sum: dict[tuple[str, ...], str] = {}
 
     def add(self, expr: Expr) -> int:
         """The number of an expression, new or known."""
@@ -65,34 +64,6 @@ class Space:
         number = self.add(Total(tuple(terms)))
         self.nodes.setdefault(number, node)
         return number
-
-    def sum_of(self, name: str, nodes: tuple[str, ...]) -> str:
-        """The name of the sum of some of a sum's summands, new or known.
-
-        Args:
-            name: the node whose summands they are.
-            nodes: the summands, in order.
-        """
-        if nodes not in self._sum:
-            made = f"~part {len(self.sums) + 1} of {name}"
-            self._sum[nodes] = made
-            self.sums[made] = nodes
-        return self._sum[nodes]
-
-    def extend(self, graph: Graph) -> Graph:
-        """The graph with the partial sums as hidden nodes."""
-        waiting = {name: set(nodes) for name, nodes in self.sums.items() if name not in graph}
-        if not waiting:
-            return graph
-        nodes: list[Node] = []
-        for one in graph.nodes.values():
-            nodes.append(one)
-            # As early as can be, so that the summands need not be kept.
-            for name in [name for name, left in waiting.items() if one.name in left]:
-                waiting[name].discard(one.name)
-                if not waiting[name]:
-                    nodes.append(Node(name=name, parents=self.sums[name], fn=add))
-        return graph.remake(nodes)
 
     def __getitem__(self, number: int) -> Expr:
         return self.exprs[number]

@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from causal_scrubbing._engine.expr import Apply, Clean, Space
+from causal_scrubbing._expressions.expr import Apply, Clean, Space
 from causal_scrubbing._graph import Add, Graph, is_hidden
 from causal_scrubbing._hypothesis import (
-    CONSTANTS,
-    MEAN,
     ChildSource,
     Copy,
     CopySource,
@@ -32,7 +30,9 @@ class Wild:
     node: str
 
 
-Value: TypeAlias = int | Wild
+Value: TypeAlias = int | Clean | Wild
+"""An expression by its number, a clean value that has none yet, or a value of no consequence."""
+
 Atoms: TypeAlias = tuple[tuple[str, Value], ...]
 
 
@@ -49,6 +49,10 @@ class Compiler:
         self.graph = graph
         self.space = space
         self.simplify = simplify
+        self._nodes = graph.nodes
+        self._constant = graph.is_constant
+        self._position = {name: i for i, name in enumerate(graph.names)}
+        self._hidden: dict[str, tuple[str, ...]] = {}
 
     def clean(self, node: str, variable: str) -> int:
         """The node's clean value on the datum of a variable."""
@@ -65,7 +69,7 @@ class Compiler:
         # Children come after parents in the list, so that backwards everything needed is there.
         for entry in reversed(tree.claims):
             variable = variables[entry.draw]
-            node = self.graph.nodes[entry.claim.node]
+            node = self._nodes[entry.claim.node]
             if entry.children is None or entry.routes is None or node.is_input:
                 values[entry.index] = self._clean(entry.claim.node, variable)
                 continue
@@ -77,8 +81,9 @@ class Compiler:
                         parents[parent] = values[entry.children[source.child]]
                     elif isinstance(source, CopySource):
                         parents[parent] = copies[source.copy]
-                    elif (fixed := entry.other_draws[source.node]) in CONSTANTS:
-                        parents[parent] = self._ablated(fixed, source.node, variable)
+                    elif (fixed := entry.ablated.get(source.node)) is not None:
+                        hidden = ablated_node(self.graph, source.node, fixed)
+                        parents[parent] = self._ablated(hidden, variable)
                     else:
                         parents[parent] = self._clean(
                             source.node, variables[entry.other_draws[source.node]]
@@ -121,19 +126,26 @@ class Compiler:
         return _Wires(self, parents, variable).value(node, frozenset())
 
     def _copy_order(self, copies: Mapping[Copy, object]) -> list[Copy]:
-        position = {name: i for i, name in enumerate(self.graph.names)}
-        return sorted(copies, key=lambda copy: position[copy[0]])
+        if len(copies) == 1:
+            return list(copies)
+        return sorted(copies, key=lambda copy: self._position[copy[0]])
 
     def _clean(self, node: str, variable: str) -> Value:
-        if self.graph.is_constant[node]:
-            return Wild(node)
-        return self.space.add(Clean(node, variable))
+        return Wild(node) if self._constant[node] else Clean(node, variable)
 
-    def _ablated(self, kind: str, node: str, variable: str) -> Value:
-        if kind == MEAN and self.graph.is_constant[node]:
-            return Wild(node)
-        # Not a `Wild`: it is a value of its own, which no clean value of the node stands for.
-        return self._settle(Wild(ablated_node(kind, node)), variable)
+    def hidden(self, node: str) -> tuple[str, ...]:
+        """The hidden nodes whose values a node reads."""
+        found = self._hidden.get(node)
+        if found is None:
+            found = tuple(p for p in self._nodes[node].read if is_hidden(p))
+            self._hidden[node] = found
+        return found
+
+    def _ablated(self, node: str, variable: str) -> Value:
+        if self._constant[node] and is_hidden(node):
+            # Not a `Wild`: it is a value of its own, which no clean value of the node stands for.
+            return self._settle(Wild(node), variable)
+        return self._clean(node, variable)
 
     def _shared_variable(self, values: Iterable[tuple[str, Value]]) -> str | None:
         """The variable on which all (node, value) pairs are those nodes' clean values, if any."""
@@ -141,24 +153,25 @@ class Compiler:
         for name, value in values:
             if isinstance(value, Wild):
                 continue
-            expr = self.space[value]
-            if not isinstance(expr, Clean) or expr.node != name:
+            if not isinstance(value, Clean) or value.node != name:
                 return None
-            if found is not None and found != expr.variable:
+            if found is not None and found != value.variable:
                 return None
-            found = expr.variable
+            found = value.variable
         return found
 
     def _settle(self, value: Value, variable: str) -> int:
         """The expression of a value; one of no consequence is taken on the given datum."""
+        if isinstance(value, Clean):
+            return self.space.add(value)
         if not isinstance(value, Wild):
             return value
-        if not self.graph.is_constant[value.node]:
+        if not self._constant[value.node]:
             return self.space.add(Clean(value.node, variable))
         # A constant is recomputed for each batch, since it may depend on the batch's shape.
         arguments = [
             self._settle(self._clean(p, variable), variable)
-            for p in self.graph.nodes[value.node].parents
+            for p in self._nodes[value.node].parents
         ]
         return self.space.add(Apply(value.node, tuple(arguments)))
 
@@ -168,7 +181,8 @@ class _Wires:
 
     def __init__(self, compiler: Compiler, parents: Mapping[str, Value], variable: str) -> None:
         self.compiler = compiler
-        self.graph = compiler.graph
+        self.nodes = compiler.graph.nodes
+        self.constant = compiler.graph.is_constant
         self.parents = parents
         self.variable = variable
         self.memo: dict[tuple[str, frozenset[str]], Value] = {}
@@ -192,19 +206,22 @@ class _Wires:
         return self.memo[key]
 
     def _needs(self, key: tuple[str, frozenset[str]]) -> list[tuple[str, frozenset[str]]]:
-        node = self.graph.nodes[key[0]]
-        stop = key[1] | node.ignores
-        return [(p, stop) for p in node.read if p not in stop and is_hidden(p)]
+        hidden = self.compiler.hidden(key[0])
+        if not hidden:
+            return []
+        stop = key[1] | self.nodes[key[0]].ignores
+        return [(p, stop) for p in hidden if p not in stop]
 
     def _argument(self, name: str, stop: frozenset[str]) -> Value:
         if name in stop:
             return Wild(name)
-        return self.memo[(name, stop)] if is_hidden(name) else self.parents[name]
+        found = self.parents.get(name)
+        return self.memo[(name, stop)] if found is None else found
 
     def _compute(self, name: str, blocked: frozenset[str]) -> Value:
-        node = self.graph.nodes[name]
+        node = self.nodes[name]
         stop = blocked | node.ignores
-        if self.graph.is_constant[name]:
+        if self.constant[name]:
             return Wild(name)
         arguments: list[tuple[str, Value]] = [
             (p, Wild(p) if i in node.shapes else self._argument(p, stop))
@@ -250,16 +267,18 @@ class _Wires:
             if isinstance(value, Wild):
                 free.append(atom)
                 continue
-            expr = space[value]
-            if isinstance(expr, Clean) and expr.node == atom:
-                clean.setdefault(expr.variable, []).append(atom)
+            if isinstance(value, Clean) and value.node == atom:
+                clean.setdefault(value.variable, []).append(atom)
             else:
-                found.append(value)
+                found.append(self.compiler._settle(value, self.variable))
         if clean:  # what any datum will do for goes with the most
             clean[max(clean, key=lambda v: (len(clean[v]), v))] += free
         else:
             found += [self.compiler._settle(Wild(atom), self.variable) for atom in free]
+        whole = [atom for atom, _ in atoms]
         for variable, nodes in clean.items():
-            node = nodes[0] if len(nodes) == 1 else space.sum_of(name, tuple(nodes))
+            node = nodes[0]
+            if len(nodes) > 1:
+                node = space.sums.name(tuple(nodes), name, whole)
             found.append(space.add(Clean(node, variable)))
         return found

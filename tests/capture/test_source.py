@@ -1,0 +1,176 @@
+"""What a graph knows of the model it was captured from, and what it says of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import odd
+import pytest
+import torch
+import zoo
+from torch import nn
+from torch.nn.utils import parametrize
+
+import causal_scrubbing as cs
+
+DATA = cs.Dataset(x=torch.randn(30, 4, generator=torch.Generator().manual_seed(0)))
+SITES = {"hidden": "down:input", "mlp": "down"}
+
+
+def made(method: str) -> tuple[Any, cs.Graph]:
+    torch.manual_seed(0)
+    model = zoo.Mlp().eval()
+    graph = cs.capture(model, DATA[:3], sites=SITES, method=method)
+    return model, graph.split("hidden", axis=-1, into={"n{}": 2}).rename({"mlp": "m"})
+
+
+def scrub(graph: cs.Graph) -> cs.Result:
+    h = cs.Hypothesis(graph, cs.claim("output", cs.exact, cs.claim("m", cs.exact)))
+    return cs.scrub(h, DATA, lambda output, rows: output[:, 0], samples=8)
+
+
+def double(model: Any) -> None:
+    with torch.no_grad():
+        model.up.weight.mul_(2)
+
+
+def double_unseen(model: Any) -> None:
+    model.up.weight.data *= 2
+
+
+def load(model: Any) -> None:
+    state = {name: torch.randn_like(value) for name, value in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
+
+
+def widen(model: Any) -> None:
+    model.up = nn.Linear(4, 16)
+    model.down = nn.Linear(16, 4)
+
+
+def cast(model: Any) -> None:
+    model.head.double()
+
+
+class Twice(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return 2 * weight
+
+
+def adapt(model: Any) -> None:
+    parametrize.register_parametrization(model.up, "weight", Twice())
+
+
+CHANGES: dict[str, tuple[Callable[[Any], None], str]] = {
+    "written to in place": (double, r"weights have changed.*: 'up\.weight' was written to\. The"),
+    "written to past the version": (double_unseen, r"'up\.weight' was written to"),
+    "loaded": (load, r"weights have changed.*'up\.weight' was replaced, 'up\.bias' was repl"),
+    "of another width": (widen, r"'up\.weight' was \[8, 4\] .* and is \[16, 4\]"),
+    "of another type": (cast, r"'head\.weight' was .*float32 cpu and is .*float64 cpu"),
+    "adapted": (adapt, r"weights are not those of the capture.*'up\.weight' went and 'up\.param"),
+}
+
+
+@pytest.mark.parametrize("method", ["export", "hooks"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_model_is_refused(name: str, method: str) -> None:
+    change, match = CHANGES[name]
+    model, graph = made(method)
+    scrub(graph)
+    graph.check_fresh()
+    change(model)
+    with pytest.raises(cs.GraphError, match=match):
+        scrub(graph)
+    with pytest.raises(cs.GraphError, match=match):
+        cs.ablate(graph, "m", DATA, metric=lambda output, rows: output[:, 0], samples=8)
+
+
+def test_weights_that_a_graph_does_not_read_may_change() -> None:
+    model = nn.ModuleDict({"used": nn.Linear(4, 3), "not": nn.Linear(4, 3)}).eval()
+    graph = cs.capture(model, DATA[:3], forward=lambda m, rows: m["used"](rows["x"]))
+    with torch.no_grad():
+        model["not"].weight.zero_()
+    graph.check_fresh()
+    with torch.no_grad():
+        model["used"].weight.zero_()
+    with pytest.raises(cs.GraphError, match=r"'used\.weight' was written to"):
+        graph.check_fresh()
+
+
+def test_hooks_left_on_a_model_are_told() -> None:
+    model = zoo.Mlp().eval()
+    graph = cs.capture(model, DATA[:3], sites=SITES)
+    handle = model.up.register_forward_hook(lambda module, args, output: output + 10)
+    with pytest.raises(cs.GraphError, match=r"since the graph was captured, the model carries a f"):
+        graph.check_fresh()
+    match = r"the model carries a forward hook \('up': .*test_source\.py\).*handle\.remove\(\)"
+    with pytest.warns(cs.Notice, match=match):
+        cs.capture(model, DATA[:3], sites=SITES).check_fresh()
+    handle.remove()
+    graph.check_fresh()
+
+
+def test_a_graph_that_runs_its_model_wants_it_in_eval_mode() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)).eval()
+    graphs = [cs.capture(model, DATA[:3], method=method) for method in ("export", "hooks")]
+    model.train()
+    graphs[0].check_fresh()
+    with pytest.raises(cs.GraphError, match=r"training mode now, where '1' would.*model\.eval\(\)"):
+        graphs[1].check_fresh()
+
+
+class Longrope(nn.Module):
+    """Writes a buffer before it reads it, which is no state; or after, which is."""
+
+    def __init__(self, late: bool) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(4))
+        self.late = late
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.late:
+            x = x * self.scale
+        self.scale.copy_(torch.arange(4.0))
+        return x if self.late else x * self.scale
+
+
+def test_a_buffer_written_before_it_is_read_is_no_state() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), Longrope(late=False)).eval()
+    graph = cs.capture(model, DATA[:3], sites=["0"], method="export")
+    with torch.no_grad():
+        torch.testing.assert_close(graph(DATA), model(DATA["x"]))
+    scrub_all = cs.Hypothesis(graph, cs.claim("output", cs.exact, cs.claim("0", cs.exact)))
+    cs.scrub(scrub_all, DATA, lambda output, rows: output[:, 0], samples=8)
+    late = nn.Sequential(nn.Linear(4, 4), Longrope(late=True)).eval()
+    with pytest.raises(cs.GraphError, match=r"changes its own buffers \(1\.scale\)"):
+        cs.capture(late, DATA[:3], sites=["0"], method="export")
+
+
+def test_nodes_that_do_not_reach_the_output() -> None:
+    model = zoo.DictOutput().eval()
+    with pytest.warns(cs.Notice, match=r"^scale does not reach the output 'logits', so an abl"):
+        graph = cs.capture(
+            model, DATA[:3], sites={"h": "inner:output.hidden", "scale": "inner:output.scale"},
+            output="logits",
+        )  # fmt: skip
+    assert [graph.reaches(name) for name in ("x", "h", "scale", "logits")] == [1, 1, 0, 1]
+    with pytest.raises(cs.ScrubError, match="scale does not reach the output 'logits'"):
+        cs.ablate(graph, ["h", "scale"], DATA, metric=lambda output, rows: output[:, 0])
+    with pytest.raises(cs.GraphError, match=r"given\['scale'\] does not reach logits"):
+        graph.values(DATA, given={"scale": torch.zeros(30)})
+    graph.values(DATA, ["scale"], given={"scale": torch.zeros(30)})
+
+
+def test_every_row_of_the_example_is_checked() -> None:
+    class Third(nn.Module):
+        """Reads another row, from the fourth on."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x[:3], x[3:] + x[:1]])
+
+    model = nn.Sequential(nn.Linear(4, 4), Third()).eval()
+    with pytest.raises(cs.GraphError, match="is another value on a row in another order"):
+        cs.capture(model, DATA[:5], method="hooks")
+    graph = cs.capture(odd.Around(nn.Linear(4, 4)).eval(), DATA[:5], output="o")
+    assert "1 site, checked on 5 rows" in graph.history[0]
