@@ -54,8 +54,8 @@ def load(options: Options) -> LanguageModel:
         folder = Path(spec.origin).parent
         source, more = str(folder), {"gguf_file": next(folder.glob("*.gguf")).name}
     tokenizer = AutoTokenizer.from_pretrained(source, **more)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **more).eval()
-    return LanguageModel(model, tokenizer)
+    model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **more)
+    return LanguageModel(model.eval(), tokenizer)
 
 
 def head_graph(language_model: LanguageModel, data: cs.Dataset) -> cs.Graph:

@@ -143,9 +143,8 @@ def _draw_families(axes: Axes, families: pd.DataFrame) -> None:
     ).pivot(index="method", columns="family", values="errors")
     wrong = wrong.loc[list(RULES), list(FAMILIES)]
     axes.imshow(wrong, cmap="Reds", vmin=0, vmax=150, aspect="auto")
-    for row in range(len(wrong)):
-        for column in range(wrong.shape[1]):
-            value = float(wrong.iloc[row, column])
+    for row, values in enumerate(wrong.to_numpy(dtype=float).tolist()):
+        for column, value in enumerate(values):
             axes.text(column, row, f"{value:.0f}", ha="center", va="center")
     axes.set_xticks(range(wrong.shape[1]), list(wrong.columns))
     axes.set_yticks([])

@@ -78,4 +78,4 @@ def tree(
         return cs.claim(name, feature, *(below if left > 0 else ()))
 
     top = [claim(name, depth - 1) for name in circuit.reads["y"] if name != leave_out]
-    return cs.claim("y", cs.exact, *(top or [cs.nothing]))
+    return cs.claim("y", cs.exact, *top) if top else cs.claim("y", cs.exact, cs.nothing)

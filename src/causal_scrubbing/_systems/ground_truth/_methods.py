@@ -63,14 +63,28 @@ class Methods:
 
     def searched(self, case: Case) -> dict[str, bool]:
         """The same for the methods that search."""
-        settings = {"samples": self.samples, "seed": self.seed, "progress": False}
         names = [*(name for name in self.circuit.reads if name != "y"), *"abcde"]
         found = cs.refute(
-            case.hypothesis, self.circuit.data, loss(), features=names, fields=False,
-            activations=(), keep=3, **settings,
-        )  # fmt: skip
+            case.hypothesis,
+            self.circuit.data,
+            loss(),
+            features=names,
+            fields=False,
+            activations=(),
+            keep=3,
+            samples=self.samples,
+            seed=self.seed,
+            progress=False,
+        )
         beside = cs.controls(
-            case.hypothesis, self.circuit.data, loss(), random=1, edges=0, **settings
+            case.hypothesis,
+            self.circuit.data,
+            loss(),
+            random=1,
+            edges=0,
+            samples=self.samples,
+            seed=self.seed,
+            progress=False,
         )
         alike = [
             row

@@ -92,7 +92,8 @@ def compile_program(text: str, family: str) -> Circuit:
         text: assignments, separated by semicolons; the last is to y.
         family: how variables are encoded, one of `FAMILIES`.
     """
-    lines = dict(tuple(part.strip() for part in line.split("=", 1)) for line in text.split(";"))
+    pairs = [line.partition("=") for line in text.split(";")]
+    lines = {name.strip(): expression.strip() for name, _, expression in pairs}
     bits = torch.tensor(list(product((0, 1), repeat=len(BITS))))
     fields = dict(zip(BITS, bits.unbind(1), strict=True))
     reads: dict[str, tuple[str, ...]] = {}
@@ -114,7 +115,8 @@ def compile_program(text: str, family: str) -> Circuit:
         nodes["plus"] = (lambda e: 2.0 * e - 1, ["e"])
         nodes["minus"] = (lambda e: 1 - 2.0 * e, ["e"])
     graph = cs.Graph.build(inputs=list(BITS), nodes=nodes, output="y")
-    data = cs.Dataset(**{k: v.double() for k, v in fields.items()}, label=fields["y"].double())
+    numbers = {name: value.double() for name, value in fields.items()}
+    data = cs.Dataset(label=numbers["y"]).with_fields(**numbers)
     return Circuit(f"{text} ({family})", reads, graph, data)
 
 
@@ -154,8 +156,8 @@ def _output(expression: str, parents: list[str], family: str) -> Function:
     def run(*values: Tensor) -> Tensor:
         read, more = values[: len(parents)], values[len(parents) :]
         value = evaluate(expression, **_decode(read, parents)).double()
-        if family == "carrier":
-            return value * (more[0].norm(dim=1) > 0.9)
-        return value + sum(more)
+        for other in more:
+            value = value * (other.norm(dim=1) > 0.9) if family == "carrier" else value + other
+        return value
 
     return run

@@ -42,16 +42,15 @@ def run(options: Options) -> Outcome:
     senders = claims.heads_from(graph, start)
     to_logits = claims.sweep(graph, data, senders, ["logits"], SWEEP, options.seed)
     movers = claims.largest(to_logits, MOVERS)
-    results = ladder(
-        claims.levels(graph, movers, options.seed), data, claims.metrics(), options, samples=SAMPLES
-    )
+    levels = claims.levels(graph, movers, options.seed)
+    results = ladder(levels, data, claims.metrics(), options, samples=SAMPLES)
     table = levels_table(results)
     options.progress("what do the movers' queries read?")
     to_queries = queries_sweep(language_model, data, movers, options)
     options.progress("trying to refute")
     tested = next(name for name in results if name.startswith("all") and "both" in name)
     refutation = cs.refute(
-        results[tested].hypothesis,
+        levels[tested],
         data,
         claims.metrics()["difference"],
         features=["first", "first_name", "second_name"],

@@ -61,7 +61,7 @@ def make_data(language_model: LanguageModel, pairs: int, seed: int) -> cs.Datase
     rows = [language_model.tokenizer(text)["input_ids"] for text in texts]
     check_lengths(rows)
     fields = {name: torch.tensor(values) for name, values in columns.items()}
-    return cs.Dataset(tokens=torch.tensor(rows), text=texts, **fields)
+    return cs.Dataset(tokens=torch.tensor(rows), text=texts).with_fields(**fields)
 
 
 def check_lengths(rows: Sequence[Sequence[int]]) -> None:
