@@ -44,7 +44,9 @@ from causal_scrubbing._graph import dictionary as dictionary
 from causal_scrubbing._graph import of_sum as of_sum
 from causal_scrubbing._hypothesis import Claim as Claim
 from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
+from causal_scrubbing._hypothesis import circuit as circuit
 from causal_scrubbing._hypothesis import claim as claim
+from causal_scrubbing._hypothesis import each as each
 from causal_scrubbing._hypothesis import mean as mean
 from causal_scrubbing._hypothesis import nothing as nothing
 from causal_scrubbing._interchange import Exchanged as Exchanged

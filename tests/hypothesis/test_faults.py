@@ -84,7 +84,7 @@ CLAIM_FAULTS: dict[str, tuple[Callable[[cs.Graph], object], str]] = {
     "feature": (lambda g: C("c", 3), "its feature is 3; give a field name"),  # type: ignore[arg-type]
     "list of features": (lambda g: C("c", ["x", "y"]), "or a tuple of these"),  # type: ignore[arg-type]
     "nothing and more": (lambda g: C("c", "x", cs.nothing, C("a", "x")), "cs.nothing stands alone"),
-    "no claim": (lambda g: C("c", "x", "a"), "'a' is no claim"),  # type: ignore[arg-type]
+    "no claim": (lambda g: C("c", "x", "a"), "'a' is not a claim"),  # type: ignore[arg-type]
     "name": (lambda g: C("c", "x", name="a/b"), "may not be empty, hold '/'"),
 }
 

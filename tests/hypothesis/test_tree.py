@@ -97,13 +97,15 @@ def test_text_and_plain_data() -> None:
         cs.claim("a1", lambda d: d["x"] > 1, cs.claim("m0", "p"), others="p"), name="named"
     )
     assert 'a1 carries d["x"] > 1  [others p]' in str(h)
-    readable = h.to_dict()["claims"]["children"][0]
-    assert readable == {
-        "node": "a1",
-        "feature": 'd["x"] > 1',
-        "others": "p",
-        "children": [{"node": "m0", "feature": "p"}],
-    }
+    assert h.to_dict()["claims"][1:] == [
+        {
+            "node": "a1",
+            "feature": {"kind": "function", "name": 'd["x"] > 1'},
+            "others": "p",
+            "children": [2],
+        },
+        {"node": "m0", "feature": "p"},
+    ]
 
 
 def test_claims_of_one_feature_share_a_note_on_rows_that_are_alone() -> None:

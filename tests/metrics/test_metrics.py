@@ -121,7 +121,11 @@ def test_kl_with_classes_masked_out() -> None:
         (metrics.cross_entropy("share"), LOGITS, r"'share' is torch.float32 .* boolean or integer"),
         (metrics.cross_entropy("word"), BINARY, r"classes 0 to 3 and the output .* has 2"),
         (metrics.accuracy("word"), LOGITS[:2], r"'word' has shape \[6\] and the output 2 rows"),
-        (metrics.accuracy("word"), LOGITS.reshape(6, 2, 2), r"\[6, 2, 2\] are not logits"),
+        (
+            metrics.accuracy("word"),
+            LOGITS.reshape(6, 2, 2),
+            r"one class number a position, \[6, 2\]",
+        ),
         (metrics.accuracy("word"), torch.tensor(1.0), r"the output is \[\], wanted a tensor"),
         (metrics.logit_difference(0, 4), LOGITS, r"class 4 is not among the 4 classes"),
         (metrics.logit_difference(0, 1), BINARY, r"one logit a row"),

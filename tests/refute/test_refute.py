@@ -11,7 +11,7 @@ import causal_scrubbing as cs
 from causal_scrubbing._algebra import block_form, same_swaps
 from causal_scrubbing._refute import detectable
 from causal_scrubbing._trials import (
-    Piece,
+    Chunk,
     Stage,
     Trials,
     additions,
@@ -112,7 +112,7 @@ def test_false_alarms_stay_under_the_level_where_shifts_are_noise() -> None:
         common = rng.standard_t(5, size=200)
         values = {0: base}
         values |= {i: base + common + rng.normal(size=200) for i in range(1, 9)}
-        shifts = confirm(Piece(values, base, None, np.zeros(200, int)), 0, range(1, 9), 0.0)
+        shifts = confirm(Chunk(values, base, None, np.zeros(200, int)), 0, range(1, 9), 0.0)
         alarms += any(one.adjusted <= 0.05 for one in shifts)
     assert alarms / runs <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
 
@@ -123,8 +123,8 @@ def test_detectable_is_what_two_looks_find_four_times_in_five() -> None:
     hits = 0
     for _ in range(400):
         values = {0: np.zeros(1200), 1: rng.normal(shift, 1, 1200)}
-        whole = Piece(values, values[0], None, np.zeros(1200, int))
-        start = Piece({i: v[:200] for i, v in values.items()}, values[0], None, whole.reference)
+        whole = Chunk(values, values[0], None, np.zeros(1200, int))
+        start = Chunk({i: v[:200] for i, v in values.items()}, values[0], None, whole.reference)
         first = {1: confirm(start, 0, [1], 0.1, family=8, looks=2)[0]}
         again = left_open(first, 0.05)
         hits += second_look(first, whole, 0, again, 0.1, 8)[1].adjusted <= 0.05
@@ -141,8 +141,8 @@ def test_a_second_look_keeps_the_level() -> None:
     for _ in range(runs):
         values = {0: np.zeros(300)}
         values |= {i: rng.normal(size=300) for i in range(1, 5)}
-        whole = Piece(values, values[0], None, np.zeros(300, int))
-        start = Piece({i: v[:50] for i, v in values.items()}, values[0], None, whole.reference)
+        whole = Chunk(values, values[0], None, np.zeros(300, int))
+        start = Chunk({i: v[:50] for i, v in values.items()}, values[0], None, whole.reference)
         first = dict(zip(range(1, 5), confirm(start, 0, range(1, 5), 0.0, looks=2), strict=True))
         again = left_open(first, 0.05)
         both = second_look(first, whole, 0, again, 0.0, 4)

@@ -50,17 +50,28 @@ def test_a_true_hypothesis_recovers_all_and_a_false_one_less() -> None:
     assert false.model.mean == true.model.mean
 
 
-def test_estimates_are_the_means_of_the_samples_table() -> None:
+def test_estimates_are_the_means_of_the_samples_table_less_the_noise_that_is_known() -> None:
     graph, data = either()
     result = cs.scrub(
         cs.Hypothesis(graph, claims(4)), data, metric=cs.metrics.squared_error("y"), samples=500
     )
     table = result.samples
     s, m, r = (table[c].mean() for c in ("scrubbed", "model", "randomized"))
-    assert result.scrubbed.mean == pytest.approx(s)
-    assert result.scrubbed.se == pytest.approx(table["scrubbed"].std() / 500**0.5)
-    assert result.gap.mean == pytest.approx(s - m)
-    assert result.recovered.mean == pytest.approx(100 * (s - r) / (m - r))
+    scores = result["squared_error(y)"]
+    assert scores.exact == ("model", "randomized")
+    error = (graph(data) - data["y"]) ** 2
+    assert result.model.mean == pytest.approx(error.mean().item())
+    pairs = (graph(data)[None] - data["y"][:, None]) ** 2
+    assert result.randomized.mean == pytest.approx(pairs.mean().item())
+    slope = np.polyfit(table["model"], table["scrubbed"], 1)[0]
+    by_hand = s - slope * (m - result.model.mean)
+    assert result.scrubbed.mean == pytest.approx(by_hand, abs=0.01 * result.scrubbed.se * 10)
+    assert result.gap.mean == pytest.approx(result.scrubbed.mean - result.model.mean)
+    span = result.model.mean - result.randomized.mean
+    ratio = 100 * (result.scrubbed.mean - result.randomized.mean) / span
+    assert result.recovered.mean == pytest.approx(ratio)
+    assert abs(r - result.randomized.mean) < 5 * table["randomized"].std() / 500**0.5
+    assert "E_model and E_randomized are exact" in str(result)
     rows = table["reference"].to_numpy(copy=True)
     own = graph(data)[rows]
     torch.testing.assert_close(torch.tensor(table["model"]), (own - data["y"][rows]) ** 2)
@@ -133,7 +144,7 @@ def test_recovered_is_undefined_without_a_baseline_and_takes_another_hypothesis_
     )
     against = cs.scrub(h, data, samples=300, baseline=trivial)
     alone = cs.scrub(trivial, data, samples=300)
-    assert against.randomized.mean == alone.scrubbed.mean
+    assert against.randomized.mean == pytest.approx(alone.scrubbed.mean)
     assert against.recovered.defined
     empty = cs.scrub(
         cs.Hypothesis(inside, cs.claim("loss", cs.exact, cs.claim("D", cs.exact))),
@@ -170,8 +181,15 @@ def test_subsets_of_reference_rows() -> None:
     )
     yes, no = result.on("high"), result.on(lambda rows: ~rows["high"])
     assert len(yes) + len(no) == 900
-    both = len(yes) * yes.scrubbed.mean + len(no) * no.scrubbed.mean
-    assert both / 900 == pytest.approx(result.scrubbed.mean)
+    share = data["high"].double().mean().item()
+    for name in ("model", "randomized"):
+        parts = [getattr(one, name) for one in (yes, no)]
+        assert [part.se for part in parts] == [0, 0]
+        both = share * parts[0].mean + (1 - share) * parts[1].mean
+        assert both == pytest.approx(getattr(result, name).mean)
+    assert yes.model.mean == pytest.approx(
+        ((graph(data) - data["y"]) ** 2)[data["high"]].mean().item()
+    )
     assert "on high" in str(yes)
     for mask in (data["high"], data["high"].numpy(), pd.Series(data["high"].numpy())):
         assert result.on(mask).scrubbed == yes.scrubbed
@@ -233,8 +251,11 @@ def test_compare_pairs_runs_on_common_reference_rows(tmp_path) -> None:
     short.save(tmp_path / "short")
     found = cs.compare([true, false, cs.load(tmp_path / "short")])
     assert found.samples == 300
-    want = (true.samples["scrubbed"] - false.samples["scrubbed"])[:300].mean()
+    want = found.scores[0].scrubbed.mean - found.scores[1].scrubbed.mean
     assert found.differences[0].difference.mean == pytest.approx(want)
+    plain = (true.samples["scrubbed"] - false.samples["scrubbed"])[:300]
+    assert abs(want - plain.mean()) < 5 * plain.std() / 300**0.5
+    assert found.scores[0].model.se == 0
     assert found.differences[0].p_value < 0.05
     assert "300 common samples" in str(found)
     other_seed = cs.scrub(cs.Hypothesis(graph, claims(4)), data, metric=metric, samples=300, seed=1)
@@ -265,7 +286,7 @@ def test_functions_are_told_apart_where_means_and_laws_are_not(tmp_path) -> None
     for estimate, want in (
         (result.model, 1 - 0.5**0.5), (result.scrubbed, 1 - 0.5**0.5), (result.randomized, 1.0)
     ):  # fmt: skip
-        assert abs(estimate.mean - want) < 5 * estimate.se
+        assert abs(estimate.mean - want) < max(5 * estimate.se, 1e-6)
     low, high = result.recovered.interval
     assert low < 100 < high
     functions = result.compare_functions()

@@ -28,7 +28,7 @@ from causal_scrubbing._simulate import (
     whole,
 )
 from causal_scrubbing._statistics import Estimate, holm
-from causal_scrubbing._trials import Piece, Trials, check_run, confirm
+from causal_scrubbing._trials import Chunk, Trials, check_run, confirm
 
 EDGES = 200
 
@@ -215,15 +215,15 @@ def controls(
     numbers = range(1, 1 + len(made))
     with Progress(progress, samples * (1 + len(made))) as bar:
         trials.advance = bar.advance
-        piece = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
+        chunk = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
     zero = Estimate(0.0, 0.0, (0.0, 0.0), n=samples)
     rows = [
         Control(
-            "itself", h.name or "the hypothesis", mean_of(piece.values[0]),
-            recovered(piece, piece.values[0]), zero, 1.0,
+            "itself", h.name or "the hypothesis", mean_of(chunk.values[0]),
+            recovered(chunk, chunk.values[0]), zero, 1.0,
         )
     ]  # fmt: skip
-    rows += _compared(made, piece, notes)
+    rows += _compared(made, chunk, notes)
     if reinitialised is None:
         notes.append("not made, reinitialised: pass the graph of such a copy as reinitialised=.")
     else:
@@ -231,13 +231,13 @@ def controls(
     return Controls(h, trials.metric_name, tuple(rows), samples, seed, tuple(notes))
 
 
-def _compared(made: Sequence[Variant], piece: Piece, notes: list[str]) -> list[Control]:
+def _compared(made: Sequence[Variant], chunk: Chunk, notes: list[str]) -> list[Control]:
     """Rows of the variants, tested once for all that permit the same swaps."""
     rows: list[Control] = []
     tested: dict[int, float] = {}
-    n = len(piece.model)
+    n = len(chunk.model)
     for number, one in enumerate(made, 1):
-        values = piece.values[number]
+        values = chunk.values[number]
         same = {None: None, 0: "the hypothesis itself"}.get(one.same, "")
         if same == "" and one.same is not None:
             same = made[one.same - 1].text
@@ -249,13 +249,13 @@ def _compared(made: Sequence[Variant], piece: Piece, notes: list[str]) -> list[C
             )
             rows.append(Control(one.kind, one.text, none, none, none, math.nan, same))
             continue
-        shift = confirm(piece, 0, [number], 0.0)[0]
+        shift = confirm(chunk, 0, [number], 0.0)[0]
         difference = Estimate(shift.mean, shift.se, shift.interval, n=n)
         if one.same is None:
             tested[number] = shift.p
         rows.append(
             Control(
-                one.kind, one.text, mean_of(values), recovered(piece, values), difference,
+                one.kind, one.text, mean_of(values), recovered(chunk, values), difference,
                 math.nan, same,
             )
         )  # fmt: skip
@@ -283,11 +283,11 @@ def _about_another(
         )
     other = h.with_(graph=graph, name="the same claims about a randomly initialised copy")
     self_check(other, data, settings["device"])
-    piece = Trials([other], data, metric, **settings).run([0], seed, 0, samples)
+    chunk = Trials([other], data, metric, **settings).run([0], seed, 0, samples)
     none = Estimate.undefined("it is about another model", n=samples)
-    values = piece.values[0]
+    values = chunk.values[0]
     return Control(
-        "reinitialised", str(other.name), mean_of(values), recovered(piece, values), none, math.nan
+        "reinitialised", str(other.name), mean_of(values), recovered(chunk, values), none, math.nan
     )
 
 
@@ -297,16 +297,16 @@ def mean_of(values: Floats) -> Estimate:
     return Estimate(mean, se, (mean - 1.96 * se, mean + 1.96 * se), n=len(values))
 
 
-def recovered(piece: Piece, values: Floats) -> Estimate:
+def recovered(chunk: Chunk, values: Floats) -> Estimate:
     """100 (E_scrubbed - E_randomized) / (E_model - E_randomized), with a linearised interval.
 
     A ratio of means; its standard error is that of the residuals from the ratio (Cochran 1977,
     Sampling Techniques, 6.4). Undefined where the 95% interval of the denominator contains 0.
     """
     n = len(values)
-    if piece.randomized is None:
+    if chunk.randomized is None:
         return Estimate.undefined("there is no randomized baseline", n=n, unit="%")
-    above, below = values - piece.randomized, piece.model - piece.randomized
+    above, below = values - chunk.randomized, chunk.model - chunk.randomized
     spread = 1.96 * float(below.std(ddof=1)) / math.sqrt(n)
     if abs(float(below.mean())) <= spread:
         return Estimate.undefined("model and randomized cannot be told apart", n=n, unit="%")

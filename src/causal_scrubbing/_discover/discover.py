@@ -10,9 +10,9 @@ import torch
 
 from causal_scrubbing._data import Dataset, Feature, exact
 from causal_scrubbing._discover.explained import Explained, explain
-from causal_scrubbing._discover.greedy_growth import Grower, Step
-from causal_scrubbing._discover.partial_hypothesis import Pool, Stem
-from causal_scrubbing._discover.scorer import Judge
+from causal_scrubbing._discover.greedy_growth import Grower, GrowthStep
+from causal_scrubbing._discover.partial_hypothesis import FeaturePool, PartialHypothesis
+from causal_scrubbing._discover.scorer import Scorer
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph
@@ -46,7 +46,7 @@ class Discovery:
 
     hypothesis: Hypothesis
     result: Result
-    steps: tuple[Step, ...]
+    steps: tuple[GrowthStep, ...]
     explained: tuple[Explained, ...]
     target: float
 
@@ -182,12 +182,12 @@ def discover(
         )
     via = check_patterns(graph, "via", via)
     wanted = None if nodes is None else graph.find(check_patterns(graph, "nodes", nodes))
-    judge = Judge(
-        graph, data, metric, Pool(()), via, unimportant, () if within is None else within,
+    scorer = Scorer(
+        graph, data, metric, FeaturePool(()), via, unimportant, () if within is None else within,
         samples, seed, {"randomize": randomize, "batch_size": batch_size, "device": device},
     )  # fmt: skip
     # What is wrong whatever is claimed is told by the hypothesis that all growth begins with.
-    nothing = judge.hypothesis(Stem(graph.output, children=()))
+    nothing = scorer.hypothesis(PartialHypothesis(graph.output, children=()))
     check_run(nothing, data, samples, seed, batch_size, device, randomize)
     try_metrics(named_metrics(metric), graph, data, device, check=True)
     pool = (
@@ -197,10 +197,10 @@ def discover(
     )
     if not pool:
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
-    judge = replace(judge, pool=Pool(tuple(pool)))
-    grower = Grower(judge, wanted, target, most, beam)
+    scorer = replace(scorer, pool=FeaturePool(tuple(pool)))
+    grower = Grower(scorer, wanted, target, most, beam)
     tree, explained = explain(grower, depth)
-    h = judge.hypothesis(tree).with_(name="discovered")
+    h = scorer.hypothesis(tree).with_(name="discovered")
     result = scrub(
         h, data, metric, samples=4 * samples, seed=seed, randomize=randomize, device=device,
         batch_size=batch_size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from causal_scrubbing._discover.greedy_growth import Grower
-from causal_scrubbing._discover.partial_hypothesis import Path, Stem
+from causal_scrubbing._discover.partial_hypothesis import PartialHypothesis, Path
 from causal_scrubbing._discover.scorer import CUTTING, Scored
 from causal_scrubbing._hypothesis import node_path
 
@@ -29,7 +29,7 @@ class Explained:
     tried: int
 
 
-def explain(grower: Grower, depth: int | None) -> tuple[Stem, tuple[Explained, ...]]:
+def explain(grower: Grower, depth: int | None) -> tuple[PartialHypothesis, tuple[Explained, ...]]:
     """Explain the output to reach the target, then claim after claim so as to keep it.
 
     Args:
@@ -39,22 +39,22 @@ def explain(grower: Grower, depth: int | None) -> tuple[Stem, tuple[Explained, .
     Returns:
         The tree, and what was found of each of its claims, parents first.
     """
-    judge = grower.judge
-    bare = Stem(judge.graph.output)
+    scorer = grower.scorer
+    bare = PartialHypothesis(scorer.graph.output)
     grown = grower.grow(bare, (), None)
     best = grower.cut(grown.tree, (), None)
-    start, tree = judge.one(best.tree), best.tree
-    tried = len(judge.known)
+    start, tree = scorer.one(best.tree), best.tree
+    tried = len(scorer.known)
     why = _kept(best) if grower.reaches(start, None) else _short(grower, bare, (), start)
     found = dict[Path, Explained]()
     found[()] = _explained(grower, tree, (), True, why, tried)
     todo: list[Path] = [(one.node,) for one in tree.children or ()]
     while todo:
         path = todo.pop(0)
-        before = len(judge.known)
+        before = len(scorer.known)
         more: Scored | None = None
         node = path[-1]
-        if not judge.graph.parents(node):
+        if not scorer.graph.parents(node):
             why = "an input of the graph"
         elif not grower.candidates(node):
             why = "no node of the pool feeds it"
@@ -65,37 +65,37 @@ def explain(grower: Grower, depth: int | None) -> tuple[Stem, tuple[Explained, .
         if more is not None:
             tree = more.tree
             todo += [(*path, one.node) for one in tree.at(path).children or ()]
-        tried = len(judge.known) - before
+        tried = len(scorer.known) - before
         found[path] = _explained(grower, tree, path, more is not None, why, tried)
     return tree, tuple(found[path] for path, _ in tree.walk())
 
 
 def _inwards(
-    grower: Grower, tree: Stem, path: Path, start: Scored, cut: Scored
+    grower: Grower, tree: PartialHypothesis, path: Path, start: Scored, cut: Scored
 ) -> tuple[Scored | None, str]:
     """Explain one claim, keeping what the outermost claims recovered on either part."""
-    judge = grower.judge
+    scorer = grower.scorer
     grown = grower.grow(tree, path, start)
-    again = judge.one(grown.tree, CUTTING)
+    again = scorer.one(grown.tree, CUTTING)
     if not (grower.reaches(grown, start) and grower.reaches(again, cut)):
         return None, _short(grower, tree, path, grown)
-    stem = grown.tree.at(path)
-    if stem.others:
+    partial = grown.tree.at(path)
+    if partial.others:
         # All parents on one datum is what the leaf says already.
-        alone = judge.one(tree.put(path, replace(stem, children=())))
+        alone = scorer.one(tree.put(path, replace(partial, children=())))
         if grower.reaches(alone, start):
-            agree = judge.pool.names(stem.others)
+            agree = scorer.pool.names(partial.others)
             return None, f"only as a whole: its parents together agreeing on {agree}"
     kept = grower.cut(grown.tree, path, cut)
     return kept, _kept(kept)
 
 
 def _explained(
-    grower: Grower, tree: Stem, path: Path, is_inner: bool, why: str, tried: int
+    grower: Grower, tree: PartialHypothesis, path: Path, is_inner: bool, why: str, tried: int
 ) -> Explained:
-    stem = tree.at(path)
-    by = tuple(one.node for one in stem.children or ()) if is_inner else None
-    carries = grower.judge.pool.names(stem.features) if path else "exact"
+    partial = tree.at(path)
+    by = tuple(one.node for one in partial.children or ()) if is_inner else None
+    carries = grower.scorer.pool.names(partial.features) if path else "exact"
     return Explained(node_path(tree.node, *path), carries, by, why, tried)
 
 
@@ -103,7 +103,7 @@ def _kept(scored: Scored) -> str:
     return f"recovered {scored.recovered:.1f}%"
 
 
-def _short(grower: Grower, tree: Stem, path: Path, best: Scored) -> str:
+def _short(grower: Grower, tree: PartialHypothesis, path: Path, best: Scored) -> str:
     """What the best found recovers, and what everything the pool can say does."""
     full = grower.everything(tree, path)
     verdict = "not found" if full.worth + full.se >= grower.target else "the pool falls short"

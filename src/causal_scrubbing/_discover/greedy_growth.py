@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from causal_scrubbing._discover.partial_hypothesis import Path, Stem
-from causal_scrubbing._discover.scorer import CUTTING, LEAST, Judge, Scored
+from causal_scrubbing._discover.partial_hypothesis import PartialHypothesis, Path
+from causal_scrubbing._discover.scorer import CUTTING, LEAST, Scored, Scorer
 from causal_scrubbing._hypothesis import node_path
 from causal_scrubbing._trials import reachable
 
 
 @dataclass(frozen=True)
-class Step:
+class GrowthStep:
     """One step of the growth.
 
     Attributes:
@@ -37,7 +37,7 @@ class Grower:
     """Explains one claim after another.
 
     Attributes:
-        judge: scores the trees.
+        scorer: scores the trees.
         nodes: the pool of nodes; None for the parents of each claim's node.
         target: percent recovered to reach.
         most: claims at most below one claim.
@@ -45,26 +45,26 @@ class Grower:
         steps: what was done.
     """
 
-    judge: Judge
+    scorer: Scorer
     nodes: tuple[str, ...] | None
     target: float
     most: int
     beam: int
-    steps: list[Step] = field(default_factory=list)
+    steps: list[GrowthStep] = field(default_factory=list)
 
     def candidates(self, node: str) -> list[str]:
         """Nodes of the pool that a node may be said to be computed from."""
         if self.nodes is None:
-            return list(self.judge.graph.parents(node))
-        within_reach = set(reachable(self.judge.graph, node, self.judge.via))
+            return list(self.scorer.graph.parents(node))
+        within_reach = set(reachable(self.scorer.graph, node, self.scorer.via))
         return [one for one in self.nodes if one in within_reach]
 
     def note(self, path: Path, move: str, scored: Scored, tried: int) -> None:
         """Write a step down."""
         tree = scored.tree
-        text = self.judge.pool.told(tree.at(path))
+        text = self.scorer.pool.told(tree.at(path))
         name = node_path(tree.node, *path)
-        self.steps.append(Step(name, move, text, scored.recovered, scored.bits, tried))
+        self.steps.append(GrowthStep(name, move, text, scored.recovered, scored.bits, tried))
 
     # --- what is enough -----------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Grower:
 
     # --- outwards -----------------------------------------------------------------------------
 
-    def grow(self, tree: Stem, path: Path, base: Scored | None) -> Scored:
+    def grow(self, tree: PartialHypothesis, path: Path, base: Scored | None) -> Scored:
         """Say that nothing matters to a claim, then add what it is computed from.
 
         A node with a feature, or a feature of a node already claimed, as long as one helps; then
@@ -107,7 +107,7 @@ class Grower:
             base: as for `reaches`.
         """
         bare = replace(tree.at(path), children=(), others=())
-        start = self.judge.one(tree.put(path, bare))
+        start = self.scorer.one(tree.put(path, bare))
         self.note(path, "start", start, 1)
         # That nothing matters to a claim may cost nothing: else it were not claimed.
         if self.reaches(start, base) and (base is None or start.keeps_up(base)):
@@ -128,19 +128,19 @@ class Grower:
         """The best trees with a claim or a feature more, if they do better than the first."""
         options = list(
             dict.fromkeys(
-                one.tree.put(path, stem)
+                one.tree.put(path, partial)
                 for one in states
-                for stem in self._additions(one.tree.at(path))
+                for partial in self._additions(one.tree.at(path))
             )
         )
-        scored = self.judge.score(self.judge.contenders(options))
+        scored = self.scorer.score(self.scorer.contenders(options))
         chosen = smallest_first(scored, states[0], path, self.beam, len(options))
         if chosen:
             self.note(path, "added", chosen[0], len(options))
         return chosen
 
     def _least_of_everything(
-        self, best: Scored, tree: Stem, path: Path, base: Scored | None
+        self, best: Scored, tree: PartialHypothesis, path: Path, base: Scored | None
     ) -> list[Scored]:
         """What is needed of all that the pool can say, if that does better."""
         full = self.everything(tree, path)
@@ -154,9 +154,9 @@ class Grower:
 
     def _with_agreement(self, best: Scored, path: Path) -> list[Scored]:
         """The unimportant parents agreeing on a feature more, or on all, if that does better."""
-        pool, others = self.judge.pool, best.tree.at(path).others
+        pool, others = self.scorer.pool, best.tree.at(path).others
         for features in (pool.added(others), [pool.finest]):
-            scored = self.judge.score(self._agreements(best.tree, path, features))
+            scored = self.scorer.score(self._agreements(best.tree, path, features))
             chosen = smallest_first(scored, best, path, 1, len(scored))
             if chosen:
                 one = self._absorbed(chosen[0], path)
@@ -164,47 +164,49 @@ class Grower:
                 return [one]
         return []
 
-    def _additions(self, stem: Stem) -> list[Stem]:
-        pool = self.judge.pool
-        claimed = {one.node: one.features for one in stem.children or ()}
+    def _additions(self, partial: PartialHypothesis) -> list[PartialHypothesis]:
+        pool = self.scorer.pool
+        claimed = {one.node: one.features for one in partial.children or ()}
         return [
-            stem.with_child(node, features)
-            for node in self.candidates(stem.node)
+            partial.with_child(node, features)
+            for node in self.candidates(partial.node)
             if node in claimed or len(claimed) < self.most
             for features in pool.added(claimed.get(node, ()))
         ]
 
-    def _agreements(self, tree: Stem, path: Path, options: Sequence[tuple[int, ...]]) -> list[Stem]:
+    def _agreements(
+        self, tree: PartialHypothesis, path: Path, options: Sequence[tuple[int, ...]]
+    ) -> list[PartialHypothesis]:
         """Trees in which a claim's unimportant parents agree on features.
 
         All of them agreeing on what settles the claim's own feature would be the leaf again.
         """
-        if not self.judge.loose(tree, path):
+        if not self.scorer.loose(tree, path):
             return []
-        stem = tree.at(path)
+        partial = tree.at(path)
         return [
-            tree.put(path, replace(stem, others=others))
+            tree.put(path, replace(partial, others=others))
             for others in options
-            if not self.judge.settles(others, stem.features if path else None)
+            if not self.scorer.settles(others, partial.features if path else None)
         ]
 
     def _absorbed(self, one: Scored, path: Path) -> Scored:
         """The tree without claims that say no more than what the unimportant parents agree on."""
-        stem = one.tree.at(path)
-        same = [c.node for c in stem.children or () if set(c.features) <= set(stem.others)]
-        less = self.judge.score([one.tree.put(path, stem.without(same))])
+        partial = one.tree.at(path)
+        same = [c.node for c in partial.children or () if set(c.features) <= set(partial.others)]
+        less = self.scorer.score([one.tree.put(path, partial.without(same))])
         return next((found for found in less if found.keeps_up(one)), one)
 
     # --- from everything inwards --------------------------------------------------------------
 
-    def everything(self, tree: Stem, path: Path) -> Scored:
+    def everything(self, tree: PartialHypothesis, path: Path) -> Scored:
         """The tree with every node of the pool claimed to carry all that the pool can say."""
-        stem = replace(tree.at(path), children=(), others=())
-        for node in self.candidates(stem.node):
-            more = stem.with_child(node, self.judge.pool.finest)
-            if self.judge.can_state(tree.put(path, more)):
-                stem = more
-        return self.judge.one(tree.put(path, stem))
+        partial = replace(tree.at(path), children=(), others=())
+        for node in self.candidates(partial.node):
+            more = partial.with_child(node, self.scorer.pool.finest)
+            if self.scorer.can_state(tree.put(path, more)):
+                partial = more
+        return self.scorer.one(tree.put(path, partial))
 
     def least_of(self, full: Scored, path: Path, base: Scored | None) -> tuple[Scored | None, int]:
         """Few of the claims of `everything` that recover as much of the target as all do.
@@ -223,12 +225,12 @@ class Grower:
             options = {
                 best.tree.put(path, best.tree.at(path).without(chunk)): chunk for chunk in chunks
             }
-            scored = self.judge.score(options)
+            scored = self.scorer.score(options)
             good = [one for one in scored if self._still_does(one, full, base)]
             tried += len(scored)
             if len(good) > 1:
                 loose = [node for one in good for node in options[one.tree]]
-                both = self.judge.score([best.tree.put(path, best.tree.at(path).without(loose))])
+                both = self.scorer.score([best.tree.put(path, best.tree.at(path).without(loose))])
                 tried += len(both)
                 if both and self._still_does(both[0], full, base):
                     best = both[0]
@@ -244,7 +246,7 @@ class Grower:
 
     # --- cutting back -------------------------------------------------------------------------
 
-    def cut(self, tree: Stem, path: Path, base: Scored | None) -> Scored:
+    def cut(self, tree: PartialHypothesis, path: Path, base: Scored | None) -> Scored:
         """Take away or make smaller what is not needed, on samples that had no part in the growth.
 
         A claim or a feature goes where the rest is still enough. Features are swapped for smaller
@@ -256,18 +258,18 @@ class Grower:
             path: the claim whose claims are cut back.
             base: as for `grow`, on the samples of cutting.
         """
-        best = before = self.judge.one(tree, CUTTING)
+        best = before = self.scorer.one(tree, CUTTING)
         while True:
             fewer = self._smaller(best.tree, path, self._removals(best.tree.at(path)))
             other = self._smaller(best.tree, path, self._swaps(best.tree.at(path)))
             good = [
                 one
-                for one in self.judge.score(fewer, CUTTING)
+                for one in self.scorer.score(fewer, CUTTING)
                 if self._still_does(one, before, base)
             ]
             good += [
                 one
-                for one in self.judge.score(other, CUTTING)
+                for one in self.scorer.score(other, CUTTING)
                 if self._still_does(one, before, base) and self._is_worth_it(one, best)
             ]
             if not good:
@@ -279,42 +281,44 @@ class Grower:
         share = 1 - one.bits / than.bits
         return than.worth - one.worth <= max(share * (than.worth - self.target), LEAST)
 
-    def _smaller(self, tree: Stem, path: Path, options: Sequence[Stem]) -> list[Stem]:
+    def _smaller(
+        self, tree: PartialHypothesis, path: Path, options: Sequence[PartialHypothesis]
+    ) -> list[PartialHypothesis]:
         """The trees with one of the claims at a path that claim less and can be stated."""
         made = [tree.put(path, one) for one in options]
         size = self._size(tree)
-        return [one for one in made if self.judge.can_state(one) and self._size(one) < size]
+        return [one for one in made if self.scorer.can_state(one) and self._size(one) < size]
 
-    def _size(self, tree: Stem) -> tuple[float, int, int]:
+    def _size(self, tree: PartialHypothesis) -> tuple[float, int, int]:
         """Bits, claims, and those that are exact: features of as many bits say more of a node."""
-        bits = self.judge.bits(self.judge.hypothesis(tree))
+        bits = self.scorer.bits(self.scorer.hypothesis(tree))
         claims = [one for _, one in tree.walk()]
-        exactly = sum(any(map(self.judge.pool.is_exact, one.features)) for one in claims)
+        exactly = sum(any(map(self.scorer.pool.is_exact, one.features)) for one in claims)
         return round(bits, 9), len(claims), exactly
 
-    def _removals(self, stem: Stem) -> list[Stem]:
+    def _removals(self, partial: PartialHypothesis) -> list[PartialHypothesis]:
         """The claim without one of those it is computed from, or without one of the features."""
-        made = [stem.without([one.node]) for one in stem.children or ()]
+        made = [partial.without([one.node]) for one in partial.children or ()]
         made += [
-            stem.with_child(one.node, features)
-            for one in stem.children or ()
+            partial.with_child(one.node, features)
+            for one in partial.children or ()
             for features in _fewer(one.features)
         ]
-        if stem.others:
-            made.append(replace(stem, others=()))
-            made += [replace(stem, others=others) for others in _fewer(stem.others)]
+        if partial.others:
+            made.append(replace(partial, others=()))
+            made += [replace(partial, others=others) for others in _fewer(partial.others)]
         return made
 
-    def _swaps(self, stem: Stem) -> list[Stem]:
+    def _swaps(self, partial: PartialHypothesis) -> list[PartialHypothesis]:
         """The claim with other features in place of those of one it is computed from."""
-        instead = self.judge.pool.instead
+        instead = self.scorer.pool.instead
         made = [
-            stem.with_child(one.node, features)
-            for one in stem.children or ()
+            partial.with_child(one.node, features)
+            for one in partial.children or ()
             for features in instead(one.features)
         ]
-        if stem.others:
-            made += [replace(stem, others=others) for others in instead(stem.others)]
+        if partial.others:
+            made += [replace(partial, others=others) for others in instead(partial.others)]
         return made
 
 

@@ -15,7 +15,7 @@ Path: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Stem:
+class PartialHypothesis:
     """A claim while it grows.
 
     Attributes:
@@ -27,40 +27,40 @@ class Stem:
 
     node: str
     features: tuple[int, ...] = ()
-    children: tuple[Stem, ...] | None = None
+    children: tuple[PartialHypothesis, ...] | None = None
     others: tuple[int, ...] = ()
 
-    def at(self, path: Path) -> Stem:
+    def at(self, path: Path) -> PartialHypothesis:
         """The claim at a path."""
         return self if not path else self.child(path[0]).at(path[1:])
 
-    def child(self, node: str) -> Stem:
+    def child(self, node: str) -> PartialHypothesis:
         """The claim about a node that this one is computed from."""
         return next(one for one in self.children or () if one.node == node)
 
-    def put(self, path: Path, stem: Stem) -> Stem:
+    def put(self, path: Path, partial: PartialHypothesis) -> PartialHypothesis:
         """The tree with another claim at a path."""
         if not path:
-            return stem
-        inner = self.child(path[0]).put(path[1:], stem)
+            return partial
+        inner = self.child(path[0]).put(path[1:], partial)
         return self.with_children(
             [inner if one.node == path[0] else one for one in self.children or ()]
         )
 
-    def with_children(self, children: Sequence[Stem]) -> Stem:
+    def with_children(self, children: Sequence[PartialHypothesis]) -> PartialHypothesis:
         """The claim computed from others; their order is that of their names."""
         return replace(self, children=tuple(sorted(children, key=lambda one: one.node)))
 
-    def without(self, nodes: Sequence[str]) -> Stem:
+    def without(self, nodes: Sequence[str]) -> PartialHypothesis:
         """The claim without those about some nodes."""
         return self.with_children([one for one in self.children or () if one.node not in nodes])
 
-    def with_child(self, node: str, features: Sequence[int]) -> Stem:
+    def with_child(self, node: str, features: Sequence[int]) -> PartialHypothesis:
         """The claim with a leaf about a node, in place of one about it that is there."""
-        leaf = Stem(node, tuple(sorted(features)))
+        leaf = PartialHypothesis(node, tuple(sorted(features)))
         return self.with_children([*(self.without([node]).children or ()), leaf])
 
-    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Stem]]:
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, PartialHypothesis]]:
         """The claims with their paths, parents first."""
         yield path, self
         for one in self.children or ():
@@ -68,7 +68,7 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Pool:
+class FeaturePool:
     """The features that may be claimed, by number."""
 
     features: tuple[PoolFeature, ...]
@@ -111,19 +111,21 @@ class Pool:
         """Features in words."""
         return " & ".join(self.features[i].name for i in features)
 
-    def told(self, stem: Stem) -> str:
+    def told(self, partial: PartialHypothesis) -> str:
         """What a claim is said to be computed from, in words."""
-        parts = [f"{one.node} carries {self.names(one.features)}" for one in stem.children or ()]
-        if stem.others:
-            parts.append(f"the others agree on {self.names(stem.others)}")
+        parts = [f"{one.node} carries {self.names(one.features)}" for one in partial.children or ()]
+        if partial.others:
+            parts.append(f"the others agree on {self.names(partial.others)}")
         return "; ".join(parts) or "nothing matters"
 
-    def claim(self, stem: Stem, via: tuple[str, ...]) -> Claim:
+    def claim(self, partial: PartialHypothesis, via: tuple[str, ...]) -> Claim:
         """The claim below the root that a tree stands for."""
         return Claim(
-            stem.node,
-            merged(*(self.features[i].feature for i in stem.features)),
-            None if stem.children is None else tuple(self.claim(c, via) for c in stem.children),
+            partial.node,
+            merged(*(self.features[i].feature for i in partial.features)),
+            None
+            if partial.children is None
+            else tuple(self.claim(c, via) for c in partial.children),
             via=via,
-            others=merged(*(self.features[i].feature for i in stem.others)),
+            others=merged(*(self.features[i].feature for i in partial.others)),
         )

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from causal_scrubbing._controls import recovered
 from causal_scrubbing._data import Dataset, Feature, Floats, exact
-from causal_scrubbing._discover.partial_hypothesis import Path, Pool, Stem
+from causal_scrubbing._discover.partial_hypothesis import FeaturePool, PartialHypothesis, Path
 from causal_scrubbing._errors import HypothesisError, ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, node_path
@@ -40,12 +40,12 @@ class Scored:
         tree: the tree of claims.
         recovered: percent recovered.
         se: its standard error.
-        bits: how much is claimed; see `Judge.bits`.
+        bits: how much is claimed; see `Scorer.bits`.
         values: metric of each sample, over the mean of model less randomized, in percent.
         below: model less randomized of each sample, over their mean.
     """
 
-    tree: Stem
+    tree: PartialHypothesis
     recovered: float
     se: float
     bits: float
@@ -83,7 +83,7 @@ class Scored:
 
 
 @dataclass(eq=False)
-class Judge:
+class Scorer:
     """Scores trees of claims.
 
     Attributes:
@@ -103,16 +103,16 @@ class Judge:
     graph: Graph
     data: Dataset
     metric: Metric | Mapping[str, Metric] | None
-    pool: Pool
+    pool: FeaturePool
     via: tuple[str, ...]
     unimportant: str
     within: Feature
     samples: int
     seed: int
     options: dict[str, Any]
-    known: dict[tuple[Stem, int], Scored] = field(default_factory=dict, repr=False)
+    known: dict[tuple[PartialHypothesis, int], Scored] = field(default_factory=dict, repr=False)
 
-    def hypothesis(self, tree: Stem) -> Hypothesis:
+    def hypothesis(self, tree: PartialHypothesis) -> Hypothesis:
         """The hypothesis of a tree.
 
         Raises:
@@ -121,7 +121,7 @@ class Judge:
         root = replace(self.pool.claim(tree, self.via), feature=exact, via=())
         return Hypothesis(self.graph, root, unimportant=self.unimportant, within=self.within)
 
-    def can_state(self, tree: Stem) -> bool:
+    def can_state(self, tree: PartialHypothesis) -> bool:
         """Whether a tree is a hypothesis."""
         try:
             self.hypothesis(tree)
@@ -135,7 +135,7 @@ class Judge:
         want = exact if one is None else tuple(self.pool.features[i].feature for i in one)
         return self.data.classes((have, want)).count == self.data.classes(have).count
 
-    def loose(self, tree: Stem, path: Path) -> tuple[str, ...]:
+    def loose(self, tree: PartialHypothesis, path: Path) -> tuple[str, ...]:
         """The unimportant parents of the claim at a path."""
         return tuple(self.hypothesis(tree).tree[node_path(tree.node, *path)].other_draws)
 
@@ -153,14 +153,14 @@ class Judge:
             for block in h.tree.blocks[1:]
         )
 
-    def score(self, trees: Iterable[Stem], part: int = GROWING) -> list[Scored]:
+    def score(self, trees: Iterable[PartialHypothesis], part: int = GROWING) -> list[Scored]:
         """Scores of trees on the samples of a part; those that cannot be stated are left out.
 
         Raises:
             ScrubError: percent recovered is undefined.
         """
         trees = list(dict.fromkeys(trees))
-        fresh: dict[Stem, Hypothesis] = {}
+        fresh: dict[PartialHypothesis, Hypothesis] = {}
         for tree in trees:
             if (tree, part) not in self.known:
                 try:
@@ -172,18 +172,18 @@ class Judge:
             start = part * self.samples
             stop = start + (self.few if part == SCREENING else self.samples)
             seed = search_seed(self.seed)
-            piece = trials.run(range(len(fresh)), seed, start, stop)
+            chunk = trials.run(range(len(fresh)), seed, start, stop)
             for i, (tree, h) in enumerate(fresh.items()):
-                one = recovered(piece, piece.values[i])
-                if not one.defined or piece.randomized is None:
+                one = recovered(chunk, chunk.values[i])
+                if not one.defined or chunk.randomized is None:
                     raise ScrubError(
                         f"percent recovered is undefined ({one.reason}), so no hypothesis can be "
                         "grown towards a target. Give a metric, or randomize=."
                     )
-                below = piece.model - piece.randomized
+                below = chunk.model - chunk.randomized
                 whole = float(below.mean())
                 self.known[tree, part] = Scored(
-                    tree, one.mean, one.se, self.bits(h), 100 * piece.values[i] / whole,
+                    tree, one.mean, one.se, self.bits(h), 100 * chunk.values[i] / whole,
                     np.asarray(below / whole),
                 )  # fmt: skip
         return [self.known[tree, part] for tree in trees if (tree, part) in self.known]
@@ -193,7 +193,7 @@ class Judge:
         """Samples of a tree where many are thinned out."""
         return max(self.samples // 4, 2)
 
-    def contenders(self, trees: Sequence[Stem]) -> list[Stem]:
+    def contenders(self, trees: Sequence[PartialHypothesis]) -> list[PartialHypothesis]:
         """The better third of trees by few samples, where they are many."""
         if len(trees) <= MANY:
             return list(trees)
@@ -201,6 +201,6 @@ class Judge:
         order = ranked([one.worth for one in scored])
         return [scored[i].tree for i in order[: max(len(scored) // 3, MANY // 2)]]
 
-    def one(self, tree: Stem, part: int = GROWING) -> Scored:
+    def one(self, tree: PartialHypothesis, part: int = GROWING) -> Scored:
         """The score of a tree that can be stated."""
         return self.score([tree], part)[0]

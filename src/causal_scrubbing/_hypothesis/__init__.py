@@ -15,12 +15,16 @@ from causal_scrubbing._hypothesis.agreement import Agreement as Agreement
 from causal_scrubbing._hypothesis.agreement import AgreementRow as AgreementRow
 from causal_scrubbing._hypothesis.agreement import draw_label as draw_label
 from causal_scrubbing._hypothesis.agreement import layout_note as layout_note
+from causal_scrubbing._hypothesis.circuit import circuit as circuit
 from causal_scrubbing._hypothesis.claim import Claim as Claim
 from causal_scrubbing._hypothesis.claim import claim as claim
 from causal_scrubbing._hypothesis.claim import map_claims as map_claims
 from causal_scrubbing._hypothesis.claim import node_label as node_label
 from causal_scrubbing._hypothesis.claim import node_path as node_path
 from causal_scrubbing._hypothesis.claim import nothing as nothing
+from causal_scrubbing._hypothesis.each import each as each
+from causal_scrubbing._hypothesis.each import families as families
+from causal_scrubbing._hypothesis.each import family as family
 from causal_scrubbing._hypothesis.formula import Call as Call
 from causal_scrubbing._hypothesis.formula import formula as formula
 from causal_scrubbing._hypothesis.hypothesis import POLICIES as POLICIES
@@ -33,6 +37,7 @@ from causal_scrubbing._hypothesis.means import class_means as class_means
 from causal_scrubbing._hypothesis.means import mean_names as mean_names
 from causal_scrubbing._hypothesis.means import resampled as resampled
 from causal_scrubbing._hypothesis.means import with_means as with_means
+from causal_scrubbing._hypothesis.plain import feature_words as feature_words
 from causal_scrubbing._hypothesis.routes import ChildSource as ChildSource
 from causal_scrubbing._hypothesis.routes import Copy as Copy
 from causal_scrubbing._hypothesis.routes import CopySource as CopySource

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
-from causal_scrubbing._data import Feature, anything, is_feature
+from causal_scrubbing._data import Feature, anything, feature_name, is_feature
 from causal_scrubbing._errors import HypothesisError
+from causal_scrubbing._format import is_printable
 from causal_scrubbing._hypothesis.ablation import Ablation
 
 
@@ -25,7 +26,7 @@ nothing: Final = _Nothing()
 """As the only child of a claim: none of the node's parents matters."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claim:
     """What a hypothesis says of one node; made by `claim`.
 
@@ -43,6 +44,7 @@ class Claim:
         cut: edges of the graph, (from, to), that routes to the parent claim do not take, for
             variants that leave one out.
         ablation: of this claim's unimportant parents in place of the hypothesis's, for variants.
+        family: where it is one of many made by `each`: their node and feature, and its own value.
     """
 
     node: str
@@ -55,11 +57,24 @@ class Claim:
     draw: str | None = None
     cut: tuple[tuple[str, str], ...] = ()
     ablation: Ablation | None = None
+    family: tuple[str, str, str] | None = None
+
+    def __repr__(self) -> str:
+        below = "" if self.children is None else f", {len(self.children)} below"
+        return f"Claim({self.label} carries {feature_name(self.feature)}{below})"
+
+    def in_family(self, family: tuple[str, str, str]) -> Claim:
+        """The claim as one case of many: their node and feature with ``{i}``, and its own value."""
+        return replace(self, family=family)
 
     @property
     def label(self) -> str:
         """The claim's part of a path: its name, or its node's."""
         return node_label(self.node) if self.name is None else self.name
+
+
+Child: TypeAlias = "Claim | _Nothing | Sequence[Claim]"
+"""What can stand below a claim: a claim, `nothing`, or the claims that `each` made."""
 
 
 def map_claims(root: Claim, change: Callable[[Claim], Claim]) -> Claim:
@@ -99,7 +114,7 @@ def node_path(*nodes: str) -> str:
 def claim(
     node: str,
     feature: Feature,
-    *children: Claim | _Nothing,
+    *children: Child,
     via: str | Sequence[str] = (),
     others: Feature = anything,
     tie: str | None = None,
@@ -117,7 +132,7 @@ def claim(
         feature: a field name, ``"field[3]"``, a function of a Dataset, `exact`, `anything`, or a
             tuple of these.
         *children: claims about nodes upstream. None: a leaf, its node's value on its own datum.
-            `nothing`: no parent matters.
+            `nothing`: no parent matters. What `each` made counts as the claims in it.
         via: nodes that routes from this node to the parent claim's may pass (names or patterns,
             "*" any); without it only the direct edge counts.
         others: feature that the unimportant parents' datum must share; `anything` by default. A
@@ -138,27 +153,41 @@ def claim(
                 f"claim {node!r}: its {what} is {one!r}; give a field name, a function of a "
                 "Dataset, cs.exact, cs.anything, or a tuple of these."
             )
-    empty = any(child is nothing for child in children)
-    if empty and len(children) > 1:
+    below = [one for child in children for one in _flat(child)]
+    if any(child is nothing for child in below) and len(below) > 1:
         faults.append(f"claim {node!r}: cs.nothing stands alone; remove it or the other claims.")
-    wrong = [c for c in children if not isinstance(c, Claim | _Nothing)]
+    wrong = [c for c in below if not isinstance(c, Claim | _Nothing)]
     if wrong:
         faults.append(
-            f"claim {node!r}: {wrong[0]!r} is no claim; children are made by cs.claim(...)."
+            f"claim {node!r}: {wrong[0]!r} is not a claim; children are made by cs.claim(...)."
         )
-    if name is not None and ("/" in name or name.startswith("~") or not name):
+    routes = (via,) if isinstance(via, str) else tuple(via)
+    if not all(isinstance(one, str) for one in routes):
+        faults.append(f"claim {node!r}: via={via!r} is not a list of names or patterns.")
+    if tie is not None and (not isinstance(tie, str) or not is_printable(tie)):
+        faults.append(f"claim {node!r}: tie={tie!r} is not a printable text.")
+    if name is not None and not isinstance(name, str):
+        faults.append(f"claim {node!r}: name={name!r} is not a text.")
+    elif name is not None and (
+        "/" in name or name.startswith("~") or not name or not is_printable(name)
+    ):
         faults.append(
-            f"claim {node!r}: name={name!r} may not be empty, hold '/' or begin with '~'."
+            f"claim {node!r}: name={name!r} may not be empty, hold '/' or control characters, or "
+            "begin with '~'."
         )
     if faults:
         raise HypothesisError(faults)
-    kept = tuple(child for child in children if isinstance(child, Claim))
+    kept = tuple(child for child in below if isinstance(child, Claim))
     return Claim(
         node=node,
         feature=feature,
         children=kept if children else None,
-        via=(via,) if isinstance(via, str) else tuple(via),
+        via=routes,
         others=others,
         tie=tie,
         name=name,
     )
+
+
+def _flat(child: object) -> Sequence[object]:
+    return child if isinstance(child, list | tuple) else (child,)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._data import (
@@ -14,12 +16,12 @@ from causal_scrubbing._data import (
     Feature,
     anything,
     check_dataset,
-    feature_name,
     flatten_feature,
     is_feature,
 )
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
-from causal_scrubbing._format import plural
+from causal_scrubbing._files import write_page
+from causal_scrubbing._format import is_printable, plural
 from causal_scrubbing._graph import Graph, hint, nearest, shorten
 from causal_scrubbing._hypothesis.ablation import (
     RESAMPLE,
@@ -31,7 +33,8 @@ from causal_scrubbing._hypothesis.ablation import (
 )
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
-from causal_scrubbing._hypothesis.text import describe, readable
+from causal_scrubbing._hypothesis.plain import Reader, plain_claims, plain_feature, unsaved
+from causal_scrubbing._hypothesis.text import describe
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, Block, Tree
 from causal_scrubbing._hypothesis.treeify import treeify
 
@@ -89,6 +92,8 @@ class Hypothesis:
         if not isinstance(self.root, Claim):
             return [f"the second argument is a cs.claim(...), not {type(self.root).__name__}."]
         faults = []
+        if self.name is not None and not (isinstance(self.name, str) and is_printable(self.name)):
+            faults.append(f"name={self.name!r} is not a printable text.")
         if not is_feature(self.within):
             faults.append(f"within={self.within!r} is no feature.")
         if not isinstance(self.unimportant, Mapping) and self.unimportant not in POLICIES:
@@ -211,19 +216,82 @@ class Hypothesis:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The hypothesis in readable form: claims nested, features by name."""
+        """The hypothesis as plain data: claims in a list, each before those it is computed from.
+
+        Example:
+            >>> import causal_scrubbing as cs
+            >>> graph = cs.Graph.build(
+            ...     inputs=["x"], nodes={"y": (lambda x: 2 * x, ["x"])}, output="y"
+            ... )
+            >>> h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("x", "sign")))
+            >>> h.to_dict()["claims"][1]
+            {'node': 'x', 'feature': 'sign'}
+
+        Returns:
+            Strings, numbers, lists and dicts, of which `from_dict` makes the hypothesis again. A
+            feature that is a function has its name alone, which cannot be read back.
+        """
         return {
             "name": self.name,
             "unimportant": dict(self.unimportant)
             if isinstance(self.unimportant, Mapping)
             else self.unimportant,
-            "within": feature_name(self.within),
+            "within": plain_feature(self.within),
             "self_draws": self.self_draws,
             "ablation": ablation_text(self.ablation),
             "ablates": self.tree.ablates,
             "output": self.graph.output,
-            "claims": readable(self.root),
+            "claims": plain_claims(self.root),
         }
+
+    @classmethod
+    def from_dict(cls, graph: Graph, given: Mapping[str, Any]) -> Hypothesis:
+        """The hypothesis of which `to_dict` made plain data.
+
+        Args:
+            graph: the graph it is about.
+            given: the data.
+
+        Raises:
+            HypothesisError: lists every fault of the data, with the claim's number and node; a
+                feature was a function; or the claims do not fit the graph.
+        """
+        return cls(graph, **Reader(given).arguments())
+
+    def save(self, file: str | Path) -> None:
+        """Write the hypothesis as JSON, the graph left out.
+
+        Args:
+            file: where; an existing file is replaced.
+
+        Raises:
+            HypothesisError: a feature is a function, which is code; lists each with its claim.
+        """
+        plain = self.to_dict()
+        faults = unsaved(plain)
+        if faults:
+            raise HypothesisError(faults, name=self.name)
+        write_page(Path(file), json.dumps(plain, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, graph: Graph, file: str | Path) -> Hypothesis:
+        """The hypothesis that `save` wrote.
+
+        Args:
+            graph: the graph it is about.
+            file: the file.
+
+        Raises:
+            HypothesisError: there is no such file, it is not JSON, or as for `from_dict`.
+        """
+        try:
+            given = json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise HypothesisError([f"{file} cannot be read as a hypothesis: {error}."]) from error
+        try:
+            return cls.from_dict(graph, given)
+        except HypothesisError as error:
+            raise HypothesisError([f"{file}: {fault}" for fault in error.faults]) from error
 
     def block(self, key: str) -> Block:
         """The block of draws with this key.

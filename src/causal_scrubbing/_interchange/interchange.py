@@ -14,7 +14,7 @@ from causal_scrubbing._data import Classes, Dataset, Feature, Ints, feature_name
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError, ScrubError
 from causal_scrubbing._format import plain, plural, share
 from causal_scrubbing._hypothesis import REFERENCE, Claim, Hypothesis, TreeClaim
-from causal_scrubbing._interchange.program import Program
+from causal_scrubbing._interchange.program import LookupProgram
 from causal_scrubbing._report import align
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._simulate import Outputs
@@ -160,7 +160,7 @@ def interchange(
         )
     # Each claim is intervened on by itself, so draws shared with others are taken apart.
     h = h.with_(root=_untied(h.root), unimportant="per-claim")
-    program = Program(h, data, output)
+    program = LookupProgram(h, data, output)
     rows: list[Exchanged] = []
     notes: dict[str, None] = {}
     for entry in h.tree.claims[1:]:
@@ -202,7 +202,7 @@ def _untied(claim: Claim) -> Claim:
 def _exchange(
     h: Hypothesis,
     data: Dataset,
-    program: Program,
+    program: LookupProgram,
     entry: TreeClaim,
     read: Callable[[torch.Tensor], torch.Tensor],
     shared: bool,

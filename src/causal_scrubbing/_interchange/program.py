@@ -12,7 +12,7 @@ from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis, TreeClaim
 
 
-class Program:
+class LookupProgram:
     """Each claim's feature as a function of the features of the claims it is computed from.
 
     Args:

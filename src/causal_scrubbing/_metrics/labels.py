@@ -2,53 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from causal_scrubbing._errors import CausalScrubbingError, MetricError
-
-
-class Rows(Protocol):
-    """What a metric reads of a dataset: fields by name."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """A function of outputs ``[B, ...]`` and their rows that gives one number a row, ``[B]``.
-
-    A plain function is a metric too. It may give ``[B, k]``: a behaviour that is a vector.
-    """
-
-    def __call__(self, output: Tensor, rows: Any, /) -> Tensor: ...
+from causal_scrubbing._errors import MetricError
+from causal_scrubbing._metrics.positions import (
+    Per,
+    average,
+    check_positions,
+    marked,
+    position_labels,
+    position_text,
+    sequences,
+)
+from causal_scrubbing._metrics.ratio import ratio_of_means
+from causal_scrubbing._metrics.reading import (
+    Rows,
+    as_logits,
+    as_numbers,
+    check_name,
+    class_labels,
+    field,
+    predicted,
+)
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
-    """See :func:`causal_scrubbing.metrics.cross_entropy`."""
+class _OfLabel:
+    """What cross-entropy and accuracy share: a label a row, or one a position."""
 
     label: str
-    lower_is_better: ClassVar[bool] = True
+    ignore: int | None = None
+    where: str | None = None
+    per: Per | None = None
     reads_logits: ClassVar[bool] = True
+    name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        check_name("cross_entropy", "label", self.label)
+        check_name(self.name, "label", self.label)
+        check_positions(self.name, self.ignore, self.where, self.per)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields the metric reads."""
-        return (self.label,)
+        return (self.label,) if self.where is None else (self.label, self.where)
+
+    @property
+    def of_means(self) -> Callable[[Any], Any] | None:
+        """What the behaviour is of the means of the columns; None where it is one number a row."""
+        return ratio_of_means if self.per == "token" else None
 
     def __str__(self) -> str:
-        return f"cross_entropy({self.label!r})"
+        options = position_text(self.ignore, self.where, self.per)
+        return f"{self.name}({self.label!r}{options})"
+
+    def _is_by_position(self, output: Tensor) -> bool:
+        """Whether there is more than one prediction a row."""
+        given = (self.ignore, self.where, self.per) != (None, None, None)
+        return given or (isinstance(output, Tensor) and output.ndim == 3)
+
+    def _by_position(self, output: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits ``[B, T, C]``, labels ``[B, T]``, and which of them are scored."""
+        logits = sequences(str(self), output)
+        labels, kept = position_labels(str(self), logits, rows, self.label, self.ignore)
+        mask = marked(str(self), rows, self.where, labels.shape, logits)
+        return logits, labels, kept & mask
+
+
+@dataclass(frozen=True)
+class CrossEntropy(_OfLabel):
+    """See :func:`causal_scrubbing.metrics.cross_entropy`."""
+
+    lower_is_better: ClassVar[bool] = True
+    name: ClassVar[str] = "cross_entropy"
+
+    __str__ = _OfLabel.__str__
 
     def __call__(self, output: Tensor, rows: Rows) -> Tensor:
-        """Return minus the log-probability of each row's label, in nats, ``[B]``."""
+        """Return minus the log-probability of each row's label in nats, or their mean, ``[B]``."""
+        if self._is_by_position(output):
+            logits, labels, scored = self._by_position(output, rows)
+            chosen = logits.gather(2, labels[..., None]).squeeze(2)
+            return average(str(self), torch.logsumexp(logits, dim=2) - chosen, scored, self.per)
         logits = as_logits(str(self), output)
         labels = class_labels(str(self), logits, rows, self.label)
         if logits.ndim == 1:
@@ -59,26 +99,20 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(_OfLabel):
     """See :func:`causal_scrubbing.metrics.accuracy`."""
 
-    label: str
     lower_is_better: ClassVar[bool] = False
-    reads_logits: ClassVar[bool] = True
+    name: ClassVar[str] = "accuracy"
 
-    def __post_init__(self) -> None:
-        check_name("accuracy", "label", self.label)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Fields the metric reads."""
-        return (self.label,)
-
-    def __str__(self) -> str:
-        return f"accuracy({self.label!r})"
+    __str__ = _OfLabel.__str__
 
     def __call__(self, output: Tensor, rows: Rows) -> Tensor:
-        """Return 1 where the predicted class is the label and 0 elsewhere, ``[B]``."""
+        """Return 1 where the predicted class is the label, else 0, or their mean, ``[B]``."""
+        if self._is_by_position(output):
+            logits, labels, scored = self._by_position(output, rows)
+            right = (logits.argmax(dim=2) == labels).to(logits.dtype)
+            return average(str(self), right, scored, self.per)
         logits = as_logits(str(self), output)
         labels = class_labels(str(self), logits, rows, self.label)
         return (predicted(logits) == labels).to(logits.dtype)
@@ -90,11 +124,14 @@ class LogitDifference:
 
     correct: str | int
     wrong: str | int
+    at: str | int | None = None
     lower_is_better: ClassVar[bool] = False
     reads_logits: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for argument in ("correct", "wrong"):
+        for argument in ("correct", "wrong", "at"):
+            if argument == "at" and self.at is None:
+                continue
             which = getattr(self, argument)
             if not isinstance(which, int | np.integer) or isinstance(which, bool):
                 check_name("logit_difference", argument, which, "a class number or ")
@@ -102,13 +139,17 @@ class LogitDifference:
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields the metric reads."""
-        return tuple(name for name in (self.correct, self.wrong) if isinstance(name, str))
+        given = (self.correct, self.wrong, self.at)
+        return tuple(name for name in given if isinstance(name, str))
 
     def __str__(self) -> str:
-        return f"logit_difference({self.correct!r}, {self.wrong!r})"
+        at = "" if self.at is None else f", at={self.at!r}"
+        return f"logit_difference({self.correct!r}, {self.wrong!r}{at})"
 
     def __call__(self, output: Tensor, rows: Rows) -> Tensor:
         """Return the correct class's logit minus the wrong one's, ``[B]``."""
+        if self.at is not None:
+            output = self._position(output, rows, self.at)
         logits = as_logits(str(self), output)
         if logits.ndim == 1:
             raise MetricError(
@@ -117,6 +158,35 @@ class LogitDifference:
             )
         correct, wrong = (self._logit(logits, rows, which) for which in (self.correct, self.wrong))
         return correct - wrong
+
+    def _position(self, output: Tensor, rows: Rows, at: str | int) -> Tensor:
+        """The logits at each row's own position, ``[B, C]``."""
+        logits = as_numbers(str(self), output)
+        if logits.ndim != 3:
+            raise MetricError(
+                f"metric {self}: outputs of shape {list(output.shape)} have no positions; give at= "
+                "for outputs [rows, positions, classes] alone"
+            )
+        length = logits.shape[1]
+        if isinstance(at, str):
+            places = field(str(self), rows, at, len(logits), logits.device)
+            if places.ndim == 2 and places.shape[1] == 1:
+                places = places.squeeze(1)
+            if places.ndim != 1 or places.is_floating_point():
+                raise MetricError(
+                    f"metric {self}: field {at!r} is {places.dtype} of shape "
+                    f"{list(places.shape)}, wanted one position a row, an integer"
+                )
+            places = places.long()
+        else:
+            places = torch.full((len(logits),), int(at), device=logits.device)
+        places = torch.where(places < 0, places + length, places)
+        if len(places) and (int(places.min()) < 0 or int(places.max()) >= length):
+            raise MetricError(
+                f"metric {self}: positions {int(places.min())} to {int(places.max())} are not "
+                f"among the {length} of the output"
+            )
+        return logits[torch.arange(len(logits), device=logits.device), places]
 
     def _logit(self, logits: Tensor, rows: Rows, which: str | int) -> Tensor:
         if isinstance(which, str):
@@ -161,114 +231,3 @@ class SquaredError:
                 "output's shape"
             )
         return ((values - target.to(values.dtype)) ** 2).mean(dim=1)
-
-
-def check_name(metric: str, argument: str, given: object, also: str = "") -> None:
-    """Refuse what names no field.
-
-    Args:
-        metric: the function that makes the metric.
-        argument: its argument.
-        given: what was given for it.
-        also: what else may be given, in words.
-
-    Raises:
-        MetricError: it is no text.
-    """
-    if not isinstance(given, str):
-        shown = repr(given) if isinstance(given, int | float) else type(given).__name__
-        raise MetricError(
-            f"cs.metrics.{metric}: {argument} is {shown}, wanted {also}the name of a field of the "
-            f"data; add values with data.with_fields({argument}=...) and name them: "
-            f"""cs.metrics.{metric}({"'correct', 'wrong'" if also else repr(argument)})"""
-        )
-
-
-def as_numbers(metric: str, output: Tensor) -> Tensor:
-    """Return outputs ``[B, ...]`` as ``[B, 1]`` or more, half precision raised to float32.
-
-    Whole numbers become float64.
-    """
-    if not isinstance(output, Tensor) or output.ndim == 0:
-        shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise MetricError(
-            f"metric {metric}: the output is {shape}, wanted a tensor with one row a sample; make "
-            "the graph's output a tensor, batch first"
-        )
-    if not output.is_floating_point():
-        output = output.to(torch.float64)  # float32 holds whole numbers up to 2**24 only
-    elif output.dtype in (torch.float16, torch.bfloat16):
-        output = output.to(torch.float32)
-    return output[:, None] if output.ndim == 1 else output
-
-
-def as_logits(metric: str, output: Tensor) -> Tensor:
-    """Return logits as ``[B]`` (binary, the log-odds of class 1) or ``[B, C]`` with C >= 2."""
-    logits = as_numbers(metric, output)
-    if logits.ndim > 2 or logits.shape[1] == 0:
-        raise MetricError(
-            f"metric {metric}: outputs of shape {list(output.shape)} are not logits of one "
-            "prediction a row; wanted [rows], [rows, 1] (a binary logit) or [rows, classes]. Pick "
-            "the position to score in the graph, for instance logits[:, -1]"
-        )
-    return logits.squeeze(1) if logits.shape[1] == 1 else logits
-
-
-def predicted(logits: Tensor) -> Tensor:
-    """Return the predicted class, ``[B]``: the largest logit's, the first of equal ones.
-
-    A binary logit predicts class 1 above zero.
-    """
-    return (logits > 0).long() if logits.ndim == 1 else logits.argmax(dim=1)
-
-
-def field(metric: str, rows: Rows, name: str, count: int, device: torch.device) -> Tensor:
-    """Return a numeric field of ``rows``, moved to ``device``.
-
-    Raises:
-        MetricError: If there is no such field, it is text, or it has another number of rows.
-    """
-    try:
-        values = rows[name]
-    except CausalScrubbingError as error:
-        raise MetricError(f"metric {metric}: {error}") from error
-    if not isinstance(values, Tensor):
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
-            raise MetricError(
-                f"metric {metric}: field {name!r} holds {array.dtype} values, not numbers; add a "
-                f"numeric field, data.with_fields({name}_id=...)"
-            )
-        values = torch.from_numpy(array)
-    if values.ndim == 0 or len(values) != count:
-        raise MetricError(
-            f"metric {metric}: field {name!r} has shape {list(values.shape)} and the output "
-            f"{count} rows; score outputs with the rows they came from"
-        )
-    return values.to(device)
-
-
-def class_labels(metric: str, logits: Tensor, rows: Rows, name: str) -> Tensor:
-    """Return a label field as class numbers ``[B]`` (int64) that fit ``logits``.
-
-    Raises:
-        MetricError: If the field is not one integer or boolean a row, or out of range.
-    """
-    labels = field(metric, rows, name, len(logits), logits.device)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels.squeeze(1)
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        raise MetricError(
-            f"metric {metric}: field {name!r} is {labels.dtype} of shape {list(labels.shape)}, "
-            "wanted one class number a row, boolean or integer; add such a field with "
-            "data.with_fields(...)"
-        )
-    labels = labels.long()
-    classes = 2 if logits.ndim == 1 else logits.shape[1]
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise MetricError(
-            f"metric {metric}: field {name!r} has classes {int(labels.min())} to "
-            f"{int(labels.max())} and the output of shape {list(logits.shape)} has {classes}; "
-            f"number the classes 0 to {classes - 1}"
-        )
-    return labels

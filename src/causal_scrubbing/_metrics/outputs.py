@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from causal_scrubbing._metrics.labels import as_logits, as_numbers, predicted
+from causal_scrubbing._metrics.reading import as_logits, as_numbers, predicted
 from causal_scrubbing._metrics.to_model import same_shape
 from causal_scrubbing._statistics import FloatArray, as_values
 

@@ -11,7 +11,15 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from causal_scrubbing._errors import CausalScrubbingError, MetricError
-from causal_scrubbing._metrics.labels import as_logits, as_numbers, predicted
+from causal_scrubbing._metrics.positions import (
+    Per,
+    average,
+    check_positions,
+    marked,
+    position_text,
+)
+from causal_scrubbing._metrics.ratio import ratio_of_means
+from causal_scrubbing._metrics.reading import as_logits, as_numbers, predicted
 
 ToModelKind = Literal["kl", "agreement", "distance", "squared_error", "total_variation"]
 
@@ -21,8 +29,11 @@ class ToModel:
     """See :func:`causal_scrubbing.metrics.to_model`."""
 
     kind: ToModelKind
+    where: str | None = None
+    per: Per | None = None
 
     def __post_init__(self) -> None:
+        check_positions("to_model", None, self.where, self.per)
         if self.kind not in _KINDS:
             raise MetricError(
                 f"metric to_model({self.kind!r}): no such kind; take one of "
@@ -31,8 +42,13 @@ class ToModel:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Fields the metric reads: none."""
-        return ()
+        """Fields the metric reads: what marks positions, if anything does."""
+        return () if self.where is None else (self.where,)
+
+    @property
+    def of_means(self) -> Callable[[Any], Any] | None:
+        """What the behaviour is of the means of the columns; None where it is one number a row."""
+        return ratio_of_means if self.per == "token" else None
 
     @property
     def lower_is_better(self) -> bool:
@@ -45,7 +61,7 @@ class ToModel:
         return self.kind in ("kl", "agreement", "total_variation")
 
     def __str__(self) -> str:
-        return f"to_model({self.kind!r})"
+        return f"to_model({self.kind!r}{position_text(None, self.where, self.per)})"
 
     def __call__(self, output: Tensor, rows: Any) -> Tensor:
         """Return the comparison with the model's own output on each row, ``[B]``."""
@@ -53,7 +69,23 @@ class ToModel:
             own = rows.model_output
         except CausalScrubbingError as error:
             raise MetricError(f"metric {self}: {error} Pass the metric to cs.scrub") from error
-        return compare_outputs(self.kind, output, own)
+        if self.where is None and self.per is None:
+            return compare_outputs(self.kind, output, own)
+        return self._by_position(output, own, rows)
+
+    def _by_position(self, output: Tensor, own: Tensor, rows: Any) -> Tensor:
+        """The comparison at each position, averaged."""
+        name = str(self)
+        same_shape(name, output, own)
+        if output.ndim < 3:
+            raise MetricError(
+                f"metric {name}: outputs of shape {list(output.shape)} have no positions; give "
+                "where= and per= for outputs [rows, positions, ...] alone"
+            )
+        shape = output.shape[:2]
+        flat, theirs = output.flatten(0, 1), own.to(output.device).flatten(0, 1)
+        scores = _KINDS[self.kind](name, flat, theirs).reshape(shape)
+        return average(name, scores, marked(name, rows, self.where, shape, output), self.per)
 
 
 def compare_outputs(kind: ToModelKind, output: Tensor, own: Tensor) -> Tensor:

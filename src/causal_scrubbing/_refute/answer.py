@@ -11,14 +11,14 @@ import numpy as np
 from causal_scrubbing._data import Dataset, Floats, Ints
 from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.options import Settings
+from causal_scrubbing._refute.options import SearchSettings
 from causal_scrubbing._refute.power import power_of
 from causal_scrubbing._refute.refutation import Finding, Refutation, Tried
 from causal_scrubbing._refute.where import locate
 from causal_scrubbing._statistics import Estimate, Triples, ranked
 from causal_scrubbing._trials import (
     Addition,
-    Piece,
+    Chunk,
     PoolFeature,
     Shift,
     Stage,
@@ -32,13 +32,13 @@ class Tested:
     """What the held-out samples say.
 
     Attributes:
-        piece: values on those of the first look.
+        chunk: values on those of the first look.
         shifts: of additions, by number.
         cuts: of changes that permit more swaps, by number.
         reference: reference rows of all samples, those of a second look included.
     """
 
-    piece: Piece
+    chunk: Chunk
     shifts: Mapping[int, Shift]
     cuts: Mapping[int, Shift]
     reference: Ints
@@ -48,7 +48,7 @@ def answer(
     *,
     h: Hypothesis,
     data: Dataset,
-    settings: Settings,
+    settings: SearchSettings,
     metric: str,
     improve: bool,
     sign: float,
@@ -81,8 +81,8 @@ def answer(
         family: additions confirmed, at most.
         notes: what a reader should know.
     """
-    piece = tested.piece
-    gap = sign * (float(piece.model.mean()) - float(piece.values[0].mean()))
+    chunk = tested.chunk
+    gap = sign * (float(chunk.model.mean()) - float(chunk.values[0].mean()))
     groupings = list(named) or field_features(data)
 
     def finding(number: int, shift: Shift) -> Finding:
@@ -123,7 +123,7 @@ def answer(
             f"{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}"
         )
     if not found and not improve:
-        whole = one_test(piece.model - piece.values[0], tolerance)
+        whole = one_test(chunk.model - chunk.values[0], tolerance)
         if whole.p <= settings.alpha:
             told.append(
                 f"the gap to the model is {short(-whole.mean, signed=True)} ± "
@@ -136,10 +136,10 @@ def answer(
     return Refutation(
         hypothesis=h,
         metric=metric,
-        scores=Triples(metric, piece.values[0], piece.model, piece.randomized).estimate(
+        scores=Triples(metric, chunk.values[0], chunk.model, chunk.randomized).estimate(
             seed=settings.seed
         ),
-        separate=None if separate is None else _estimate(piece.values[separate]),
+        separate=None if separate is None else _estimate(chunk.values[separate]),
         findings=tuple(found),
         order="most recovered per bit first" if improve else "smallest first",
         more_specific=tuple(specific),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.options import Settings
+from causal_scrubbing._refute.options import SearchSettings
 from causal_scrubbing._trials import (
     FEWEST,
     Addition,
@@ -46,7 +46,7 @@ class Candidates:
     notes: list[str] = field(default_factory=list)
 
 
-def named_pool(data: Dataset, settings: Settings) -> list[PoolFeature]:
+def named_pool(data: Dataset, settings: SearchSettings) -> list[PoolFeature]:
     """The dataset's fields and the user's features, checked.
 
     Raises:
@@ -66,7 +66,7 @@ def candidates(
     h: Hypothesis,
     data: Dataset,
     named: Sequence[PoolFeature],
-    settings: Settings,
+    settings: SearchSettings,
     *,
     improve: bool,
     fit: bool = True,
@@ -102,7 +102,7 @@ def candidates(
     return made
 
 
-def most(settings: Settings) -> int:
+def most(settings: SearchSettings) -> int:
     """How many additions are made: what the budget can race, and at most `MOST` without one."""
     if settings.budget is None:
         return MOST

@@ -11,7 +11,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._graph import Graph, evaluate
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.options import Settings
+from causal_scrubbing._refute.options import SearchSettings
 from causal_scrubbing._simulate import Metric, evaluate_metric
 from causal_scrubbing._statistics import check_finite
 
@@ -30,7 +30,7 @@ def identity(
     data: Dataset,
     metric: str,
     randomize: str | None,
-    settings: Settings,
+    settings: SearchSettings,
     *,
     improve: bool,
 ) -> dict[str, Any]:

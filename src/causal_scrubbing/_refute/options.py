@@ -39,7 +39,7 @@ class SearchOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SearchSettings:
     """The same with their defaults; see `refute`."""
 
     features: Sequence[Feature] | Mapping[str, Feature] = ()
@@ -60,7 +60,7 @@ class Settings:
     progress: bool | Callable[[int, int], None] | None = None
 
 
-def checked(h: Hypothesis, data: Dataset, settings: Settings) -> Settings:
+def checked(h: Hypothesis, data: Dataset, settings: SearchSettings) -> SearchSettings:
     """The settings with plain numbers; what no search can be made with is refused before it runs.
 
     Raises:

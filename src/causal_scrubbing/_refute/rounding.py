@@ -8,19 +8,19 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._graph import Graph, evaluate
 from causal_scrubbing._simulate import TOLERANCE
-from causal_scrubbing._trials import Piece
+from causal_scrubbing._trials import Chunk
 
 ROWS = 256
 """Samples on which rounding is measured."""
 
 
-def measured(piece: Piece) -> float:
+def measured(chunk: Chunk) -> float:
     """How far hypotheses are from the model on samples where nothing is swapped, on average.
 
     Args:
-        piece: values with every datum equal to the reference row.
+        chunk: values with every datum equal to the reference row.
     """
-    return max(float(np.abs(values - piece.model).mean()) for values in piece.values.values())
+    return max(float(np.abs(values - chunk.model).mean()) for values in chunk.values.values())
 
 
 PRECISION = {**TOLERANCE, torch.float16: 2**-8, torch.bfloat16: 2**-5}

@@ -11,7 +11,7 @@ import torch
 from causal_scrubbing._data import Dataset, Feature
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._refute.options import SearchOptions, Settings
+from causal_scrubbing._refute.options import SearchOptions, SearchSettings
 from causal_scrubbing._refute.refutation import Refutation
 from causal_scrubbing._refute.search_stages import Search
 from causal_scrubbing._simulate import Metric
@@ -94,7 +94,7 @@ def refute(
         ScrubError: an argument is wrong, the budget is too small for the candidates, or `out` is
             of another search.
     """
-    settings = Settings(
+    settings = SearchSettings(
         features=features,
         fields=fields,
         activations=activations,
@@ -144,4 +144,4 @@ def improve(
     if unknown:
         raise TypeError(f"improve() got an unexpected keyword argument {unknown[0]!r}")
     options.setdefault("keep", 12)
-    return Search(h, data, metric, Settings(**options), improve=True).result()
+    return Search(h, data, metric, SearchSettings(**options), improve=True).result()

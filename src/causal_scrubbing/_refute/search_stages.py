@@ -17,7 +17,7 @@ from causal_scrubbing._refute.answer import Tested, answer
 from causal_scrubbing._refute.candidates import candidates, named_pool, shown_apart
 from causal_scrubbing._refute.identity import identity, probe
 from causal_scrubbing._refute.journal import Journal
-from causal_scrubbing._refute.options import Settings, checked
+from causal_scrubbing._refute.options import SearchSettings, checked
 from causal_scrubbing._refute.refutation import Refutation
 from causal_scrubbing._refute.rounding import ROWS, coarsest, measured
 from causal_scrubbing._simulate import Metric, Progress, self_check, try_metrics
@@ -27,7 +27,7 @@ from causal_scrubbing._trials import (
     LONGER,
     LOOKS,
     Addition,
-    Piece,
+    Chunk,
     Plan,
     Shift,
     Stage,
@@ -80,7 +80,7 @@ class _Budget:
         return total
 
 
-def _budget(added: int, cut: int, settings: Settings) -> _Budget:
+def _budget(added: int, cut: int, settings: SearchSettings) -> _Budget:
     """Plans for so many candidates.
 
     Raises:
@@ -126,7 +126,7 @@ class Search:
         h: Hypothesis,
         data: Dataset,
         metric: Metric | Mapping[str, Metric] | None,
-        settings: Settings,
+        settings: SearchSettings,
         *,
         improve: bool,
     ) -> None:
@@ -203,10 +203,10 @@ class Search:
             tolerance = self._tolerance(first, [0, *kept, *extra])
             trials.advance = bar.advance
             shown = [*always, *cuts_left]
-            piece = self._run([0, *kept, *extra, *shown], "held out", 0, settings.samples)
+            chunk = self._run([0, *kept, *extra, *shown], "held out", 0, settings.samples)
             trials.advance = None
-            shifts = self._confirm(piece, [*kept, *extra], tolerance, sign)
-        cut_shifts = confirm(piece, 0, shown, tolerance)
+            shifts = self._confirm(chunk, [*kept, *extra], tolerance, sign)
+        cut_shifts = confirm(chunk, 0, shown, tolerance)
         return answer(
             h=self.h,
             data=self.data,
@@ -216,7 +216,7 @@ class Search:
             sign=sign,
             candidates=self.candidates,
             named=self.named,
-            tested=Tested(piece, shifts, dict(zip(shown, cut_shifts, strict=True)), self.reference),
+            tested=Tested(chunk, shifts, dict(zip(shown, cut_shifts, strict=True)), self.reference),
             stages=stages,
             cut_stages=cut_stages,
             separate=always[0] if always else None,
@@ -233,13 +233,13 @@ class Search:
     def _first_look(self) -> dict[str, float]:
         record = self.journal.done("first look")
         if record is None:
-            piece = self.trials.run([0], search_seed(self.settings.seed), 0, FIRST_LOOK)
-            randomized = piece.randomized
+            chunk = self.trials.run([0], search_seed(self.settings.seed), 0, FIRST_LOOK)
+            randomized = chunk.randomized
             record = {
-                "model": float(piece.model.mean()),
-                "scrubbed": float(piece.values[0].mean()),
+                "model": float(chunk.model.mean()),
+                "scrubbed": float(chunk.values[0].mean()),
                 "randomized": None if randomized is None else float(randomized.mean()),
-                "scale": float(np.abs(piece.model).mean() + np.abs(piece.values[0]).mean()),
+                "scale": float(np.abs(chunk.model).mean() + np.abs(chunk.values[0]).mean()),
                 "precision": coarsest(self.h.graph, self.data, self.settings.device),
             }
             self.journal.finish("first look", record)
@@ -251,8 +251,8 @@ class Search:
         record = self.journal.done("rounding")
         if record is None:
             seed = search_seed(self.settings.seed)
-            piece = self.trials.unswapped(numbers, seed, ROWS)
-            record = {"measured": measured(piece)}
+            chunk = self.trials.unswapped(numbers, seed, ROWS)
+            record = {"measured": measured(chunk)}
             self.journal.finish("rounding", record)
         rounding = 2 * float(record["measured"])
         if self.settings.tolerance is not None:
@@ -336,48 +336,48 @@ class Search:
 
     def _shifts(self, numbers: Sequence[int], samples: int) -> dict[str, list[float]]:
         """Mean shifts on the search's samples, and their standard errors."""
-        piece = self.trials.run([0, *numbers], search_seed(self.settings.seed), 0, samples)
-        shifts = [piece.values[i] - piece.values[0] for i in numbers]
+        chunk = self.trials.run([0, *numbers], search_seed(self.settings.seed), 0, samples)
+        shifts = [chunk.values[i] - chunk.values[0] for i in numbers]
         return {
             "mean": [float(one.mean()) for one in shifts],
             "se": [float(one.std(ddof=1) / np.sqrt(samples)) for one in shifts],
         }
 
     def _confirm(
-        self, piece: Piece, numbers: Sequence[int], tolerance: float, sign: float
+        self, chunk: Chunk, numbers: Sequence[int], tolerance: float, sign: float
     ) -> dict[int, Shift]:
         settings = self.settings
         side = sign if self.improve else 0.0
-        shifts = confirm(piece, 0, numbers, tolerance, self.family, side, LOOKS)
+        shifts = confirm(chunk, 0, numbers, tolerance, self.family, side, LOOKS)
         first = dict(zip(numbers, shifts, strict=True))
-        self.reference = piece.reference
+        self.reference = chunk.reference
         again = left_open(first, settings.alpha)
         if not again:
             return first
         more = self._run([0, *again], "second look", settings.samples, LONGER * settings.samples)
-        whole = Piece(
-            {i: np.concatenate([piece.values[i], more.values[i]]) for i in [0, *again]},
-            np.concatenate([piece.model, more.model]),
+        whole = Chunk(
+            {i: np.concatenate([chunk.values[i], more.values[i]]) for i in [0, *again]},
+            np.concatenate([chunk.model, more.model]),
             None,
-            np.concatenate([piece.reference, more.reference]),
+            np.concatenate([chunk.reference, more.reference]),
         )
         self.reference = whole.reference
         return second_look(first, whole, 0, again, tolerance, self.family, side)
 
-    def _run(self, numbers: Sequence[int], name: str, start: int, stop: int) -> Piece:
+    def _run(self, numbers: Sequence[int], name: str, start: int, stop: int) -> Chunk:
         """Values on some of the held-out samples."""
         record = self.journal.done(name)
         if record is None:
-            piece = self.trials.run(numbers, self.settings.seed, start, stop)
+            chunk = self.trials.run(numbers, self.settings.seed, start, stop)
             record = {
-                "values": {str(i): piece.values[i].tolist() for i in numbers},
-                "model": piece.model.tolist(),
-                "randomized": None if piece.randomized is None else piece.randomized.tolist(),
-                "reference": piece.reference.tolist(),
+                "values": {str(i): chunk.values[i].tolist() for i in numbers},
+                "model": chunk.model.tolist(),
+                "randomized": None if chunk.randomized is None else chunk.randomized.tolist(),
+                "reference": chunk.reference.tolist(),
             }
             self.journal.finish(name, record)
         randomized = record["randomized"]
-        return Piece(
+        return Chunk(
             {int(i): np.asarray(values) for i, values in record["values"].items()},
             np.asarray(record["model"]),
             None if randomized is None else np.asarray(randomized),

@@ -67,6 +67,13 @@ def footnotes(scores: Mapping[str, Scores], *, zero: str = "randomized") -> list
             shown = [] if dict(rows)[name].components else [", ".join(labels)]
             about.append(" ".join(([name] if len(rows) > 1 else []) + shown))
         notes.append(f"{'; '.join(about)}: {note}")
+    remarks: dict[str, list[str]] = {}
+    for name, one in rows:
+        for remark in one.remarks:
+            remarks.setdefault(remark, []).append(name)
+    for remark, names in remarks.items():
+        prefix = "" if len(names) == len(rows) else f"{', '.join(names)}: "
+        notes.append(prefix + remark)
     for name, one in scores.items():
         if len(one.components) > MOST_COMPONENTS:
             notes.append(

@@ -11,7 +11,7 @@ import numpy as np
 from causal_scrubbing._algebra import Specificity, permits
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
-from causal_scrubbing._hypothesis import REFERENCE, ablates
+from causal_scrubbing._hypothesis import REFERENCE, ablates, feature_words
 from causal_scrubbing._report import align
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._statistics import RunComparison, Scores, Triples, compare_runs, holm
@@ -132,8 +132,8 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
     trios: list[Triples] = []
     for i, (result, name) in enumerate(zip(results, names, strict=True), 1):
         _check_pair(first, result, i, samples)
-        trio = _head(result.triples(name), samples)
-        if trio.scrubbed.ndim != 1:
+        trio = result.triples(name).head(samples)
+        if trio.scrubbed.ndim != 1 and trio.of_means is None:
             raise ScrubError(
                 f"metric {name!r} of run {i} ({result.name}) is a vector of "
                 f"{trio.scrubbed.shape[1]} numbers, and runs are compared by one number a row; "
@@ -226,7 +226,7 @@ def _apart(first: Result, result: Result, i: int, ours: Triples, theirs: Triples
 def _zero(result: Result) -> str:
     """What a run means by 0%, in words."""
     output = str(result.readable["output"])
-    within = result.readable.get("within", "anything")
+    within = feature_words(result.readable.get("within", "anything"))
     where = result.zero.words(output) or f"randomized at {output}"
     return where + ("" if within in ("anything", "()") else f" within {within}")
 
@@ -261,8 +261,3 @@ def _told_apart(swaps: Sequence[Specificity], results: Sequence[Result]) -> tupl
         if result.hypothesis is not None
     ]
     return tuple(replace(one, names=(first, name)) for one, name in zip(swaps, known, strict=False))
-
-
-def _head(triples: Triples, samples: int) -> Triples:
-    mask = np.arange(len(triples)) < samples
-    return triples if mask.all() else replace(triples.on(mask), name=triples.name)

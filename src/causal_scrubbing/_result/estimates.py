@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._simulate import RunRecord
-from causal_scrubbing._statistics import Estimate, FloatArray, Scores, Triples
+from causal_scrubbing._statistics import (
+    Distance,
+    Estimate,
+    FloatArray,
+    KnownMeans,
+    Scores,
+    Triples,
+)
 
 _COMPONENT = re.compile(r"^(?P<name>.+)\[(?P<index>\d+)\]$", re.DOTALL)
 
@@ -20,6 +29,9 @@ class Estimated:
     Attributes:
         scrubbed_values, model_values, randomized_values: metric name -> value of each sample.
         drawn: draw key -> row of each sample.
+        known: metric name -> what is known of it on every row of the data.
+        of_means: metric name -> the function of means it is, for those that are one.
+        distance: how far apart two mean vectors are, for behaviours that are vectors.
         record: with the seed.
     """
 
@@ -27,6 +39,9 @@ class Estimated:
     model_values: Mapping[str, FloatArray]
     randomized_values: Mapping[str, FloatArray]
     drawn: Mapping[str, Ints]
+    known: Mapping[str, KnownMeans]
+    of_means: Mapping[str, Callable[[Any], Any]]
+    distance: str | Distance
     record: RunRecord
 
     @property
@@ -63,6 +78,10 @@ class Estimated:
             self.scrubbed_values[name],
             self.model_values[name],
             self.randomized_values.get(name),
+            rows=self.drawn[REFERENCE],
+            known=self.known.get(name),
+            of_means=self.of_means.get(name),
+            distance=self.distance,
         )
 
     @cached_property

@@ -10,6 +10,7 @@ from causal_scrubbing._hypothesis import (
     Agreement,
     Hypothesis,
     ablation_label,
+    feature_words,
     layout_note,
 )
 from causal_scrubbing._statistics import RANDOM_ROW
@@ -71,7 +72,7 @@ def headline(
         parts.append(f"ablation {ablation_label(readable['ablation'])} (not causal scrubbing)")
     if not readable.get("self_draws", True):
         parts.append("no self-draws")
-    within = readable.get("within", "anything")
+    within = feature_words(readable.get("within", "anything"))
     if within not in ("anything", "()"):
         parts.append(f"within {within}")
     where = zero.words(readable["output"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -33,8 +33,10 @@ from causal_scrubbing._simulate import (
 )
 from causal_scrubbing._statistics import (
     BoolArray,
+    Distance,
     FloatArray,
     FunctionComparison,
+    KnownMeans,
     Triples,
     VarianceSplit,
     WorstCases,
@@ -72,6 +74,9 @@ class Result(Estimated):
         run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
+        known: metric name -> what is known of it on every row of the data, without sampling.
+        of_means: metric name -> the function of means it is, for those that are one.
+        distance: how far apart two mean vectors are, for behaviours that are vectors.
         swaps: how often activations differed where rows were swapped, over all of the run; None
             where checks were left out.
     """
@@ -94,6 +99,9 @@ class Result(Estimated):
     run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
+    known: Mapping[str, KnownMeans] = field(default_factory=dict)
+    of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    distance: str | Distance = "euclidean"
     swaps: Swaps | None = None
 
     @classmethod
@@ -109,6 +117,7 @@ class Result(Estimated):
         alone = stuck_samples(hypothesis, data, sampled.draws)
         figures = hypothesis.agreement(data)
         notes = list(first_notes(hypothesis, figures, _zero(record)))
+        notes += sampled.notes
         if sampled.swaps is not None:
             notes += sampled.swaps.notes
         if run.stopped is not None:
@@ -136,6 +145,9 @@ class Result(Estimated):
             moved_randomized=dict(measured.moved_randomized),
             outputs=sampled.outputs,
             run_plan=run.plan,
+            known=sampled.known,
+            of_means=sampled.of_means,
+            distance=run.plan.request.distance,
             swaps=sampled.swaps,
         )
 
@@ -163,7 +175,8 @@ class Result(Estimated):
             ScrubError: the data is not at hand, or the subset holds no sample.
         """
         data = self._need_data("to know which rows are in the subset")
-        keep = rows_inside(data, subset)[self.drawn[REFERENCE]]
+        inside = rows_inside(data, subset)
+        keep = inside[self.drawn[REFERENCE]]
         if not keep.any():
             raise ScrubError(
                 f"none of the {len(self)} samples has its reference row in "
@@ -192,6 +205,11 @@ class Result(Estimated):
             record=record,
             alone=alone,
             stuck=None if alone is None else float(alone.mean()),
+            known={
+                name: part
+                for name, one in self.known.items()
+                if (part := one.on(inside)) is not None
+            },
         )
 
     def _need_data(self, why: str) -> Dataset:
@@ -397,7 +415,7 @@ class Result(Estimated):
     @property
     def root_is_leaf(self) -> bool:
         """Whether the root claim is a leaf, so that scrubbing only redraws the output."""
-        return "children" not in self.readable["claims"]
+        return "children" not in self.readable["claims"][0]
 
     # --- looking and keeping ---------------------------------------------------------------
 

@@ -7,7 +7,7 @@ sample, ``outputs.safetensors`` the outputs where they were kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +30,10 @@ from causal_scrubbing._engine import (
 )
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._files import check_folder
+from causal_scrubbing._metrics import function_of_means, kept_as
 from causal_scrubbing._result.result import Result
 from causal_scrubbing._simulate import RunRecord, Swaps
-from causal_scrubbing._statistics import Components, FloatArray, Scores
+from causal_scrubbing._statistics import Components, FloatArray, KnownMeans, Scores
 
 FORMAT = 1
 _UNREADABLE = (
@@ -41,7 +42,7 @@ _UNREADABLE = (
 )  # fmt: skip
 """What readers raise of files that are cut, changed or of another kind."""
 _RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
-_OUTPUTS = "outputs.safetensors"
+_OUTPUTS, _KNOWN = "outputs.safetensors", "rows.parquet"
 _ALONE = "alone"
 """Column of the samples in which nothing could be swapped; runs saved before it have none."""
 _KINDS = ("scrubbed", "model", "randomized")
@@ -84,7 +85,16 @@ def _save(result: Result, path: Path, *, overwrite: bool) -> None:
         scrubbed, own = (part.contiguous() for part in result.outputs)
         write_whole(path / _OUTPUTS, safetensors.torch.save({"scrubbed": scrubbed, "model": own}))
     write_table(pa.table({k: pa.array(v) for k, v in result.drawn.items()}), path / _DRAWS)
+    (path / _KNOWN).unlink(missing_ok=True)
+    if result.known:
+        write_table(_known_table(result.known), path / _KNOWN)
     body = {"format": FORMAT, "metrics": list(result.metrics), **result.to_dict()}
+    body["known"] = {
+        name: {"pairs": one.pairs, "parts": 0 if one.randomized is None else len(one.randomized)}
+        for name, one in result.known.items()
+    }
+    body["of_means"] = {name: kept_as(fn) for name, fn in result.of_means.items()}
+    body["distance"] = result.distance if isinstance(result.distance, str) else None
     if result.run_plan is not None:
         body["plan"] = result.run_plan.explain(result.record.actual).to_dict()
     elif result.plan is not None:
@@ -183,6 +193,11 @@ def _load(folder: Path, data: Dataset | None) -> Result:
         plan=body.get("plan"),
         swaps=None if body.get("swaps") is None else Swaps.from_dict(body["swaps"]),
         alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
+        known=_known(folder / _KNOWN, body.get("known", {})),
+        of_means={
+            name: function_of_means(name, kept) for name, kept in body.get("of_means", {}).items()
+        },
+        distance=body.get("distance") or "euclidean",
     )
     # What was published stands, whatever a later version's bootstrap would give.
     result.__dict__["_estimated"] = {
@@ -192,6 +207,36 @@ def _load(folder: Path, data: Dataset | None) -> Result:
     return result
 
 
+def _known_table(known: Mapping[str, KnownMeans]) -> pa.Table:
+    """What is known of each metric on every row of the data: a row each."""
+    columns: dict[str, pa.Array] = {}
+    for name, one in known.items():
+        columns["weight"] = pa.array(one.weights)
+        columns[f"{name}|model"] = to_column(one.model)
+        for part, values in enumerate(() if one.randomized is None else one.randomized):
+            columns[f"{name}|randomized {part}"] = to_column(values)
+    return pa.table(columns)
+
+
+def _known(file: Path, entries: Mapping[str, Any]) -> dict[str, KnownMeans]:
+    if not entries:
+        return {}
+    table = pq.read_table(file)
+    weights = from_column(table.column("weight"))
+    found = {}
+    for name, entry in entries.items():
+        parts = [
+            from_column(table.column(f"{name}|randomized {part}")) for part in range(entry["parts"])
+        ]
+        found[name] = KnownMeans(
+            weights,
+            from_column(table.column(f"{name}|model")),
+            np.stack(parts) if parts else None,
+            entry["pairs"],
+        )
+    return found
+
+
 def _is_blocks(folder: Path) -> bool:
     """Whether a folder holds the finished blocks of a run."""
     return folder.name.startswith("blocks") and (folder.parent / _RUN).is_file()
@@ -199,7 +244,7 @@ def _is_blocks(folder: Path) -> bool:
 
 def _components(result: Result, name: str) -> Sequence[Scores]:
     trio = result.triples(name)
-    if trio.scrubbed.ndim == 1:
+    if trio.scrubbed.ndim == 1 or trio.of_means is not None:
         return ()
     return Components(trio, seed=result.record.seed)
 

@@ -17,8 +17,10 @@ Metric: TypeAlias = Callable[[torch.Tensor, Dataset], Any]
 
 _EXAMPLES: Final = {
     "accuracy": "'label'",
+    "correlation": "'field'",
     "cross_entropy": "'label'",
     "logit_difference": "'correct', 'wrong'",
+    "of_means": "per_row, fn",
     "squared_error": "'target'",
     "to_model": "'kl'",
 }

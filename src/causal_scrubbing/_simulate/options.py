@@ -12,6 +12,7 @@ import torch
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._graph import hint
 from causal_scrubbing._hypothesis import Hypothesis
+from causal_scrubbing._statistics import Distance
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +30,8 @@ class Options(TypedDict, total=False):
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named. Without a metric it must be named for `recovered` to be defined.
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
+        distance: for a metric that gives a vector a row, how far apart two mean vectors are:
+            "euclidean", "manhattan", "max", or a function of two vectors.
         batch_size: samples computed at once. Results do not depend on it. None chooses it from the
             measured sizes of activations.
         device: where to compute; where the graph says if None.
@@ -63,6 +66,7 @@ class Options(TypedDict, total=False):
     seed: int
     randomize: str | None
     baseline: Hypothesis | None
+    distance: str | Distance
     batch_size: int | None
     device: torch.device | str | None
     memory: MemoryLimit
@@ -83,6 +87,7 @@ DEFAULTS: Final = Options(
     seed=0,
     randomize=None,
     baseline=None,
+    distance="euclidean",
     batch_size=None,
     device=None,
     memory=None,

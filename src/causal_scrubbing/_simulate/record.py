@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -16,7 +16,7 @@ from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.self_check import Checked
 from causal_scrubbing._simulate.swaps import Swaps
-from causal_scrubbing._statistics import FloatArray
+from causal_scrubbing._statistics import FloatArray, KnownMeans
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,9 @@ class Sampled:
         measured: the values of its samples.
         draws: draw key -> row of each sample, with "~ref" the reference rows.
         outputs: scrubbed and own output of each sample, where they were kept.
+        known: metric name -> what is known of it on every row of the data.
+        of_means: metric name -> the function of means it is, for those that are one.
+        notes: what a reader should know of these.
         swaps: what the swaps could change; None where checks were left out.
     """
 
@@ -95,6 +98,9 @@ class Sampled:
     measured: Measured
     draws: Mapping[str, Ints]
     outputs: tuple[torch.Tensor, torch.Tensor] | None
+    known: Mapping[str, KnownMeans] = field(default_factory=dict)
+    of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     swaps: Swaps | None = None
 
 

@@ -26,6 +26,7 @@ from causal_scrubbing._simulate.arguments import (
 )
 from causal_scrubbing._simulate.behaviour import Metric, named_metrics
 from causal_scrubbing._simulate.options import filled
+from causal_scrubbing._statistics import Distance, check_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Request:
         seed: of all draws.
         randomize: the node named, or None.
         baseline: see `Options`.
+        distance: see `Options`.
         engine: how to use the machine.
         folder: where finished blocks are kept, or None.
         shared, keep_outputs, compare, check, progress: see `Options`.
@@ -60,6 +62,7 @@ class Request:
     seed: int
     randomize: str | None
     baseline: Hypothesis | None
+    distance: str | Distance
     engine: Settings
     folder: Path | None
     shared: bool
@@ -130,6 +133,7 @@ class Request:
             seed=seed,
             randomize=given["randomize"],
             baseline=baseline,
+            distance=check_distance(given["distance"]),
             engine=engine,
             folder=folder,
             shared=given["shared"],

@@ -60,8 +60,9 @@ def drive_until(
     while True:
         _blocks(work, auto_spans(done, target), bar, checkpoint)
         done = target
+        work.know()
         runs = _triples(work)
-        widest = max(map(_rough_half_width, runs))
+        widest = max(one.rough_half_width() for one in runs)
         if widest <= _NEAR * tolerance or done >= most:
             # The interval that a result would have decides; far from it a look need not bootstrap.
             widest = max(_half_width(one.estimate(seed=seed).recovered) for one in runs)
@@ -96,27 +97,24 @@ def _triples(work: Simulation) -> list[Triples]:
                 'samples="auto" stops when the interval of recovered is narrow, but recovered is '
                 "undefined here: pass randomize='NODE' or baseline=, or a number of samples."
             )
-        if values.scrubbed[name].ndim > 1:
+        of_means = work.of_means.get(name)
+        if values.scrubbed[name].ndim > 1 and of_means is None:
             raise ScrubError(
                 f'samples="auto" needs recovered, which a vector behaviour ({name!r}) has not; '
                 "pass a number of samples, or put a metric of one number first."
             )
         found.append(
-            Triples(name, values.scrubbed[name], values.model[name], values.randomized[name])
+            Triples(
+                name,
+                values.scrubbed[name],
+                values.model[name],
+                values.randomized[name],
+                rows=work.reference(number),
+                known=work.known(number).means.get(name),
+                of_means=of_means,
+            )
         )
     return found
-
-
-def _rough_half_width(run: Triples) -> float:
-    """The half-width of recovered's 95% interval to first order (delta method)."""
-    if run.randomized is None:
-        return float("inf")
-    above, base = run.scrubbed - run.randomized, run.model - run.randomized
-    if not base.mean():
-        return float("inf")
-    ratio = above.mean() / base.mean()
-    spread = (above - ratio * base).std() / abs(base.mean())
-    return float(100 * 1.96 * spread / len(base) ** 0.5)
 
 
 def _half_width(recovered: Estimate) -> float:

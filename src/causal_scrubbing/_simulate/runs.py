@@ -87,6 +87,7 @@ def simulate(request: Request) -> Iterator[Run]:
             with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
                 take_up(work, checkpoint)
                 done, stopped = _drive(request, work, bar, checkpoint)
+                work.know()
                 looked = checked[place]
                 if looked is not None:
                     looked = replace(looked, samples=work.check_again())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -13,9 +13,11 @@ import torch
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
+from causal_scrubbing._graph import is_out_of_memory, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
 from causal_scrubbing._sampling import Sampler
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
+from causal_scrubbing._simulate.known import Known, KnownRows, may_know
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
@@ -115,6 +117,9 @@ class Simulation:
             data, self.metrics, self.model, self.roots, self.randomized, request.compare, self.spent
         )
         self._gathered = [_Gathered() for _ in hypotheses]
+        self._store_dtype = request.engine.store_dtype
+        self._rows: KnownRows | None = None
+        self._known = [Known() for _ in hypotheses]
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
 
@@ -146,7 +151,83 @@ class Simulation:
         if self.keep_outputs:
             scrubbed, own = zip(*gathered.outputs, strict=True)
             outputs = (torch.cat(scrubbed), torch.cat(own))
-        return Sampled(hypothesis, self.measured(number), draws, outputs)
+        known = self._known[number]
+        return Sampled(
+            hypothesis,
+            self.measured(number),
+            draws,
+            outputs,
+            known.means,
+            self.of_means,
+            known.notes,
+        )
+
+    @property
+    def of_means(self) -> dict[str, Callable[[Any], Any]]:
+        """Metric name -> the function of means that it is, for those that are one."""
+        found = {name: getattr(one, "of_means", None) for name, one in self.metrics.items()}
+        return {name: fn for name, fn in found.items() if fn is not None}
+
+    def know(self) -> None:
+        """Evaluate what can be known without sampling, where that costs little beside the run."""
+        began = time.perf_counter()
+        if self._rows is None and self._store_dtype is None:
+            self._rows = self._known_rows()
+        if self._rows is not None:
+            for number, sampler in enumerate(self.samplers):
+                found = self._rows.means(
+                    sampler.classes_of(RANDOMIZED), self_draws=sampler.hypothesis.self_draws
+                )
+                self._known[number] = self._agreeing(self._rows, found, number)
+        self.spent.knowing += time.perf_counter() - began
+
+    def reference(self, number: int) -> Ints:
+        """The reference rows of a hypothesis so far."""
+        return np.concatenate(self._gathered[number].draws[REFERENCE]).astype(np.int64)
+
+    def known(self, number: int) -> Known:
+        """What is known for a hypothesis, as of the last `know`."""
+        return self._known[number]
+
+    def _known_rows(self) -> KnownRows | None:
+        """The behaviour on every row, or None where it costs too much."""
+        graph, executor = self.outputs.graph, self.executor
+        costs = {name: cost.flops for name, cost in executor.costs.items()}
+        row_cost = sum(costs[name] for name in needed_nodes(graph, [graph.output]))
+        sample_cost = executor.program.flops(executor.costs)
+        reference = self.reference(0)
+        drawn, samples = len(np.unique(reference)), len(reference)
+        if not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
+            return None
+        try:
+            return KnownRows(
+                graph,
+                self.data,
+                self.metrics,
+                device=executor.device,
+                batch_size=executor.layout.row_batch,
+                seed=self.samplers[0].seed,
+                randomize=self.randomize,
+                run=drawn * row_cost + samples * sample_cost,
+                costs=costs,
+            )
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _agreeing(self, rows: KnownRows, found: Known, number: int) -> Known:
+        """What is known of the metrics that the run's own values agree with."""
+        reference = self.reference(number)
+        model = self.measured(number).model
+        other = [name for name in found.means if not rows.agrees(name, reference, model[name])]
+        notes = [
+            f"E_model of {name} is not exact: evaluated again on every row, the model gave other "
+            "values than in the run"
+            for name in other
+        ]
+        means = {name: one for name, one in found.means.items() if name not in other}
+        return Known(means, (*found.notes, *notes))
 
     def actual(self) -> dict[str, Any]:
         """What the run took, as plain data; blocks found on disk took nothing."""

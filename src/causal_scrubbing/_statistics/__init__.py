@@ -38,5 +38,6 @@ from causal_scrubbing._statistics.values import FloatArray as FloatArray
 from causal_scrubbing._statistics.values import IntArray as IntArray
 from causal_scrubbing._statistics.values import as_values as as_values
 from causal_scrubbing._statistics.values import check_finite as check_finite
+from causal_scrubbing._statistics.vectors import Distance as Distance
 from causal_scrubbing._statistics.vectors import check_distance as check_distance
 from causal_scrubbing._statistics.vectors import vector_distance as vector_distance

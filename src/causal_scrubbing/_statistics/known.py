@@ -66,20 +66,14 @@ class KnownMeans:
             check_finite(name, "randomized (on every row of the data)", across)
 
     def on(self, rows: BoolArray) -> KnownMeans | None:
-        """What is known of the rows kept, their weights scaled to sum to one; None without any.
+        """The same where only some rows count, weights scaled to sum to one; None without any.
 
         Args:
-            rows: Mask of the rows to keep, ``[n]``.
+            rows: Mask of the rows that count, ``[n]``.
         """
-        weights = self.weights[rows]
-        if not weights.sum() > 0:
-            return None
-        return replace(
-            self,
-            weights=weights / weights.sum(),
-            model=self.model[rows],
-            randomized=None if self.randomized is None else self.randomized[:, rows],
-        )
+        weights = np.where(rows, self.weights, 0.0)
+        total = float(weights.sum())
+        return replace(self, weights=weights / total) if total > 0 else None
 
     def component(self, index: int) -> KnownMeans:
         """What is known of one number of a vector."""
@@ -108,7 +102,7 @@ class KnownMeans:
 
 def _mean(weights: FloatArray, values: FloatArray) -> FloatArray:
     """The weighted mean ``[k]``; a constant column's mean is that constant, to the bit."""
-    columns = values.reshape(len(values), -1)
+    columns = values.reshape(len(values), -1)[weights > 0]
     constant = (columns == columns[0]).all(axis=0)
-    mean: FloatArray = weights @ columns
+    mean: FloatArray = weights[weights > 0] @ columns
     return np.where(constant, columns[0], mean)

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from causal_scrubbing._format import plain
+from causal_scrubbing._format import plain, short
 from causal_scrubbing._statistics.columns import Columns, Means, means_reader
 from causal_scrubbing._statistics.estimate import Estimate
+from causal_scrubbing._statistics.intervals import t_interval
 from causal_scrubbing._statistics.of_means import OfMeans
+from causal_scrubbing._statistics.resample import jackknife
 from causal_scrubbing._statistics.table import ONE_POOL, ONE_SAMPLE, Table
 from causal_scrubbing._statistics.values import FloatArray
 
@@ -40,6 +42,7 @@ _EQUAL: Final = 1e-9
 _ROUNDING: Final = 1e-6
 """A gap below this share of the behaviour's size may be float32 rounding."""
 
+_WORTH_TELLING: Final = 1.05
 _MOST_DECIMALS: Final = 12
 _NEARLY: Final = 95.0
 _TIMES: Final = 3.0
@@ -81,6 +84,26 @@ class Scores:
     exact: tuple[str, ...] = ()
     factors: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is exact, by what factor errors fell, and the notes, in words."""
+        lines = []
+        if self.exact and (self.gap.defined or self.components):
+            names = " and ".join(f"E_{name}" for name in self.exact)
+            line = f"{names} {'is' if len(self.exact) == 1 else 'are'} exact"
+            fell = [
+                f"{name} {short(factor, 2)}"
+                for name, factor in self.factors.items()
+                if factor >= _WORTH_TELLING
+            ]
+            if fell:
+                line += (
+                    "; by what factor the squared error is smaller than that of as many "
+                    f"independent draws with nothing known: {', '.join(fell)}"
+                )
+            lines.append(line)
+        return (*lines, *self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; :meth:`from_dict` gives back equal scores."""
@@ -166,6 +189,16 @@ def scores_of(
         times = scrubbed.mean / model.mean if model.mean else 0.0
         recovered = _beside_log(recovered, log, gap, times)
     return Scores(model, scrubbed, randomized, gap, recovered, log_recovered=log)
+
+
+def half_width(columns: Columns, of_means: OfMeans | None, level: float = 0.95) -> float:
+    """The half-width of recovered's interval to first order; infinite where it has none."""
+    read = means_reader(columns)
+    if read(np.zeros(columns.width)).span is None or not columns.groups:
+        return float("inf")
+    found = jackknife(columns.groups, _numbers(read, of_means))
+    se, freedom = float(found.se[RECOVERED]), float(found.freedom[RECOVERED])
+    return t_interval(0.0, se, freedom, level)[1] if np.isfinite(se) else float("inf")
 
 
 def _numbers(read: Any, of_means: OfMeans | None) -> Any:

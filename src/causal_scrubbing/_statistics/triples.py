@@ -16,7 +16,7 @@ from causal_scrubbing._statistics.estimate import Estimate
 from causal_scrubbing._statistics.known import KnownMeans
 from causal_scrubbing._statistics.of_means import along_last
 from causal_scrubbing._statistics.resample import Group, jackknife
-from causal_scrubbing._statistics.scores import NO_BASELINE, Scores, scores_of
+from causal_scrubbing._statistics.scores import NO_BASELINE, Scores, half_width, scores_of
 from causal_scrubbing._statistics.table import check_settings, dense
 from causal_scrubbing._statistics.tails import tail_notes
 from causal_scrubbing._statistics.values import (
@@ -180,7 +180,7 @@ class Triples:
             rows=None if self.rows is None else self.rows[keep],
         )
         if self.known is not None:
-            kept = replace(kept, **self._known_on(keep, of_rows))
+            kept = replace(kept, **self._known_on(of_rows))
         if self.baseline is None:
             return kept
         if baseline is None:
@@ -210,7 +210,7 @@ class Triples:
             balanced=self.balanced and count >= len(self),
         )
 
-    def _known_on(self, keep: BoolArray, of_rows: npt.ArrayLike | None) -> dict[str, Any]:
+    def _known_on(self, of_rows: npt.ArrayLike | None) -> dict[str, Any]:
         known = self.known
         if known is None or of_rows is None or self.rows is None:
             return {"known": None, "balanced": False}
@@ -219,8 +219,7 @@ class Triples:
             raise MetricError(
                 f"metric {self.name!r}: of_rows must be {len(known)} booleans, one a row of data"
             )
-        place = np.cumsum(inside) - 1
-        return {"known": known.on(inside), "rows": place[self.rows[keep]]}
+        return {"known": known.on(inside)}
 
     def _mask(self, subset: npt.ArrayLike, count: int, what: str) -> BoolArray:
         mask = np.asarray(subset)
@@ -293,6 +292,14 @@ class Triples:
         else:
             found = self._number(seed, level, resamples)
         return replace(found, exact=() if self.known is None else self.known.exact)
+
+    def rough_half_width(self) -> float:
+        """The half-width of recovered's 95% interval without resampling (delta method)."""
+        if self.randomized is None and self.known is None:
+            return float("inf")
+        return half_width(
+            self.columns(), None if self.of_means is None else along_last(self.of_means)
+        )
 
     def columns(self, prefix: str = "", into: Columns | None = None) -> Columns:
         """The columns of samples, and the constants, that the estimates are made of."""

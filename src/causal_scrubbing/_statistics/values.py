@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
-    """Return what a metric gave as a float64 array ``[N]`` or ``[N, k]``.
+    """Return what a metric gave as a float64 array ``[N]`` or ``[N, k]`` with k of at least 2.
 
     Args:
         name: The metric, as the user knows it; errors name it.
@@ -48,6 +48,8 @@ def as_values(name: str, values: Any, count: int | None = None) -> FloatArray:
             "do not average over the batch, and reduce every other axis (or return [rows, k] "
             "for a behaviour that is a vector)"
         )
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]  # one number a row
     if array.size == 0:
         raise MetricError(f"metric {name!r} has no values: there is no sample to estimate from")
     return array

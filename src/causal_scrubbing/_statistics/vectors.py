@@ -189,8 +189,8 @@ def vector_distance(distance: str | Distance, one: FloatArray, other: FloatArray
     return _between(distance, one - other, one, other)
 
 
-def check_distance(distance: str | Distance) -> None:
-    """Refuse what is no distance.
+def check_distance(distance: str | Distance) -> str | Distance:
+    """A name of a distance, or a function.
 
     Raises:
         MetricError: It is neither one of the names nor a function.
@@ -200,6 +200,7 @@ def check_distance(distance: str | Distance) -> None:
             f"distance is {distance!r}; take one of {sorted(_NORMS)}, or a function (a, b) -> "
             "number that is a metric"
         )
+    return distance
 
 
 def apply_distance(distance: Distance, a: FloatArray, b: FloatArray) -> float:

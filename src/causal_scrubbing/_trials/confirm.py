@@ -11,7 +11,7 @@ from scipy import stats
 
 from causal_scrubbing._data import Floats
 from causal_scrubbing._statistics import holm
-from causal_scrubbing._trials.trials import Piece
+from causal_scrubbing._trials.trials import Chunk
 
 LOOKS = 2
 """Times a shift may be tested: on the first samples, and on all where those leave it open."""
@@ -91,7 +91,7 @@ def _corrected(shifts: Sequence[Shift], family: int, looks: int) -> list[Shift]:
 
 
 def confirm(
-    piece: Piece,
+    chunk: Chunk,
     base: int,
     candidates: Sequence[int],
     tolerance: float,
@@ -105,7 +105,7 @@ def confirm(
     `one_test`. The samples are fresh, so that only the number confirmed needs correcting for.
 
     Args:
-        piece: values on the held-out samples.
+        chunk: values on the held-out samples.
         base: number of the base hypothesis.
         candidates: numbers of those to confirm.
         tolerance: shifts within it do not count.
@@ -114,7 +114,7 @@ def confirm(
         looks: times that a shift may be tested, each at its share of the level (Bonferroni), which
             holds whatever decides on a further look.
     """
-    found = [one_test(piece.values[i] - piece.values[base], tolerance, side) for i in candidates]
+    found = [one_test(chunk.values[i] - chunk.values[base], tolerance, side) for i in candidates]
     return _corrected(found, family or 0, looks)
 
 
@@ -125,7 +125,7 @@ def left_open(shifts: Mapping[int, Shift], alpha: float) -> list[int]:
 
 def second_look(
     first: Mapping[int, Shift],
-    longer: Piece,
+    longer: Chunk,
     base: int,
     again: Sequence[int],
     tolerance: float,

@@ -151,9 +151,9 @@ def search(
         name = f"stage {number + 1}"
         record = done(name)
         if record is None:
-            piece = trials.run([base, *left], seed, before, samples)
+            chunk = trials.run([base, *left], seed, before, samples)
             for i in left:
-                shift = piece.values[i] - piece.values[base]
+                shift = chunk.values[i] - chunk.values[base]
                 sums[i] = sums[i] + [shift.sum(), (shift**2).sum()]
             record = {"sums": {str(i): sums[i].tolist() for i in left}}
             finish(name, record)

@@ -1,4 +1,4 @@
-"""Many hypotheses about one graph on one set of random numbers, a piece of samples at a time."""
+"""Many hypotheses about one graph on one set of random numbers, a chunk of samples at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOTS = 256
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Behaviour values of samples start..stop - 1.
 
     Attributes:
@@ -115,30 +115,30 @@ class Trials:
         start: int,
         stop: int,
         unchecked: Collection[int] = (),
-    ) -> Piece:
+    ) -> Chunk:
         """The values of some of the hypotheses on samples start..stop - 1 of a seed.
 
         Raises:
             MetricError: values are not finite, other than those of the hypotheses `unchecked`.
         """
         values: dict[int, Floats] = {}
-        pieces = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
-        for numbers in pieces:
-            piece = self._pass(numbers, self._draw(numbers, seed, start, stop))
-            self._check(piece, unchecked)
-            values.update(piece.values)
-        return Piece(values, piece.model, piece.randomized, piece.reference)
+        chunks = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
+        for numbers in chunks:
+            chunk = self._pass(numbers, self._draw(numbers, seed, start, stop))
+            self._check(chunk, unchecked)
+            values.update(chunk.values)
+        return Chunk(values, chunk.model, chunk.randomized, chunk.reference)
 
-    def _check(self, piece: Piece, unchecked: Collection[int]) -> None:
-        check_finite(self.metric_name, "model", piece.model)
-        if piece.randomized is not None:
-            check_finite(self.metric_name, "randomized", piece.randomized)
-        for i, values in piece.values.items():
+    def _check(self, chunk: Chunk, unchecked: Collection[int]) -> None:
+        check_finite(self.metric_name, "model", chunk.model)
+        if chunk.randomized is not None:
+            check_finite(self.metric_name, "randomized", chunk.randomized)
+        for i, values in chunk.values.items():
             if i not in unchecked:
                 name = self.hypotheses[i].name or "the hypothesis"
                 check_finite(self.metric_name, f"scrubbed ({name})", values)
 
-    def unswapped(self, which: Sequence[int], seed: int, samples: int) -> Piece:
+    def unswapped(self, which: Sequence[int], seed: int, samples: int) -> Chunk:
         """The values of hypotheses with every datum equal to the reference row.
 
         They are the model's own but for rounding, computed on the ways that `run` computes them.
@@ -149,7 +149,7 @@ class Trials:
         keys = {variable for i in which for variable in self.sampler(i).variables.values()}
         return self._pass(which, dict.fromkeys([REFERENCE, *sorted(keys)], reference))
 
-    def _pass(self, numbers: Sequence[int], rows: Mapping[str, Ints]) -> Piece:
+    def _pass(self, numbers: Sequence[int], rows: Mapping[str, Ints]) -> Chunk:
         outputs = Outputs(
             self.graph,
             self.data,
@@ -181,7 +181,7 @@ class Trials:
             if self.advance is not None:
                 self.advance((high - low) * len(numbers))
         whole = {number: np.concatenate(parts) for number, parts in found.items()}
-        return Piece(
+        return Chunk(
             {i: whole[root] for i, root in zip(numbers, roots, strict=True)},
             whole[model],
             None if randomized is None else whole[randomized],
