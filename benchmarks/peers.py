@@ -18,7 +18,7 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._engine import Executor
 from causal_scrubbing._engine.program import Step, _make
-from causal_scrubbing._graph.evaluate import evaluate, made
+from causal_scrubbing._graph import evaluate, made
 from causal_scrubbing._hypothesis.routes import ChildSource, CopySource
 
 Rows = Mapping[str, np.ndarray]

@@ -9,7 +9,7 @@ from naive import naive_sample
 from problems import datasets, hypotheses
 
 import causal_scrubbing as cs
-from causal_scrubbing._graph.packing import Pack, Unpack
+from causal_scrubbing._graph import Pack, Unpack
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler
 

@@ -203,4 +203,4 @@ def test_the_gallerys_json_is_strict(capsys) -> None:
     code, shown, _ = run(capsys, "gallery", "sharing", "--samples", "50", "--json")
     assert code == 0
     rows = json.loads(shown, parse_constant=refuse)["sharing"]
-    assert "nan" in [row["recovered %"] for row in rows], "undefined, as run --json says it"
+    assert None in [row["recovered %"] for row in rows], "undefined, as run --json says it"

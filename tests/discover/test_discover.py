@@ -365,7 +365,7 @@ def test_discovery_says_when_no_target_can_be_reached() -> None:
         ({"samples": 100.5}, r"samples=100\.5: .* at least 2"),
         ({"target": "high"}, "target='high': give the percent"),
         ({"target": float("nan")}, "target=nan: give the percent"),
-        ({"unimportant": "bogus"}, "unimportant='bogus' is no policy"),
+        ({"unimportant": "bogus"}, "unimportant='bogus' is not a policy"),
         ({"within": 3}, "within"),
         ({"randomize": "nope"}, "no node matches 'nope'"),
         ({"via": ["nope"]}, "no node matches 'nope'"),

@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 from engines import wide_problem
+from seals import reseal
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine.cost import measure_costs
-from causal_scrubbing._graph.evaluate import call
+from causal_scrubbing._graph import call
 
 
 def test_costs_are_those_of_the_operations() -> None:
@@ -48,7 +49,7 @@ def count_calls(graph: cs.Graph, monkeypatch) -> dict[str, int]:
         calls[node.name] = calls.get(node.name, 0) + len(value)
         return value
 
-    monkeypatch.setattr(sys.modules["causal_scrubbing._graph.evaluate"], "call", counting)
+    monkeypatch.setattr(sys.modules["causal_scrubbing._nodes.evaluate"], "call", counting)
     monkeypatch.setattr("causal_scrubbing._engine.program.call", counting)
     return calls
 
@@ -159,10 +160,7 @@ def test_a_loaded_result_keeps_its_plan(tmp_path) -> None:
         assert loaded.explain() == before
         assert "What was gathered, computed and shared" in loaded.report()
         loaded.save(tmp_path / "two", overwrite=True)
-    run = tmp_path / "one" / "run.json"
-    body = json.loads(run.read_text())
-    del body["plan"]
-    run.write_text(json.dumps(body))
+    reseal(tmp_path / "one", lambda body: body.pop("plan"))
     with pytest.raises(cs.ScrubError, match="folder that holds no plan"):
         cs.load(tmp_path / "one").explain()
 

@@ -15,7 +15,7 @@ from causal_scrubbing import ScrubError
 from causal_scrubbing._engine import Executor, Settings, storage
 from causal_scrubbing._engine.memory import clock, release
 from causal_scrubbing._engine.storage import NoRoomError, Storage
-from causal_scrubbing._graph.evaluate import is_out_of_memory
+from causal_scrubbing._graph import is_out_of_memory
 from causal_scrubbing._metrics import compare_all
 from causal_scrubbing._simulate import Reader
 

@@ -19,7 +19,7 @@ from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, claim, exac
 from causal_scrubbing._engine import Executor, Settings, peak_bytes
 from causal_scrubbing._engine.memory import parse_bytes, read_budget
 from causal_scrubbing._expressions import Compiler, Space
-from causal_scrubbing._graph.evaluate import made
+from causal_scrubbing._graph import made
 from causal_scrubbing._sampling import Sampler
 
 

@@ -226,3 +226,20 @@ def test_a_tree_of_six_hundred_levels_works() -> None:
     assert run.gap.mean == 0
     assert len(h.agreement(data).table) == 600
     assert "600" in repr(h)
+    for call in (lambda: cs.permits(h, h, data), lambda: cs.join(h, h), lambda: cs.isomorphic(h)):
+        with pytest.raises(cs.HypothesisError, match="at most 200 levels of claims"):
+            call()
+
+
+def test_trees_of_two_hundred_levels_are_joined_and_compared() -> None:
+    nodes = {"n0": (lambda x: x, ["x"])}
+    nodes |= {f"n{i}": (lambda v: v, [f"n{i - 1}"]) for i in range(1, 200)}
+    g = cs.Graph.build(inputs=["x"], nodes=nodes, output="n199")
+    data = cs.Dataset(x=torch.randint(0, 5, (30,)))
+    one = cs.claim("n0", "x")
+    for i in range(1, 200):
+        one = cs.claim(f"n{i}", "x", one)
+    h = cs.Hypothesis(g, one)
+    assert cs.permits(h, h, data).relation == "equal"
+    assert len(cs.join(h, h).tree.claims) == 200
+    assert len(cs.isomorphic(h).tree.claims) == 200

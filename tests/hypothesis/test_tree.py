@@ -127,3 +127,56 @@ def test_claims_of_one_feature_share_a_note_on_rows_that_are_alone() -> None:
         "y/a.h39: 100% of the data is alone in its class of x and can only keep its own row; bin "
         "the feature or use more data to test this claim.",
     )
+
+
+def test_nodes_that_read_the_same_on_every_row_and_swaps_between_equal_rows_are_named() -> None:
+    graph = cs.Graph.build(
+        inputs=["x", "pad", "z"],
+        nodes={
+            "c": (lambda: torch.ones(1), []),
+            "p": (lambda pad: pad + 1, ["pad"]),
+            "a": (torch.sin, ["x"]),
+            "y": (lambda c, p, a, z: c * p + a * z, ["c", "p", "a", "z"]),
+        },
+        output="y",
+    )
+    # Rows 0 and 1 have equal inputs, so have 2 and 3; row 4 is alone in its class.
+    data = cs.Dataset(
+        x=torch.tensor([0.0, 0.0, 1.0, 1.0, 2.0, 3.0]),
+        z=torch.tensor([1.0, 1.0, 2.0, 2.0, 3.0, 3.0]),
+        pad=torch.ones(6),
+        k=[0, 0, 1, 1, 2, 1],
+    )
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("a", "k"), cs.claim("z", cs.exact)))
+    found = h.agreement(data)
+    assert found.constant == tuple(name for name in graph.names if name in ("c", "p"))
+    assert "are the same on every row" in str(found)
+    by_draw = {row.draw: row.swappable for row in found.table}
+    assert by_draw["y/a"] == pytest.approx(3 / 6)  # rows 2, 3 and 5
+    assert by_draw["y/z"] == 0
+    assert by_draw["y/~other"] == 0
+    assert "y/a: 33% of the data shares its class of k only with rows of equal inputs" in str(found)
+
+
+def test_the_claim_tree_as_a_picture() -> None:
+    names = [f"q.p{i}" for i in range(4)]
+    graph = cs.Graph.build(
+        inputs=["t", "z"],
+        nodes={
+            **{n: (lambda t, i=i: t[:, i], ["t"]) for i, n in enumerate(names)},
+            "y": (lambda *parts: sum(parts), [*names, "z"]),
+        },
+        output="y",
+    )
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.each("q.p{i}", "t[{i}]", range(4))))
+    dot = h.to_dot()
+    assert '"y/q.p{i}" [label="q.p{i}: t[{i}] (4 claims)"];' in dot
+    assert dot.count("->") == 2
+    tree = h.to_networkx()
+    assert set(tree) == {"y", "y/~other", *(f"y/{n}" for n in names)}
+    assert tree.nodes["y/q.p1"]["feature"] == "t[1]"
+    assert tree.nodes["y/~other"]["nodes"] == ("z",)
+    assert all(below == "y" for _, below in tree.edges)
+    zero = h.with_(ablation="zero")
+    assert "(ablated)" in zero.to_dot()
+    assert not zero.to_networkx().nodes["y/~zero/z"]["important"]

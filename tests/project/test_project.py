@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import causal_scrubbing as cs
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "causal_scrubbing"
 
@@ -96,6 +98,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
 
 def test_one_version_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert cs.__version__ == version
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     try:
         installed = metadata.version("causal-scrubbing")

@@ -15,8 +15,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "causal_scrubbing"
 NAME = "causal_scrubbing"
 ROOMS = [
-    "_errors", "_format", "_files", "_data", "_graph", "_capture", "_hypothesis", "_algebra",
-    "_sampling", "_expressions", "_engine", "_exact", "_statistics", "_metrics",
+    "_errors", "_format", "_files", "_data", "_nodes", "_graph", "_capture", "_hypothesis",
+    "_algebra", "_sampling", "_expressions", "_engine", "_exact", "_statistics", "_metrics",
     "_simulate", "_report", "_result",
     "_scrub", "_ablate", "_path_patch", "_trials", "_refute", "_controls", "_discover",
     "_interchange", "_gallery", "_systems", "_cli",
@@ -141,17 +141,17 @@ def test_no_module_is_too_long_to_read_in_one_sitting() -> None:
         ("import causal_scrubbing._engine", "causal_scrubbing._engine"),
         ("import causal_scrubbing as cs", "causal_scrubbing"),
         ("from causal_scrubbing import _scrub", "causal_scrubbing._scrub"),
-        ("from causal_scrubbing._graph.node import Node", "causal_scrubbing._graph.node"),
-        ("from causal_scrubbing._graph import node", "causal_scrubbing._graph.node"),
+        ("from causal_scrubbing._nodes.node import Node", "causal_scrubbing._nodes.node"),
+        ("from causal_scrubbing._nodes import node", "causal_scrubbing._nodes.node"),
         ("from causal_scrubbing._graph import Graph", "causal_scrubbing._graph"),
         ("from causal_scrubbing import scrub", "causal_scrubbing"),
         ("from .. import _cli", "causal_scrubbing._cli"),
         ("from .._data import Dataset", "causal_scrubbing._data"),
-        ("from .node import Node", "causal_scrubbing._graph.node"),
+        ("from .node import Node", "causal_scrubbing._nodes.node"),
         ("if True:\n    from causal_scrubbing import _cli", "causal_scrubbing._cli"),
         ("import torch", None),
     ],
 )
 def test_every_form_of_import_is_read(line: str, target: str | None) -> None:
-    found = list(imports(line, "causal_scrubbing._graph.graph", package=False))
+    found = list(imports(line, "causal_scrubbing._nodes.core", package=False))
     assert found == ([] if target is None else [target])

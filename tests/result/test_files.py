@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,9 +47,12 @@ def test_a_disk_that_fails_is_told(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    (tmp_path / "page.html").write_text("the old page")
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(cs.ScrubError, match=r"cannot write .*page\.html: No space left"):
         result.report(tmp_path / "page.html")
+    assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
+    assert (tmp_path / "page.html").read_text() == "the old page"
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(cs.ScrubError, match=r"cannot write .*run: No space left"):
         result.save(tmp_path / "run")
@@ -88,13 +92,16 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
+WORDS = "cannot be read|is not as it was written|has format None|holds no finished run"
+
+
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_run_is_told(
     change: Callable[[Path], None], result: cs.Result, tmp_path: Path
 ) -> None:
     result.save(tmp_path / "run")
     change(tmp_path / "run")
-    with pytest.raises(cs.ScrubError, match=r"holds no (whole|finished) run|has format None"):
+    with pytest.raises(cs.ScrubError, match=rf"{tmp_path}.*({WORDS})"):
         cs.load(tmp_path / "run")
 
 

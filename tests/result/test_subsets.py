@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from seals import reseal
 
 import causal_scrubbing as cs
 from causal_scrubbing._gallery.parens import _outcome
@@ -58,6 +59,7 @@ def test_a_run_saved_without_flags_loses_the_share_on_a_subset(
     file = tmp_path / "run" / "samples.parquet"
     table = pq.read_table(file)
     pq.write_table(table.drop_columns(["alone"]), file)
+    reseal(tmp_path / "run")
     old = cs.load(tmp_path / "run", data=data)
     assert old.stuck == result.stuck
     assert f"only keep its own row: {result.stuck:.1%}" in str(old)

@@ -69,8 +69,8 @@ def test_a_wrong_argument_is_named_at_entry(verb, options, message) -> None:
         ({"data": {"x": DATA["x"]}}, "data is dict; wrap it: cs.Dataset"),
         ({"kind": METRIC["squared"]}, "kind= is a metric; name it: .*metric="),
         ({"kind": METRIC}, "kind= is a metric; name it: .*metric="),
-        ({"kind": 3}, "kind='3' is no ablation; there is 'zero', 'mean', 'resample'"),
-        ({"kind": "men"}, "kind='men' is no ablation; .*Did you mean 'mean'"),
+        ({"kind": 3}, "kind=3 is not an ablation; there is 'resample', 'mean', 'zero'"),
+        ({"kind": "men"}, "kind='men' is not an ablation; .*Did you mean 'mean'"),
     ],
     ids=str,
 )

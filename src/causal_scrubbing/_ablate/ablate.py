@@ -40,6 +40,7 @@ from causal_scrubbing._simulate import (
     check_seed,
     evaluate_metric,
     named_metrics,
+    refuse_autocast,
     try_metrics,
     whole,
 )
@@ -103,6 +104,7 @@ def ablate(
         use = "its .graph" if isinstance(graph, Hypothesis) else "cs.capture(model, ...) makes one"
         raise ScrubError(f"graph is {type(graph).__name__}, not a cs.Graph: {use}.")
     check_dataset(data, error=ScrubError)
+    refuse_autocast()
     if callable(kind) or isinstance(kind, Mapping):
         raise ScrubError("kind= is a metric; name it: cs.ablate(graph, nodes, data, metric=...).")
     kinds = _kinds(kind)

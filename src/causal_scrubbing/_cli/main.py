@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 
 from causal_scrubbing import gallery as _gallery
+from causal_scrubbing._cli.echo import echo, take_any_locale
+from causal_scrubbing._cli.kept import save_runs, unfinished
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
-from causal_scrubbing._result import Result, compare, load
+from causal_scrubbing._result import Result, compare, load, verify
 from causal_scrubbing._scrub import scrub
 
-BAD_INPUT, BELOW, INTERRUPTED = 2, 3, 130
+BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +27,7 @@ def cli() -> None:
     """Causal scrubbing: test a claim about how a neural network works.
 
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
-    130 interrupted.
+    4 a saved run that differs from what was written; 130 interrupted.
     """
 
 
@@ -41,6 +43,9 @@ def cli() -> None:
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Save runs and their pages here.")
 @click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
+@click.option(
+    "--shared", is_flag=True, help="Other processes with this option and --out take part."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--at-least", type=float, help="Exit with 3 if a run recovers less, in percent.")
 def run(
@@ -53,6 +58,7 @@ def run(
     memory: str | None,
     out: Path | None,
     overwrite: bool,
+    shared: bool,
     as_json: bool,
     at_least: float | None,
 ) -> None:
@@ -60,10 +66,13 @@ def run(
 
     The file makes them at module level: hypotheses under any names, `data`, and, where wanted,
     `metric`, `randomize`, `baseline`. FILE.py:h1,h2 (or further NAMES) picks some.
+
+    With --out, finished blocks are kept until all is done: the same command goes on where an
+    interrupted one stopped, with equal results.
     """
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
-    if out is not None and not overwrite:
+    if out is not None and not overwrite and not shared:
         _refuse_full([out / name for name in found.hypotheses])
     results = scrub(
         chosen,
@@ -76,19 +85,18 @@ def run(
         memory=memory,
         randomize=found.options.get("randomize"),
         baseline=found.options.get("baseline"),
+        out=None if out is None else unfinished(out),
+        shared=shared,
     )
     named = dict(zip(found.hypotheses, results, strict=True))
     if out is not None:
-        for name, result in named.items():
-            result.save(out / name, overwrite=overwrite)
-            result.plot().savefig(out / name / "picture.png", dpi=150)
-            result.report(out / name / "report.html")
+        save_runs(named, out, overwrite=overwrite, shared=shared)
     if as_json:
         _print_json({name: result.to_dict() for name, result in named.items()})
     else:
-        click.echo("\n\n".join(str(result) for result in results))
+        echo("\n\n".join(str(result) for result in results))
         if out is not None:
-            click.echo(f"\nsaved to {out}")
+            echo(f"\nsaved to {out}")
     if at_least is not None and any(_below(result, at_least) for result in results):
         sys.exit(BELOW)
 
@@ -120,7 +128,7 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
         }
         _print_json(body)
         return
-    click.echo("\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items()))
+    echo("\n\n".join(f"{h}\n\n{figures[name]}" for name, h in found.hypotheses.items()))
 
 
 @cli.command(name="compare")
@@ -132,7 +140,24 @@ def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         _print_json(comparison.to_dict())
     else:
-        click.echo(str(comparison))
+        echo(str(comparison))
+
+
+@cli.command(name="verify")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Check saved RUNS: every file as written, every estimate as the tables give it.
+
+    Exit status 4 where anything differs.
+    """
+    found = [verify(path) for path in runs]
+    if as_json:
+        _print_json([one.to_dict() for one in found])
+    else:
+        echo("\n".join(str(one) for one in found))
+    if not all(found):
+        sys.exit(DIFFERS)
 
 
 @cli.command()
@@ -165,19 +190,19 @@ def gallery(
             _print_json({k: e.title for k, e in entries.items()})
             return
         width = max((len(each) for each in entries), default=0)
-        click.echo("\n".join(f"{k:<{width}}  {e.title}" for k, e in entries.items()))
+        echo("\n".join(f"{k:<{width}}  {e.title}" for k, e in entries.items()))
         return
     chosen = _gallery.names() if name == "all" else (name,)
     if copy_to is not None:
         for each in chosen:
-            click.echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
+            echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
         return
     body = {}
     for count, each in enumerate(chosen, 1):
         entry = _gallery.load(each)
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
-            click.echo(f"{place}{entry.name}: {entry.title}\n\n{entry.summary}\n")
+            echo(f"{place}{entry.name}: {entry.title}\n\n{entry.summary}\n")
         if entry.missing and install:
             _gallery.install(entry.missing)
         elif entry.missing and len(chosen) > 1:
@@ -194,20 +219,20 @@ def gallery(
         outcome = _gallery.run(entry, options)
         body[each] = outcome.table.to_dict(orient="records")
         if not as_json:
-            click.echo(outcome.text)
+            echo(outcome.text)
         if out is not None:
             paths = outcome.save(out, entry.name)
             for key, result in outcome.results.items():
                 result.save(out / f"{entry.name}-runs" / _file_name(key), overwrite=True)
             if not as_json:
-                click.echo("\n".join(f"wrote {path}" for path in paths))
+                echo("\n".join(f"wrote {path}" for path in paths))
     if as_json:
         _print_json(body)
 
 
 def _print_json(body: object) -> None:
-    """Print JSON as every reader takes it: what is not finite as text, as saved runs have it."""
-    click.echo(json.dumps(plain(body), indent=2, allow_nan=False, default=str))
+    """Print JSON as every reader takes it: a number that there is not as null."""
+    echo(json.dumps(plain(body), indent=2, allow_nan=False, default=str))
 
 
 def _file_name(key: str) -> str:
@@ -216,22 +241,23 @@ def _file_name(key: str) -> str:
 
 def _tell(line: str) -> None:
     if sys.stderr.isatty():
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 def main() -> None:
     """Run the command; bad input is told in words, without a traceback."""
+    take_any_locale()
     warnings.showwarning = _show_notice
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except CausalScrubbingError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
 
 
@@ -244,6 +270,6 @@ def _show_notice(
     line: str | None = None,
 ) -> None:
     if issubclass(category, Notice):
-        click.echo(f"notice: {message}", err=True)
+        echo(f"notice: {message}", err=True)
     else:
-        click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True)
+        echo(warnings.formatwarning(message, category, filename, lineno, line), err=True)

@@ -43,7 +43,7 @@ def read_target(spec: str, names: Sequence[str]) -> Target:
     Raises:
         ScrubError: no such file or name, it fails, or it holds no hypothesis or dataset.
     """
-    file, _, listed = spec.partition(":")
+    file, listed = _parts(spec)
     wanted = [*filter(None, listed.split(",")), *names]
     module = _execute(Path(file))
     found: dict[str, Hypothesis] = {}
@@ -85,6 +85,14 @@ def read_target(spec: str, names: Sequence[str]) -> Target:
         k: module[k] for k in ("metric", "randomize", "baseline") if module.get(k) is not None
     }
     return Target(chosen, data, options)
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """File and names: cut at the last colon, so that a path may have colons of its own."""
+    file, colon, listed = spec.rpartition(":")
+    if not colon or Path(spec).is_file() or "/" in listed or "\\" in listed:
+        return spec, ""
+    return file, listed
 
 
 def _execute(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from causal_scrubbing._simulate import (
     try_metrics,
     whole,
 )
-from causal_scrubbing._statistics import Estimate, holm
+from causal_scrubbing._statistics import Estimate, Triples, holm, mean_estimate
 from causal_scrubbing._trials import Chunk, Trials, check_run, confirm
 
 EDGES = 200
@@ -292,26 +292,26 @@ def _about_another(
 
 
 def mean_of(values: Floats) -> Estimate:
-    """The mean with its standard error and normal 95% interval."""
-    mean, se = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Estimate(mean, se, (mean - 1.96 * se, mean + 1.96 * se), n=len(values))
+    """The mean with its standard error and 95% interval."""
+    return mean_estimate(values)
 
 
-def recovered(chunk: Chunk, values: Floats) -> Estimate:
-    """100 (E_scrubbed - E_randomized) / (E_model - E_randomized), with a linearised interval.
+def recovered(chunk: Chunk, values: Floats, resamples: int = 1000) -> Estimate:
+    """100 (E_scrubbed - E_randomized) / (E_model - E_randomized), a ratio of means.
 
-    A ratio of means; its standard error is that of the residuals from the ratio (Cochran 1977,
-    Sampling Techniques, 6.4). Undefined where the 95% interval of the denominator contains 0.
+    Undefined where the 95% interval of the denominator contains 0.
+
+    Args:
+        chunk: Values of the model and with a random row's.
+        values: Of the scrubbed model.
+        resamples: Of the interval's bootstrap; 0 for Student's interval, which a search that asks
+            for thousands can afford.
     """
-    n = len(values)
-    if chunk.randomized is None:
-        return Estimate.undefined("there is no randomized baseline", n=n, unit="%")
-    above, below = values - chunk.randomized, chunk.model - chunk.randomized
-    spread = 1.96 * float(below.std(ddof=1)) / math.sqrt(n)
-    if abs(float(below.mean())) <= spread:
-        return Estimate.undefined("model and randomized cannot be told apart", n=n, unit="%")
-    ratio = float(above.mean() / below.mean())
-    residuals = (above - ratio * below) / float(below.mean())
-    se = 100 * float(np.std(residuals, ddof=1)) / math.sqrt(n)
-    mean = 100 * ratio
-    return Estimate(mean, se, (mean - 1.96 * se, mean + 1.96 * se), n=n, unit="%")
+    triples = Triples(
+        "metric",
+        values,
+        chunk.model,
+        chunk.randomized,
+        why_not="there is no randomized baseline",
+    )
+    return triples.estimate(resamples=resamples).recovered

@@ -100,7 +100,10 @@ class Classes:
     @property
     def one_row_share(self) -> float:
         """Share of the data (by weight) whose class has one row."""
-        return float(self.mass[self.sizes == 1].sum())
+        alone = self.sizes == 1
+        if self.weights is None or alone.all() or not alone.any():
+            return int(alone.sum()) / len(self.ids)
+        return float(self.mass[alone].sum())
 
     @property
     def self_draw_chances(self) -> Floats:

@@ -174,7 +174,7 @@ class Scorer:
             seed = search_seed(self.seed)
             chunk = trials.run(range(len(fresh)), seed, start, stop)
             for i, (tree, h) in enumerate(fresh.items()):
-                one = recovered(chunk, chunk.values[i])
+                one = recovered(chunk, chunk.values[i], resamples=0)
                 if not one.defined or chunk.randomized is None:
                     raise ScrubError(
                         f"percent recovered is undefined ({one.reason}), so no hypothesis can be "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -14,21 +14,29 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-import safetensors
 import safetensors.torch
 import torch
 
 from causal_scrubbing._engine.locks import Lock
 from causal_scrubbing._errors import Notice, ScrubError
+from causal_scrubbing._files import (
+    from_column,
+    read_json,
+    read_table,
+    reading,
+    remove_parts,
+    to_column,
+    write_table,
+    write_whole,
+    writing,
+)
 
 Arrays = Mapping[str, npt.NDArray[np.float64]]
 
 _IDENTITY: Final = "run.json"
 _LOCK: Final = "lock"
 _TURN: Final = "turn"
-_PART: Final = "causal-scrubbing"
-"""Ends the names of files being written, so that none of the user's is taken for one."""
+_DIGEST: Final = b"digest"
 
 
 class Checkpoint:
@@ -53,7 +61,7 @@ class Checkpoint:
         self._lock: Lock | None = None
 
     def __enter__(self) -> Checkpoint:
-        with told(self.folder):
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.folder / _LOCK)
         try:
@@ -85,7 +93,7 @@ class Checkpoint:
         if not self.shared:
             yield
             return
-        with told(self.folder / _TURN):
+        with writing(self.folder / _TURN):
             lock = Lock(self.folder / _TURN)
         with closing(lock):
             if not lock.take(wait=True):
@@ -113,7 +121,7 @@ class Checkpoint:
         if not file.exists():
             write_whole(file, json.dumps(self.identity, indent=2).encode())
             return
-        found = _read_json(file)
+        found = _read_noted(file)
         differing = sorted(
             key for key in {*found, *self.identity} if found.get(key) != self.identity.get(key)
         )
@@ -128,7 +136,7 @@ class Checkpoint:
         file = self.folder / f"{name}.json"
         if not file.exists():
             write_whole(file, json.dumps(value).encode())
-        return _read_json(file)
+        return _read_noted(file)
 
     @contextmanager
     def claim(self, start: int, stop: int) -> Iterator[bool]:
@@ -141,7 +149,7 @@ class Checkpoint:
             yield False
             return
         file = self._file(start, stop).with_suffix(".lock")
-        with told(file):
+        with writing(file):
             lock = Lock(file)
         with closing(lock):
             # It may be free because the samples were finished since.
@@ -173,15 +181,15 @@ class Checkpoint:
         if not file.exists():
             return None
         try:
-            return _read_block(file, stop - start, tensors)
-        except (pa.ArrowException, safetensors.SafetensorError, OSError, ValueError) as error:
+            with reading(file, ""):
+                return _read_block(file, start, stop, tensors)
+        except ScrubError as error:
             warnings.warn(
-                f"{file} cannot be read ({str(error).splitlines()[0]}); it is deleted, and its "
-                "samples are computed again.",
+                f"{str(error).rstrip('. ')}; it is deleted, and its samples are computed again.",
                 Notice,
                 stacklevel=2,
             )
-            with told(file):
+            with writing(file):
                 file.unlink(missing_ok=True)
             return None
 
@@ -194,105 +202,49 @@ class Checkpoint:
             ScrubError: the disk is full or cannot be written; finished blocks are kept.
         """
         file = self._file(start, stop)
+        beside = b""
         if tensors:
             # Before the values, whose file says that the block is whole.
             whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            write_whole(file.with_suffix(".safetensors"), safetensors.torch.save(whole))
-        write_table(pa.table({name: to_column(v) for name, v in arrays.items()}), file)
+            beside = safetensors.torch.save(whole)
+            write_whole(file.with_suffix(".safetensors"), beside)
+        table = pa.table({name: to_column(v) for name, v in arrays.items()})
+        seal = {_DIGEST: _block_digest(arrays, beside, start, stop)}
+        write_table(table.replace_schema_metadata(seal), file)
+
+
+def _block_digest(arrays: Arrays, beside: bytes, start: int, stop: int) -> str:
+    """A digest of a block: its values by name, its tensors, and the samples they are of."""
+    whole = sha256(f"{start}|{stop}".encode())
+    for name in sorted(arrays):
+        one = np.ascontiguousarray(arrays[name], dtype=np.float64)
+        whole.update(f"|{name}|{one.shape}|".encode())
+        whole.update(one.tobytes())
+    whole.update(beside)
+    return whole.hexdigest()
 
 
 def _read_block(
-    file: Path, count: int, tensors: bool
+    file: Path, start: int, stop: int, tensors: bool
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, torch.Tensor]]:
-    # Read as bytes: a file that is mapped into memory cannot be deleted everywhere.
-    table = pq.read_table(pa.BufferReader(file.read_bytes()), page_checksum_verification=True)
+    table = read_table(file.read_bytes())
     arrays = {name: from_column(table.column(name)) for name in table.column_names}
-    beside = file.with_suffix(".safetensors")
-    found = safetensors.torch.load(beside.read_bytes()) if tensors else {}
+    beside = file.with_suffix(".safetensors").read_bytes() if tensors else b""
+    told = (table.schema.metadata or {}).get(_DIGEST, b"").decode()
+    if told != _block_digest(arrays, beside, start, stop):
+        raise ValueError("it is not as it was written")
+    found = safetensors.torch.load(beside) if tensors else {}
     lengths = [len(one) for one in arrays.values()] + [len(one) for one in found.values()]
-    if any(length != count for length in lengths):
-        raise ValueError(f"it does not hold {count} samples")
+    if any(length != stop - start for length in lengths):
+        raise ValueError(f"it does not hold {stop - start} samples")
     return arrays, found
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_noted(file: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(file.read_text())
-    except ValueError as error:
+        return read_json(file)
+    except ScrubError as error:
         raise ScrubError(
             f"{file} cannot be read, so that what the folder holds cannot be told: delete the "
             "folder, or give another one as out=."
         ) from error
-    return found
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove files that a process killed while writing left behind."""
-    for part in folder.glob(f".*.{_PART}"):
-        with suppress(OSError):
-            part.unlink()
-
-
-def to_column(values: npt.NDArray[np.float64]) -> pa.Array:
-    """Values of samples as a column; several a sample as a list of fixed size."""
-    if values.ndim == 1:
-        return pa.array(values)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-
-
-def from_column(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """What `to_column` wrote."""
-    if pa.types.is_fixed_size_list(column.type):
-        width = column.type.list_size
-        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return np.asarray(flat, dtype=np.float64).reshape(-1, width)
-    return np.asarray(column.to_numpy(), dtype=np.float64)
-
-
-def write_table(table: pa.Table, file: Path) -> None:
-    """Write a table as Parquet, whole or not at all."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True)
-    write_whole(file, sink.getvalue().to_pybytes())
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write whole or not at all: a crash leaves the old file, or none.
-
-    Raises:
-        ScrubError: the disk is full or cannot be written.
-    """
-    part = file.with_name(f".{file.name}.{os.getpid()}.{_PART}")
-    with told(file):
-        try:
-            with part.open("wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
-            part.replace(file)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
-            raise
-
-
-class told:
-    """Tells a failing disk as an error of this package, naming the file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            raise ScrubError(
-                f"cannot write {self.file}: {error.strerror or error}. What is finished is kept: "
-                "free space or fix the folder's permissions and run again."
-            ) from error

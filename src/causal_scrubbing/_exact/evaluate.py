@@ -9,6 +9,7 @@ import torch
 
 from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._exact.budget import Meter
+from causal_scrubbing._exact.forecast import count_by_row, count_calls
 from causal_scrubbing._exact.law import OWN, Law, average, join, mix
 from causal_scrubbing._exact.machine import Machine, clean_law
 from causal_scrubbing._exact.pool import Pool, distinct
@@ -103,6 +104,42 @@ class Evaluator:
         law = self._mix(law, self.classes[tree.claims[0].draw])
         return law, values
 
+    def check_budget(self, randomize: str | None, *, by_row: bool) -> None:
+        """Refuse a problem that is too large whatever the scrubbed values are, before the work.
+
+        Args:
+            randomize: the node whose value E_randomized takes on another row; None for none.
+            by_row: whether the behaviour is evaluated for each reference row.
+
+        Raises:
+            ExactError: it does not fit the budget.
+        """
+        n = len(self.data)
+        self.meter.where = "the metric on each reference row"
+        self.meter.need(n)
+        if randomize is not None:
+            law, _ = self.swapped(randomize)
+            self.meter.where = "the metric on pairs of reference row and randomized value"
+            inside = randomize == self.graph.output and not by_row
+            self.meter.need(len(law) if inside else count_by_row(law, OWN, n))
+        for entry in self.hypothesis.tree.claims:
+            calls = () if entry.routes is None else formula(self.graph, entry.routes)
+            self._at(entry)
+            if not calls:
+                if entry.parent is None and by_row:
+                    law = self._mix(self.own(entry.claim.node)[0], self.classes[entry.draw])
+                    self.meter.need(count_by_row(law, OWN, n))
+                continue
+            laws = self._others(entry, {})
+            for number, child in enumerate(entry.children or ()):
+                below = self.hypothesis.tree.claims[child]
+                if below.routes is None and below.draw not in self.twins:
+                    pool = self.clean(below.claim.node)
+                    law = clean_law(OWN, {ChildSource(number): pool})
+                    if not any(c != child for c in self.hypothesis.block(below.draw).claims):
+                        laws.append(self._mix(law, self.classes[below.draw]))
+            count_calls(self.graph, calls, laws, self.meter)
+
     def _claim(
         self, entry: TreeClaim, children: Mapping[int, tuple[Law, torch.Tensor]]
     ) -> tuple[Law, torch.Tensor]:
@@ -114,6 +151,13 @@ class Evaluator:
         for block in self.hypothesis.tree.blocks:
             if block.of == entry.draw and set(block.claims) & set(entry.children or ()):
                 laws.append(self._claims_block(entry, block, children, pools))
+        laws += self._others(entry, pools)
+        law, values = self.machine.push(calls, laws, pools)
+        return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
+
+    def _others(self, entry: TreeClaim, pools: dict[Hashable, torch.Tensor]) -> list[Law]:
+        """The laws of a claim's unimportant parents, whose values are added to the pools."""
+        laws: list[Law] = []
         others: dict[str, dict[Hashable, Pool]] = {}
         for node, key in entry.other_draws.items():
             pool = self.clean(node)
@@ -131,8 +175,7 @@ class Evaluator:
                 laws.append(
                     _known_as(law, key) if key in self.twins else self._mix(law, self.classes[key])
                 )
-        law, values = self.machine.push(calls, laws, pools)
-        return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
+        return laws
 
     def _claims_block(
         self,

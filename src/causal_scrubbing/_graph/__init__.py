@@ -1,31 +1,9 @@
-"""Graphs: named nodes that compute a behaviour; build, evaluate, rewrite, check equality."""
+"""Graphs: named nodes that compute a behaviour, and their rewrites.
 
-from causal_scrubbing._graph.equality import Equality as Equality
-from causal_scrubbing._graph.equality import check_equal as check_equal
-from causal_scrubbing._graph.evaluate import call as call
-from causal_scrubbing._graph.evaluate import check_batch as check_batch
-from causal_scrubbing._graph.evaluate import evaluate as evaluate
-from causal_scrubbing._graph.evaluate import evaluate_dataset as evaluate_dataset
-from causal_scrubbing._graph.evaluate import is_out_of_memory as is_out_of_memory
-from causal_scrubbing._graph.evaluate import made as made
-from causal_scrubbing._graph.evaluate import needed_nodes as needed_nodes
-from causal_scrubbing._graph.evaluate import read_field as read_field
+What nodes are, and how they are evaluated, is in the room below and shown here too.
+"""
+
 from causal_scrubbing._graph.graph import Graph as Graph
-from causal_scrubbing._graph.node import Node as Node
-from causal_scrubbing._graph.node import is_hidden as is_hidden
-from causal_scrubbing._graph.ops import Add as Add
-from causal_scrubbing._graph.ops import Linear as Linear
-from causal_scrubbing._graph.ops import add as add
-from causal_scrubbing._graph.ops import of_sum as of_sum
-from causal_scrubbing._graph.packing import Pack as Pack
-from causal_scrubbing._graph.packing import Unpack as Unpack
-from causal_scrubbing._graph.patterns import hint as hint
-from causal_scrubbing._graph.patterns import matches as matches
-from causal_scrubbing._graph.patterns import nearest as nearest
-from causal_scrubbing._graph.patterns import number as number
-from causal_scrubbing._graph.patterns import substitute as substitute
-from causal_scrubbing._graph.program import AnyValue as AnyValue
-from causal_scrubbing._graph.program import program as program
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
 from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary
 from causal_scrubbing._graph.rewrite.lineage import is_same as is_same
@@ -33,4 +11,29 @@ from causal_scrubbing._graph.rewrite.lineage import shared as shared
 from causal_scrubbing._graph.rewrite.refine import refine as refine
 from causal_scrubbing._graph.rewrite.sides import Refinement as Refinement
 from causal_scrubbing._graph.rewrite.sides import Side as Side
-from causal_scrubbing._graph.text import shorten as shorten
+from causal_scrubbing._nodes import Add as Add
+from causal_scrubbing._nodes import AnyValue as AnyValue
+from causal_scrubbing._nodes import Equality as Equality
+from causal_scrubbing._nodes import Linear as Linear
+from causal_scrubbing._nodes import Node as Node
+from causal_scrubbing._nodes import Pack as Pack
+from causal_scrubbing._nodes import Unpack as Unpack
+from causal_scrubbing._nodes import add as add
+from causal_scrubbing._nodes import call as call
+from causal_scrubbing._nodes import check_batch as check_batch
+from causal_scrubbing._nodes import check_equal as check_equal
+from causal_scrubbing._nodes import evaluate as evaluate
+from causal_scrubbing._nodes import evaluate_dataset as evaluate_dataset
+from causal_scrubbing._nodes import hint as hint
+from causal_scrubbing._nodes import is_hidden as is_hidden
+from causal_scrubbing._nodes import is_out_of_memory as is_out_of_memory
+from causal_scrubbing._nodes import made as made
+from causal_scrubbing._nodes import matches as matches
+from causal_scrubbing._nodes import nearest as nearest
+from causal_scrubbing._nodes import needed_nodes as needed_nodes
+from causal_scrubbing._nodes import number as number
+from causal_scrubbing._nodes import of_sum as of_sum
+from causal_scrubbing._nodes import program as program
+from causal_scrubbing._nodes import read_field as read_field
+from causal_scrubbing._nodes import shorten as shorten
+from causal_scrubbing._nodes import substitute as substitute

@@ -1,404 +1,285 @@
-"""The computational graph G: a DAG of named nodes over a dataset's fields."""
+"""The computational graph G, with the rewrites as methods, each a function of its own module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from hashlib import blake2b
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import networkx as nx
-import torch
-
-from causal_scrubbing._data import Dataset, check_dataset
+from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._format import listed, plural
-from causal_scrubbing._graph.build import make_nodes, sort_nodes
-from causal_scrubbing._graph.evaluate import evaluate, evaluate_dataset, needed_nodes
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import Add
-from causal_scrubbing._graph.parts import Join
-from causal_scrubbing._graph.patterns import matches, nearest
-from causal_scrubbing._graph.rewrite.lineage import Rewrite
-from causal_scrubbing._graph.rewrite.methods import Rewrites
-from causal_scrubbing._graph.rows import EXAMPLE_ROWS, few_rows
-from causal_scrubbing._graph.source import Source
-from causal_scrubbing._graph.wires import visible_parents
+from causal_scrubbing._graph.rewrite.dictionary import Dictionary
+from causal_scrubbing._graph.rewrite.draft import Draft
+from causal_scrubbing._graph.rewrite.duplicate import duplicate
+from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
+from causal_scrubbing._graph.rewrite.lineage import recorded
+from causal_scrubbing._graph.rewrite.naming import coarsen, rename
+from causal_scrubbing._graph.rewrite.replace import replace, verify
+from causal_scrubbing._graph.rewrite.split import split
+from causal_scrubbing._graph.rewrite.split_sum import split_sum
+from causal_scrubbing._nodes import BaseGraph, Node, describe, dot, is_hidden, recognise
 
 
-class Graph(Rewrites):
+class Graph(BaseGraph):
     """A DAG of named nodes: inputs read dataset fields, every other node is a pure function.
 
     Made by `Graph.build` or `capture`; immutable. Rewrites return a new graph that computes the
-    same function.
+    same function, `append` aside.
     """
 
-    __slots__ = (
-        "__dict__", "__weakref__", "_nodes", "device", "example", "history", "output", "rewrite",
-        "source", "unverified",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        nodes: Iterable[Node],
-        output: str,
-        *,
-        history: Sequence[str] = (),
-        unverified: Sequence[Graph] = (),
-        device: torch.device | str | None = None,
-        example: Dataset | None = None,
-        source: Source | None = None,
-    ) -> None:
-        """Sort and check the nodes; most people want `Graph.build`.
-
-        Args:
-            nodes: all nodes, hidden ones included, in any order.
-            output: the node whose value is the behaviour's output.
-            history: what was done to get here, one line a rewrite.
-            unverified: graphs this one is said to equal, to be checked on the first data seen.
-            device: where the nodes' functions expect their tensors; None if they do not care.
-            example: rows on which rewrites look up shapes and test edges; a few of them are kept.
-            source: the model that the nodes were captured from, if they were.
-
-        Raises:
-            GraphError: a repeated or unknown name, or a cycle.
-        """
-        self._nodes = sort_nodes(list(nodes), output)
-        self.output = output
-        self.source = source
-        self.history = tuple(history)
-        self.unverified = tuple(unverified)
-        self.rewrite: Rewrite | None = None
-        """The rewrite that made this graph, and of which graph."""
-        self.device = None if device is None else torch.device(device)
-        fields = [node.field for node in self._nodes.values() if node.is_input]
-        self.example = None if example is None else few_rows(example, EXAMPLE_ROWS, fields)
-
-    @classmethod
-    def build(
-        cls,
-        *,
-        inputs: Sequence[str] | Mapping[str, str],
-        nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
-        output: str,
-        device: torch.device | str | None = None,
-        example: Dataset | None = None,
-    ) -> Graph:
-        """A graph written by hand.
-
-        Example::
-
-            graph = cs.Graph.build(
-                inputs=["x1", "x2"],
-                nodes={"s": (cs.add, ["x1", "x2"]), "y": (torch.relu, ["s"])},
-                output="y")
-
-        Args:
-            inputs: names of dataset fields, or node name -> field name.
-            nodes: node name -> (function, parents). The function takes the parents' values, batch
-                first, in order, and returns a tensor, batch first; one row never reads another.
-                `cs.add` (or `torch.add` of two) marks a sum, which the engine scrubs cheaply.
-                Order is free.
-            output: the node that is the output.
-            device: where the functions expect their tensors; None if they do not care.
-            example: rows on which rewrites look up shapes and test edges; a few of them are kept.
-
-        Raises:
-            GraphError: a repeated or unknown name, a cycle, inputs or parents that are no list.
-        """
-        if isinstance(inputs, str):
-            raise GraphError(f"inputs={inputs!r} is one string; write a list, inputs=[{inputs!r}].")
-        fields = dict(inputs) if isinstance(inputs, Mapping) else {name: name for name in inputs}
-        made = [Node(name=name, field=field) for name, field in fields.items()]
-        made += make_nodes(nodes)
-        history = [f"built by hand, {len(made)} nodes"]
-        return cls(made, output, history=history, device=device, example=example)
-
-    # --- looking ---------------------------------------------------------------------------
-
-    @property
-    def nodes(self) -> Mapping[str, Node]:
-        """All nodes by name in topological order, hidden plumbing included."""
-        return MappingProxyType(self._nodes)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of the nodes a person can claim, in topological order."""
-        return tuple(name for name in self._nodes if not is_hidden(name))
-
-    @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the input nodes."""
-        return tuple(name for name, node in self._nodes.items() if node.is_input)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._nodes
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def find(self, pattern: str | Sequence[str]) -> tuple[str, ...]:
-        """Names that match a pattern (``*`` anything, ``{i}`` a number), in topological order.
-
-        Raises:
-            GraphError: a pattern matches nothing; the nearest names are given.
-        """
-        patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-        found = set[str]()
-        for one in patterns:
-            hits = [name for name in self.names if matches(one, name)]
-            if not hits:
-                if self._is_dissolved(one):
-                    self.node(one)
-                raise GraphError(f"no node matches {one!r}. {nearest(one, self.names)}")
-            found.update(hits)
-        return tuple(name for name in self.names if name in found)
-
-    def node(self, name: str) -> Node:
-        """One node by its exact name.
-
-        Raises:
-            GraphError: there is none; the nearest names are given.
-        """
-        if self._is_dissolved(name):
-            pieces = [n for n in self.names if n.startswith(f"{name}.")]
-            instead = f"split into {', '.join(pieces[:8])}" if pieces else "fused by coarsen"
-            raise GraphError(f"{name!r} is no node any more: it was {instead}.")
-        if name not in self._nodes:
-            raise GraphError(f"the graph has no node {name!r}. {nearest(name, self.names)}")
-        return self._nodes[name]
-
-    @cached_property
-    def _parents(self) -> dict[str, tuple[str, ...]]:
-        position = {name: i for i, name in enumerate(self._nodes)}
-        return {
-            name: tuple(sorted(visible_parents(self._nodes, name), key=position.__getitem__))
-            for name in self.names
-        }
-
-    def parents(self, name: str) -> tuple[str, ...]:
-        """The nodes whose values reach a node directly, in topological order.
-
-        Raises:
-            GraphError: there is no such node.
-        """
-        if self.node(name).name not in self._parents:
-            raise GraphError(f"{name!r} is a hidden wire, which has no parents of its own.")
-        return self._parents[name]
-
-    @cached_property
-    def _children(self) -> dict[str, tuple[str, ...]]:
-        children: dict[str, list[str]] = {name: [] for name in self.names}
-        for name in self.names:
-            for parent in self._parents[name]:
-                children[parent].append(name)
-        return {name: tuple(found) for name, found in children.items()}
-
-    def children(self, name: str) -> tuple[str, ...]:
-        """The nodes that a node's value reaches directly, in topological order."""
-        return self._children[self.node(name).name]
-
-    @cached_property
-    def _ancestors(self) -> dict[str, frozenset[str]]:
-        found: dict[str, frozenset[str]] = {}
-        for name in self.names:
-            parents = self._parents[name]
-            found[name] = frozenset(parents).union(*(found[p] for p in parents))
-        return found
-
-    def ancestors(self, name: str) -> frozenset[str]:
-        """All nodes upstream of a node, itself not included."""
-        return self._ancestors[self.node(name).name]
-
-    def descendants(self, name: str) -> frozenset[str]:
-        """All nodes downstream of a node, itself not included."""
-        self.node(name)
-        return frozenset(other for other in self.names if name in self._ancestors[other])
-
-    def reaches(self, name: str) -> bool:
-        """Whether a node's value reaches the output, or is it.
-
-        Example::
-
-            [name for name in graph.names if not graph.reaches(name)]   # by-products
-
-        Raises:
-            GraphError: there is no such node.
-        """
-        return self.node(name).name in (self.output, *self.ancestors(self.output))
-
-    @cached_property
-    def is_constant(self) -> Mapping[str, bool]:
-        """Whether a node reads no input at all, so that its value is the same on every row."""
-        constant: dict[str, bool] = {}
-        for name, node in self._nodes.items():
-            constant[name] = not node.is_input and all(constant[p] for p in node.read)
-        return constant
-
-    def to_networkx(self) -> nx.DiGraph[str]:
-        """The visible nodes and their direct edges as a `networkx.DiGraph`.
-
-        Node attributes: ``kind`` ("input", "sum", "function"), ``field``, ``output``.
-        """
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        for name in self.names:
-            node = self._nodes[name]
-            kind = "input" if node.is_input else "sum" if isinstance(node.fn, Add) else "function"
-            graph.add_node(name, kind=kind, field=node.field, output=name == self.output)
-        graph.add_edges_from((p, name) for name in self.names for p in self._parents[name])
-        return graph
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash of names and edges (not of the functions, which are code)."""
-        digest = blake2b(digest_size=16)
-        for name in self.names:
-            digest.update(f"{name}<{','.join(self._parents[name])}|".encode())
-        digest.update(self.output.encode())
-        return digest.hexdigest()
-
-    def __repr__(self) -> str:
-        return (
-            f"Graph({len(self.names)} {plural(len(self.names), 'node')}, "
-            f"{len(self.inputs)} {plural(len(self.inputs), 'input')}, output {self.output!r}; "
-            "print it to see them)"
-        )
+    __slots__ = ()
 
     def __str__(self) -> str:
-        from causal_scrubbing._graph.text import describe
-
         return describe(self)
 
-    # --- running ---------------------------------------------------------------------------
+    def to_dot(self) -> str:
+        """The visible nodes and their direct edges in the DOT language of Graphviz.
 
-    def __call__(
-        self, data: Dataset, *, batch_size: int = 1024, device: torch.device | str | None = None
-    ) -> torch.Tensor:
-        """The output on every row of a dataset, in row order, [n, ...].
+        Inputs are boxes, sums are circles, the output has two borders.
 
-        Args:
-            data: the rows.
-            batch_size: how many are run at once.
-            device: where to run; where the graph says, or where the data is, if None.
+        Returns:
+            A text to be written to a file, for ``dot -Tsvg``, or pasted into a viewer.
 
-        Raises:
-            GraphError: the batch size is not a positive number, or a node fails.
+        Example:
+            >>> import torch, causal_scrubbing as cs
+            >>> graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.relu, ["x"])}, output="y")
+            >>> print(graph.to_dot())
+            digraph {
+              rankdir=BT;
+              "x" [shape=box];
+              "y" [shape=ellipse, peripheries=2];
+              "x" -> "y";
+            }
         """
-        return evaluate_dataset(self, data, [self.output], batch_size, device)[self.output]
+        return dot(self)
 
-    def values(
+    @recorded
+    def split(
         self,
-        data: Dataset,
-        names: Sequence[str] | str | None = None,
-        given: Mapping[str, torch.Tensor] | None = None,
+        pattern: str,
         *,
-        device: torch.device | str | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Values of nodes on all rows at once, differentiable in what is given.
+        axis: int | None = None,
+        axes: Sequence[int] | None = None,
+        into: Mapping[str, object],
+        rest: str | None = None,
+        data: Dataset | None = None,
+        edges: str = "nan",
+    ) -> Graph:
+        """Parts of a node's tensor along an axis become nodes of their own.
 
-        Args:
-            data: the rows, run as one batch.
-            names: nodes or patterns to return; the output if None. A node that was split or fused
-                may still be named in full.
-            given: node -> tensor [n, ...] used in place of the node's own value, upstream of which
-                nothing is run.
-            device: where to run; where the graph says, or where the data is, if None.
-
-        Raises:
-            GraphError: a name matches nothing, or a given tensor has the wrong number of rows or
-                reaches none of the nodes returned.
-        """
-        check_dataset(data)
-        asked = [self.output] if names is None else [names] if isinstance(names, str) else names
-        wanted = {
-            name: wire
-            for pattern in asked
-            for name, wire in (
-                {pattern: f"~{pattern}"}
-                if self._is_dissolved(pattern)
-                else {name: name for name in self.find(pattern)}
-            ).items()
-        }
-        put: dict[str, torch.Tensor] = {}
-        for name, tensor in (given or {}).items():
-            if not isinstance(tensor, torch.Tensor) or tensor.ndim == 0:
-                raise GraphError(
-                    f"given[{name!r}] is {tensor!r}; give a tensor with one entry for each of the "
-                    f"{len(data)} rows."
-                )
-            if len(tensor) != len(data):
-                raise GraphError(
-                    f"given[{name!r}] has {len(tensor)} rows for {len(data)} rows of data."
-                )
-            put[self._source(name)] = tensor
-        read = set(needed_nodes(self, list(wanted.values())))
-        for name in given or {}:
-            if self._source(name) not in read:
-                raise GraphError(
-                    f"given[{name!r}] does not reach {listed(list(wanted))}, so it can change "
-                    "nothing there; name nodes downstream of it."
-                )
-        found = evaluate(self, data, list(wanted.values()), given=put, device=device or self.device)
-        return {name: found[wire] for name, wire in wanted.items()}
-
-    def _is_dissolved(self, name: str) -> bool:
-        return name not in self._nodes and f"~{name}" in self._nodes
-
-    def _source(self, name: str) -> str:
-        """Where to put a value for a node, also one that was split or fused."""
-        if f"~whole:{name}" in self._nodes:
-            return f"~whole:{name}"
-        if self._is_dissolved(name) and isinstance(self._nodes[f"~{name}"].fn, Join):
-            raise GraphError(f"given[{name!r}]: the input {name!r} was split; give its pieces.")
-        return f"~{name}" if self._is_dissolved(name) else self.node(name).name
-
-    def check_fresh(self) -> None:
-        """Check that the model a graph was captured from is still what it was then.
-
-        `scrub` and its kin do so before they run. A graph built by hand is always fresh.
+        The node dissolves: its pieces have its parents, its consumers read the pieces, put
+        together again by a hidden node that every route may pass. Where a consumer is a linear map
+        along that axis (an output projection), it becomes a sum of linear maps, one a piece.
 
         Example::
 
-            graph = cs.capture(model, data[:2])
-            model.load_state_dict(other_weights)
-            graph.check_fresh()  # GraphError: ... weights have changed since ...
-
-        Raises:
-            GraphError: the model's weights, modules or hooks have changed since; says which.
-        """
-        if self.source is not None:
-            self.source.check()
-
-    # --- remaking ----------------------------------------------------------------------------
-
-    def remake(
-        self,
-        nodes: Iterable[Node],
-        note: str | None = None,
-        *,
-        output: str | None = None,
-        verify: bool = False,
-        verified: bool = False,
-        example: Dataset | None = None,
-    ) -> Graph:
-        """A graph of these nodes with this one's past, for rewrites.
+            graph.split("a*.z", axis=-1, into={"h{}": 12})      # a0.z -> a0.z.h0 ... a0.z.h11
+            graph.split("r2", axis=1, rest="rest",
+                        into={"p1": 1, "mid": slice(2, 9), "name": "name_position"})
 
         Args:
-            nodes: all nodes, hidden ones included.
-            note: what was done, for the history; nothing is added if None.
-            output: the output's name, if it has another now.
-            verify: say that the new graph computes the same as this one, to be checked on data.
-            verified: say that all that was to be checked has been.
-            example: rows to keep as the example, if this graph has none.
+            pattern: the nodes to split.
+            axis: the axis of their tensors, the batch being axis 0; negative counts from the end.
+            axes: instead of `axis`, several axes cut at once, as height and width, ``(2, 3)``.
+            into: pieces by name. ``"h{}": 12`` is twelve equal parts, ``"p{}": [3, 5]`` places 3
+                and 5 as p3 and p5; else an int (one place, the axis goes), a slice, a list of
+                places, or the name of a dataset field that holds each row's own place, int [n] (or
+                places, [n, k]). Such a field becomes an input of the graph and a parent of what
+                reads it. A boolean mask names the places where it is true. With `axes`, a tuple of
+                a place, slice or list for each axis (their box), or a mask over all of them;
+                ``"p{}_{}": (range(3), range(3))`` makes each place of a box a piece, and
+                ``"p{}_{}": ...`` each place that is in no other piece.
+            rest: name of the rest: the whole tensor, in which the pieces overwrite their places.
+                Needed where they leave any.
+            data: rows on which to look up shapes and test edges; the graph's own example if None.
+            edges: an edge of a piece stays only where a value can reach it. "nan": where a NaN
+                does, or a change of sign; exact zeros times NaN count as reaching, so that no edge
+                is lost to a mask; edges from integers stay. "values": where any of several finite
+                changes, of the rows at hand, makes a difference to the bit. That sees through
+                causal masks, but also takes a gate shut on these rows for a gate always shut. Where
+                a function reads at each row's own place, both see only the places of the rows at
+                hand, which are chosen to cover the values of fields that hold one integer a row.
+
+        Raises:
+            GraphError: no node matches, a piece is empty, pieces overlap, or leave places and no
+                `rest` is named; or the size is needed and there is no data.
         """
-        waiting = (*self.unverified, self) if verify else self.unverified
-        return Graph(
-            nodes,
-            self.output if output is None else output,
-            history=[*self.history, *([] if note is None else [note])],
-            unverified=() if verified else waiting,
-            device=self.device,
-            example=example if self.example is None else self.example,
-            source=self.source,
-        )
+        return split(
+            self, pattern, axis=axis, axes=axes, into=into, rest=rest, data=data,
+            edges=edges,
+        )  # fmt: skip
+
+    @recorded
+    def split_sum(
+        self,
+        pattern: str,
+        pieces: Mapping[str, object] | Dictionary,
+        *,
+        rest: str | None = None,
+        joint: bool = False,
+        data: Dataset | None = None,
+        edges: str = "nan",
+    ) -> Graph:
+        """A node becomes the sum of named summands, each a node of its own.
+
+        The node dissolves: its consumers read the sum of the summands, through a hidden node that
+        every route may pass; a linear map among them becomes a sum of linear maps. An input stays,
+        as the parent of its summands.
+
+        Example::
+
+            graph.split_sum("a0.z.h0", {"phi": (stand_in, ["share"]), "das": direction},
+                            rest="rest")
+            graph.split_sum("m3", cs.dictionary(sae.encode, sae.decode, {"names": [17, 402]}),
+                            rest="error")
+
+        Args:
+            pattern: the nodes to split.
+            pieces: summands by name. ``(function, [parents])`` is computed from other nodes or
+                fields (an approximation of the node, say), which alone are then its parents. A
+                function of the node's value, or a matrix applied to its last axis, has the node's
+                parents: a square matrix [d, d] is applied as it is, x -> M x; a vector [d] or
+                matrix [d, k] means the orthogonal projection onto the span of its columns. Or a
+                `cs.dictionary` of features.
+            rest: name of the rest, the node less the summands. Its parents are the node's and
+                those of the summands. If None the summands must add up to the node, which is
+                checked on data, as in `replace`.
+            joint: of directions [d] and matrices [d, k] that are not at right angles, take each
+                one's share in the projection onto all of them together (the dual basis): a vector
+                in one span belongs to that summand alone, and the rest has nothing in any. Without
+                it, each is a projection of its own, and what two of them share is in both, and
+                negatively in the rest; the history and `notes` give the largest overlap. Take
+                joint where directions were found as a set, as the features of a dictionary; take
+                single projections where each direction is a claim of its own.
+            data: rows on which to test edges and sums; the graph's own example if None.
+            edges: how edges are tested; see `split`.
+
+        Raises:
+            GraphError: no node matches, a summand cannot be understood, or they do not add up.
+        """
+        return split_sum(self, pattern, pieces, rest=rest, joint=joint, data=data, edges=edges)
+
+    @recorded
+    def duplicate(self, name: str, copies: Mapping[str, Sequence[str] | str]) -> Graph:
+        """Copies of a node, each read by some of its consumers, so that routes become nodes.
+
+        The wires between a copy and its consumers are copied too. Consumers that are not listed
+        still read the node; if all are, it goes.
+
+        Example::
+
+            graph.duplicate("embed", {"embed.direct": ["logits"], "embed.early": ["m0", "a0.*"]})
+
+        Args:
+            name: the node.
+            copies: name of the copy -> the consumers (or patterns) that read it.
+
+        Raises:
+            GraphError: a listed node does not read it, or is listed twice, or a name is taken.
+        """
+        return duplicate(self, name, copies)
+
+    @recorded
+    def replace(
+        self,
+        name: str,
+        *,
+        nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
+        output: str,
+        data: Dataset | None = None,
+        tolerance: float | None = None,
+    ) -> Graph:
+        """A node is replaced by a subgraph that computes the same.
+
+        What only the old node read goes with it.
+
+        Example::
+
+            graph.replace("sq", output="sum", nodes={       # (a + b)^2
+                "aa": (torch.square, ["a"]), "bb": (torch.square, ["b"]),
+                "ab": (lambda a, b: 2 * a * b, ["a", "b"]),
+                "sum": (cs.add, ["aa", "ab", "bb"])})
+
+        Args:
+            name: the node that goes.
+            nodes: new nodes as in `Graph.build`; their parents are nodes of either kind, or fields.
+            output: the new node that takes its place.
+            data: rows on which the two graphs are compared. If None they are compared on the
+                graph's example, if it has one, and again on the first data that is scrubbed.
+            tolerance: the largest difference allowed, as a share of the largest output, as in
+                `check_equal`; by dtype if None. A part in single precision inside a model in double
+                needs a larger one.
+
+        Raises:
+            GraphError: the outputs differ, a name is taken or unknown, or there is a cycle.
+        """
+        return replace(self, name, nodes, output, data, tolerance)
+
+    def verify(self, data: Dataset) -> Graph:
+        """The graph, once all that was only said to be equal has been compared on data.
+
+        Raises:
+            GraphError: this graph and one it was rewritten from differ; says where and by how much.
+        """
+        return verify(self, data)
+
+    @recorded
+    def prune(self, data: Dataset | None = None, *, edges: str = "nan") -> Graph:
+        """The graph without the edges that carry nothing.
+
+        `split` does this for the edges of its pieces where it has data. See there for `edges`.
+
+        Args:
+            data: rows to test on; the graph's own example if None.
+            edges: "nan" or "values".
+
+        Raises:
+            GraphError: there is no data.
+        """
+        graph = self
+        rows = pruning_rows(graph, data)
+        if rows is None:
+            raise GraphError("prune: there are no rows to test edges on; give data=.")
+        pruned = prune(graph, rows, None, edges)
+        return pruned.remake(pruned.nodes.values(), "prune edges that carry nothing")
+
+    @recorded
+    def coarsen(self, keep: Sequence[str] | str) -> Graph:
+        """The graph with only some of its nodes; what lies between is fused into them.
+
+        Args:
+            keep: nodes or patterns to keep; inputs and the output always stay.
+
+        Raises:
+            GraphError: a pattern matches nothing.
+        """
+        return coarsen(self, [keep] if isinstance(keep, str) else keep)
+
+    @recorded
+    def rename(self, names: Mapping[str, str]) -> Graph:
+        """The graph with nodes renamed; ``{"layer{i}.head*": "a{i}.*"}`` renames many at once.
+
+        Raises:
+            GraphError: nothing matches, or two nodes would have one name.
+        """
+        return rename(self, names)
+
+    @recorded
+    def append(self, name: str, fn: Callable[..., Any], *, parents: Sequence[str]) -> Graph:
+        """The graph with one more node, which becomes its output (a loss on the logits, say).
+
+        A parent that the graph does not have is a dataset field and becomes an input.
+
+        Raises:
+            GraphError: the name is taken, or the parents are no list.
+        """
+        draft = Draft(self)
+        if is_hidden(name):
+            raise GraphError(f"append: {name!r} is reserved; names do not begin with ~.")
+        if isinstance(parents, str):
+            raise GraphError(
+                f"append: parents={parents!r} is one string; write a list, parents=[{parents!r}]."
+            )
+        read = tuple(draft.wire(parent) for parent in parents)
+        draft.add(Node(name=name, parents=read, fn=recognise(fn, len(read))))
+        draft.output = name
+        return draft.finish(f"append {name} of {', '.join(parents)}")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from causal_scrubbing._data import Classes, Dataset, distinct, feature_name, flatten_feature
+from causal_scrubbing._data import (
+    Classes,
+    Dataset,
+    distinct,
+    exact,
+    feature_name,
+    flatten_feature,
+    joint_classes,
+)
+from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._format import plural, share
 from causal_scrubbing._graph import Graph, shorten
 from causal_scrubbing._hypothesis.ablation import Fixed, fixed_label
@@ -31,6 +41,8 @@ class AgreementRow:
         important: whether a claim is drawn by the block.
         claims: paths of the claims drawn by the block: several where they are tied.
         tie: their tie.
+        swappable: share of D (by weight) whose class has a row with other inputs upstream of what
+            is drawn: elsewhere a swap cannot change anything.
     """
 
     draw: str
@@ -43,6 +55,7 @@ class AgreementRow:
     important: bool
     claims: tuple[str, ...] = ()
     tie: str | None = None
+    swappable: float = 1.0
 
     @property
     def label(self) -> str:
@@ -68,6 +81,7 @@ class Agreement:
             no claim names and no feature holds alike.
         unreached_inputs: input nodes that no claim stands on or above.
         notes: what a person should know, in words.
+        constant: nodes claimed or drawn that read the same inputs on every row.
     """
 
     table: tuple[AgreementRow, ...]
@@ -75,6 +89,7 @@ class Agreement:
     unclaimed: tuple[tuple[str, str], ...]
     unreached_inputs: tuple[str, ...]
     notes: tuple[str, ...]
+    constant: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """The figures as a table, one row a block."""
@@ -118,7 +133,15 @@ def agreement(
         self_draws: see `Hypothesis`.
         ablation: what unimportant parents are set to, in words; empty where they are drawn.
     """
-    table = tuple(_row(tree, block, classes[block.key], self_draws) for block in tree.blocks)
+    contents = _Contents(graph, tree, data)
+    table = tuple(
+        replace(
+            _row(tree, block, classes[block.key], self_draws),
+            swappable=contents.swappable(block, classes[block.key]),
+        )
+        for block in tree.blocks
+    )
+    constant = contents.constant()
     unclaimed = _unclaimed(graph, tree, data, classes)
     reached = _reached(graph, tree)
     unreached = tuple(name for name in graph.inputs if name not in reached)
@@ -136,8 +159,9 @@ def agreement(
     if not void:
         notes += _alone(table)
     notes += _idle(tree)
+    notes += _unchanged(table, constant)
     notes += layout_note(unclaimed)
-    return Agreement(table, void, unclaimed, unreached, tuple(notes))
+    return Agreement(table, void, unclaimed, unreached, tuple(notes), constant)
 
 
 def _ablated(tree: Tree) -> str:
@@ -234,6 +258,76 @@ def _unclaimed(
             if not alike:
                 found.append((entry.path, node))
     return tuple(found)
+
+
+class _Contents:
+    """Rows by what nodes can read of them: those with equal inputs upstream are alike."""
+
+    def __init__(self, graph: Graph, tree: Tree, data: Dataset) -> None:
+        self.graph = graph
+        self.tree = tree
+        self.data = data
+        self._fields: dict[str, Classes] = {}
+        self._of: dict[frozenset[str], Classes] = {}
+
+    def of(self, nodes: Iterable[str]) -> Classes:
+        """The classes of rows on which all inputs upstream of some nodes are equal."""
+        above = {one for node in nodes for one in (node, *self.graph.ancestors(node))}
+        fields = frozenset(
+            field for one in above if (field := self.graph.nodes[one].field) is not None
+        )
+        if fields not in self._of:
+            parts = [self._field(field) for field in sorted(fields)]
+            weights = None if self.data.is_uniform else self.data.weights
+            self._of[fields] = joint_classes(parts, len(self.data), weights)
+        return self._of[fields]
+
+    def _field(self, field: str) -> Classes:
+        if field not in self._fields:
+            try:
+                self._fields[field] = self.data.classes(distinct(field))
+            except CausalScrubbingError:  # NaN equals nothing
+                self._fields[field] = self.data.classes(exact)
+        return self._fields[field]
+
+    def swappable(self, block: Block, classes: Classes) -> float:
+        """The share of D whose class has rows that differ in what the block's nodes read."""
+        nodes = [self.tree.claims[i].claim.node for i in block.claims]
+        nodes += [node for _, node in block.others]
+        contents = self.of(nodes)
+        pairs = np.unique(classes.ids * np.int64(contents.count) + contents.ids)
+        kinds = np.bincount(pairs // contents.count, minlength=classes.count)
+        return float(classes.mass[kinds > 1].sum())
+
+    def constant(self) -> tuple[str, ...]:
+        """The nodes that are the same on every row, in graph order."""
+        named = {entry.claim.node for entry in self.tree.claims}
+        named |= {node for entry in self.tree.claims for node in entry.other_draws}
+        return tuple(
+            name for name in self.graph.names if name in named and self.of([name]).count == 1
+        )
+
+
+def _unchanged(table: Sequence[AgreementRow], constant: Sequence[str]) -> list[str]:
+    """The notes on swaps that cannot change anything."""
+    notes = []
+    if constant:
+        verb = "is" if len(constant) == 1 else "are"
+        notes.append(
+            f"{shorten(list(constant))} {verb} the same on every row: taking the value of another "
+            "row changes nothing, so that nothing about it is tested"
+        )
+    few = [
+        row
+        for row in table
+        if row.important and row.swappable > 0 and 1 - row.one_row - row.swappable > 0.1
+    ]
+    notes += [
+        f"{row.label}: {share(1 - row.one_row - row.swappable, 0)} of the data shares its class of "
+        f"{row.feature} only with rows of equal inputs, where a swap changes nothing."
+        for row in few
+    ]
+    return notes
 
 
 def _reached(graph: Graph, tree: Tree) -> set[str]:

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from causal_scrubbing._data import (
     Classes,
@@ -33,10 +33,14 @@ from causal_scrubbing._hypothesis.ablation import (
 )
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
 from causal_scrubbing._hypothesis.claim import Claim
+from causal_scrubbing._hypothesis.pictures import dot_of, networkx_of
 from causal_scrubbing._hypothesis.plain import Reader, plain_claims, plain_feature, unsaved
 from causal_scrubbing._hypothesis.text import describe
 from causal_scrubbing._hypothesis.tree import RANDOMIZED, Block, Tree
 from causal_scrubbing._hypothesis.treeify import treeify
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 POLICIES: Final = ("per-claim", "together", "separate")
 
@@ -292,6 +296,39 @@ class Hypothesis:
             return cls.from_dict(graph, given)
         except HypothesisError as error:
             raise HypothesisError([f"{file}: {fault}" for fault in error.faults]) from error
+
+    def to_networkx(self) -> nx.DiGraph[str]:
+        """The claim tree as a `networkx.DiGraph`, edges from what is read to what reads it.
+
+        Returns:
+            One node a claim, by path, with ``node``, ``feature``, ``draw``, ``leaf`` and
+            ``important=True``; and one for each draw of unimportant parents, by key, with ``nodes``
+            and ``important=False``. Edges have ``via``.
+        """
+        return networkx_of(self.tree)
+
+    def to_dot(self) -> str:
+        """The claim tree in the DOT language of Graphviz; unimportant parents are dashed.
+
+        Returns:
+            A text for ``dot -Tsvg``. Claims that `each` made are one node.
+
+        Example:
+            >>> import causal_scrubbing as cs
+            >>> graph = cs.Graph.build(
+            ...     inputs=["x", "z"], nodes={"y": (cs.add, ["x", "z"])}, output="y"
+            ... )
+            >>> print(cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("x", "sign"))).to_dot())
+            digraph {
+              rankdir=BT;
+              "y" [label="y: exact", peripheries=2];
+              "y/x" [label="x: sign"];
+              "y/x" -> "y";
+              "y/~other" [label="z", style=dashed];
+              "y/~other" -> "y" [style=dashed];
+            }
+        """
+        return dot_of(self.tree)
 
     def block(self, key: str) -> Block:
         """The block of draws with this key.

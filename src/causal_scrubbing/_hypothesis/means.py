@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from causal_scrubbing._graph import Graph, Node, evaluate
 from causal_scrubbing._hypothesis.ablation import RESAMPLE, ZERO, Fixed, Kind, Mean
 from causal_scrubbing._hypothesis.claim import map_claims
 from causal_scrubbing._hypothesis.hypothesis import Hypothesis
+
+_LEVELS: Final = 200
+"""Levels of claims that can be compared, joined and rewritten, which follow them by recursion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,11 +343,21 @@ def ablates(hypothesis: Hypothesis) -> bool:
 
 
 def check_scrubs(hypothesis: Hypothesis, what: str) -> None:
-    """Refuse ablation where only swaps make sense.
+    """Refuse ablation where only swaps make sense, and trees too deep to be followed.
+
+    Args:
+        hypothesis: the hypothesis.
+        what: what needs it, with a verb: "join takes".
 
     Raises:
-        HypothesisError: some unimportant parent is ablated.
+        HypothesisError: some unimportant parent is ablated, or the tree has more than 200 levels.
     """
+    if hypothesis.tree.depth > _LEVELS:
+        fault = (
+            f"{what} a hypothesis of at most {_LEVELS} levels of claims, and this one has "
+            f"{hypothesis.tree.depth}. Claim fewer of the nodes on the way (via=)."
+        )
+        raise HypothesisError([fault], name=hypothesis.name)
     if ablates(hypothesis):
         fault = (
             f"{what} a hypothesis that swaps activations, which ablation does not; take "

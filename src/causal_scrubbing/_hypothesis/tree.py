@@ -82,6 +82,14 @@ class Tree:
         """Whether unimportant parents of some claim are set to a constant instead of drawn."""
         return any(entry.ablated for entry in self.claims)
 
+    @property
+    def depth(self) -> int:
+        """Levels of claims, the root's counted."""
+        depths: list[int] = []
+        for entry in self.claims:
+            depths.append(1 if entry.parent is None else depths[entry.parent] + 1)
+        return max(depths, default=0)
+
     def __getitem__(self, path: str) -> TreeClaim:
         for one in self.claims:
             if one.path == path:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.options import SearchSettings
 from causal_scrubbing._refute.power import power_of
 from causal_scrubbing._refute.refutation import Finding, Refutation, Tried
 from causal_scrubbing._refute.where import locate
-from causal_scrubbing._statistics import Estimate, Triples, ranked
+from causal_scrubbing._statistics import Estimate, Triples, mean_estimate, ranked
 from causal_scrubbing._trials import (
     Addition,
     Chunk,
@@ -139,7 +139,7 @@ def answer(
         scores=Triples(metric, chunk.values[0], chunk.model, chunk.randomized).estimate(
             seed=settings.seed
         ),
-        separate=None if separate is None else _estimate(chunk.values[separate]),
+        separate=None if separate is None else mean_estimate(chunk.values[separate]),
         findings=tuple(found),
         order="most recovered per bit first" if improve else "smallest first",
         more_specific=tuple(specific),
@@ -182,9 +182,3 @@ def _tried(
             mean, se, samples = shift.mean, shift.se, len(shift.values)
         rows.append(Tried(one.kind, one.text, one.bits, mean, se, samples, number in shifts))
     return tuple(rows)
-
-
-def _estimate(values: Floats) -> Estimate:
-    se = float(values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
-    return Estimate(mean, se, (mean - 1.96 * se, mean + 1.96 * se), n=len(values))

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._engine import Lock, told
+from causal_scrubbing._engine import Lock
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import writing
 
 
 class Journal:
@@ -45,7 +46,7 @@ class Journal:
             return
         if self.path.is_dir():
             raise ScrubError(f"out={str(self.path)!r} is a folder; name a file, like search.jsonl.")
-        with told(self.path):
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.path)
         try:
@@ -60,7 +61,7 @@ class Journal:
             raise ScrubError(
                 f"another search is writing to {path}; wait for it, or choose another out=."
             )
-        with told(path):
+        with writing(path):
             content = path.read_bytes()
         whole, end, cut = content.rpartition(b"\n")  # a line cut short has no newline
         lines = whole.decode(errors="replace").split("\n") if end else []
@@ -69,7 +70,7 @@ class Journal:
         if cut and not lines and not b'{"search":'.startswith(cut[:10]):
             raise self._not_one()
         if cut:
-            with told(path):
+            with writing(path):
                 os.truncate(path, len(whole) + len(end))
         known = self.done("values")
         if known is None:
@@ -81,7 +82,7 @@ class Journal:
         try:
             record = json.loads(line)
             key, name, found = record["search"], record["name"], record["record"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._not_one() from None
         if key != self.key:
             raise self._another()
@@ -110,7 +111,7 @@ class Journal:
         if self.path is None:
             return
         line = json.dumps({"search": self.key, "name": name, "record": record})
-        with told(self.path), self.path.open("ab") as out:
+        with writing(self.path), self.path.open("ab") as out:
             out.write(line.encode() + b"\n")
             out.flush()
             os.fsync(out.fileno())

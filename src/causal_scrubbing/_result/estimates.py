@@ -80,6 +80,7 @@ class Estimated:
             self.randomized_values.get(name),
             rows=self.drawn[REFERENCE],
             known=self.known.get(name),
+            balanced=self.record.draw == "balanced" and name in self.known,
             of_means=self.of_means.get(name),
             distance=self.distance,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,9 +18,22 @@ from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._report import KINDS, align, kinds
 from causal_scrubbing._result.labels import Zero, headline
-from causal_scrubbing._statistics import NO_BASELINE, Estimate, FloatArray, Scores
+from causal_scrubbing._statistics import (
+    NO_BASELINE,
+    Distance,
+    Estimate,
+    FloatArray,
+    OfMeans,
+    Scores,
+    along_last,
+    vector_distance,
+)
 
 _ROUNDING = 1e-12
+_EQUAL = (
+    "E_model and E_randomized are equal, so there is nothing to recover; take a metric or a subset "
+    "on which the model differs from outputs of random rows"
+)
 
 
 class ExactNumber(float):
@@ -88,6 +101,8 @@ class Behaviour:
         randomized: the same with a random row's value; None where it is not defined.
         by_row: expectation under the swaps given each row of D as reference row, [n] or [n, k].
         model_by_row: the model's own behaviour on each row.
+        of_means: the function of means that the behaviour is; None where it is the mean itself.
+        distance: how far apart two mean vectors are, where the behaviour is a vector.
     """
 
     scrubbed: tuple[FloatArray, Floats]
@@ -95,6 +110,8 @@ class Behaviour:
     randomized: tuple[FloatArray, Floats] | None
     by_row: FloatArray
     model_by_row: FloatArray
+    of_means: Callable[[Any], Any] | None = None
+    distance: str | Distance = "euclidean"
 
 
 @dataclass(frozen=True)
@@ -312,15 +329,10 @@ def _scores(one: Behaviour) -> ExactScores:
     means = {"scrubbed": _mean(one.scrubbed), "model": _mean(one.model)}
     if one.randomized is not None:
         means["randomized"] = _mean(one.randomized)
+    if one.of_means is not None:
+        return _of_means(along_last(one.of_means), means)
     if means["model"].ndim:
-        reason = (
-            f"the behaviour is a vector of {len(means['model'])} numbers; the gap is the distance "
-            "between mean vectors, and `means` has each component"
-        )
-        none = ExactNumber(math.nan, reason=reason)
-        gap = ExactNumber(float(np.linalg.norm(means["scrubbed"] - means["model"])))
-        percent = ExactNumber(math.nan, unit="%", reason=reason)
-        return ExactScores(none, none, none, gap, percent, means)
+        return _of_vector(means, one.distance)
     scrubbed, model = float(means["scrubbed"]), float(means["model"])
     gap = ExactNumber(scrubbed - model)
     if "randomized" not in means:
@@ -331,16 +343,63 @@ def _scores(one: Behaviour) -> ExactScores:
     span = model - randomized
     scale = max(abs(values).max() for values, _ in (one.model, one.randomized or one.model))
     if abs(span) <= _ROUNDING * scale:
-        reason = (
-            "E_model and E_randomized are equal, so there is nothing to recover; take a metric or "
-            "a subset on which the model differs from outputs of random rows"
-        )
-        recovered = ExactNumber(math.nan, unit="%", reason=reason)
+        recovered = ExactNumber(math.nan, unit="%", reason=_EQUAL)
     else:
         recovered = ExactNumber(100 * (scrubbed - randomized) / span, unit="%")
     return ExactScores(
         ExactNumber(scrubbed), ExactNumber(model), ExactNumber(randomized), gap, recovered, means
     )
+
+
+def _of_means(of_means: OfMeans, means: Mapping[str, FloatArray]) -> ExactScores:
+    """The numbers of a behaviour that is a function of means."""
+    values = {kind: float(of_means(np.atleast_1d(mean))) for kind, mean in means.items()}
+    bad = [kind for kind, value in values.items() if not np.isfinite(value)]
+    if bad:
+        reason = f"the function of means has no finite value at the means of {', '.join(bad)}"
+        none = ExactNumber(math.nan, reason=reason)
+        return ExactScores(none, none, none, none, ExactNumber(math.nan, reason=reason), means)
+    scrubbed, model = values["scrubbed"], values["model"]
+    gap = 0.0 if np.array_equal(means["scrubbed"], means["model"]) else scrubbed - model
+    if "randomized" not in values:
+        none = ExactNumber(math.nan, reason=NO_BASELINE)
+        percent = ExactNumber(math.nan, unit="%", reason=NO_BASELINE)
+        return ExactScores(
+            ExactNumber(scrubbed), ExactNumber(model), none, ExactNumber(gap), percent, means
+        )
+    randomized = values["randomized"]
+    recovered = _share_left(gap, model - randomized, max(abs(model), abs(randomized)))
+    return ExactScores(
+        ExactNumber(scrubbed),
+        ExactNumber(model),
+        ExactNumber(randomized),
+        ExactNumber(gap),
+        recovered,
+        means,
+    )
+
+
+def _of_vector(means: Mapping[str, FloatArray], distance: str | Distance) -> ExactScores:
+    """The numbers of a vector behaviour: a distance, and how much of one is recovered."""
+    reason = (
+        f"the behaviour is a vector of {len(means['model'])} numbers; gap and recovered are of "
+        "distances between mean vectors, and `means` has each component"
+    )
+    none = ExactNumber(math.nan, reason=reason)
+    gap = vector_distance(distance, means["scrubbed"], means["model"])
+    if "randomized" in means:
+        span = vector_distance(distance, means["randomized"], means["model"])
+        recovered = _share_left(-gap, span, float(np.abs(means["model"]).max()))
+    else:
+        recovered = ExactNumber(math.nan, unit="%", reason=NO_BASELINE)
+    return ExactScores(none, none, none, ExactNumber(gap), recovered, means)
+
+
+def _share_left(gap: float, span: float, scale: float) -> ExactNumber:
+    """100 (1 + gap / span), or undefined where span is zero but for rounding."""
+    if abs(span) <= _ROUNDING * scale:
+        return ExactNumber(math.nan, unit="%", reason=_EQUAL)
+    return ExactNumber(100 * (1 + gap / span), unit="%")
 
 
 def _mean(law: tuple[FloatArray, Floats]) -> FloatArray:

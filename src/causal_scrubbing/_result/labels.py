@@ -13,6 +13,7 @@ from causal_scrubbing._hypothesis import (
     feature_words,
     layout_note,
 )
+from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import RANDOM_ROW
 
 EVERY = "samples in which every claim could only keep its own row"
@@ -32,6 +33,11 @@ class Zero:
     baseline: Mapping[str, Any] | None
     randomize: str | None
     metric_in_graph: bool
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Zero:
+        """What 0% is in a run."""
+        return cls(record.baseline, record.randomize, record.metric_in_graph)
 
     def words(self, output: str) -> str | None:
         """What it is, in words; None where it is the usual: the output on another row.
@@ -101,7 +107,7 @@ def first_notes(hypothesis: Hypothesis, figures: Agreement, zero: Zero) -> tuple
     With the metric in the graph, an input that only the metric reads is most likely the label; it
     gets a note of its own and is left out of the one on masks and positions.
     """
-    notes = list(figures.notes)
+    notes = [*figures.notes, *hypothesis.graph.notes]
     labels = _labels(hypothesis, figures, zero.randomize) if zero.metric_in_graph else ()
     if labels:
         rest = [(path, node) for path, node in figures.unclaimed if node not in labels]

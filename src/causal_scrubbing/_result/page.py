@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from causal_scrubbing._report import Page, footnotes, plot_laws
 from causal_scrubbing._result.labels import EVERY, baseline_name
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.views import RunViews
 
 HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "self_check")
 """Settings told elsewhere on the page, or in its words."""
@@ -17,7 +17,7 @@ MOST_NUMBERS: Final = 20_000_000
 """Kept outputs of more numbers than this are not compared on a page: it takes their size twice."""
 
 
-def page(result: Result) -> Page:
+def page(result: RunViews) -> Page:
     """Everything a run has to say, in the order a reader asks."""
     name = result.metrics[0]
     trio = result.triples(name)
@@ -55,7 +55,7 @@ def page(result: Result) -> Page:
     )
 
 
-def _settings(result: Result) -> dict[str, str]:
+def _settings(result: RunViews) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
     shown: dict[str, str] = {}
     for key, value in result.record.to_dict().items():
@@ -80,7 +80,7 @@ def _settings(result: Result) -> dict[str, str]:
     return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
-def _laws(result: Result) -> str:
+def _laws(result: RunViews) -> str:
     """The behaviour and, unless they are very many numbers, the outputs as distributions."""
     kept = result.outputs
     if kept is None or kept[0].numel() <= MOST_NUMBERS:
@@ -90,7 +90,7 @@ def _laws(result: Result) -> str:
     return str(replace(laws, why_not=f"{told}: print(result.compare_distributions()) does it"))
 
 
-def _plan(result: Result) -> dict[str, str]:
+def _plan(result: RunViews) -> dict[str, str]:
     """The plan the run followed, where the result still knows it."""
     if result.plan is None and result.run_plan is None:
         return {}

@@ -11,45 +11,46 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors.torch
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import (
-    Checkpoint,
+from causal_scrubbing._engine import Checkpoint
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import (
+    check_folder,
     from_column,
+    read_json,
+    read_table,
+    reading,
     remove_parts,
     to_column,
     write_table,
     write_whole,
 )
-from causal_scrubbing._errors import CausalScrubbingError, ScrubError
-from causal_scrubbing._files import check_folder
 from causal_scrubbing._metrics import function_of_means, kept_as
-from causal_scrubbing._result.result import Result
+from causal_scrubbing._result.run_data import RunData
+from causal_scrubbing._result.seal import RUN, open_sealed, sealed
 from causal_scrubbing._simulate import RunRecord, Swaps
 from causal_scrubbing._statistics import Components, FloatArray, KnownMeans, Scores
 
-FORMAT = 1
-_UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError,
-    pa.ArrowException, safetensors.SafetensorError,
-)  # fmt: skip
-"""What readers raise of files that are cut, changed or of another kind."""
-_RUN, _SAMPLES, _DRAWS = "run.json", "samples.parquet", "draws.parquet"
+T = TypeVar("T", bound=RunData)
+
+FORMAT = 2
+_SAMPLES, _DRAWS = "samples.parquet", "draws.parquet"
 _OUTPUTS, _KNOWN = "outputs.safetensors", "rows.parquet"
+_FILES = (_SAMPLES, _DRAWS, _OUTPUTS, _KNOWN)
 _ALONE = "alone"
 """Column of the samples in which nothing could be swapped; runs saved before it have none."""
 _KINDS = ("scrubbed", "model", "randomized")
 _MOVED = ("moved", "moved randomized")
 
 
-def save(result: Result, path: Path, *, overwrite: bool) -> Path:
+def save(result: RunData, path: Path, *, overwrite: bool) -> Path:
     """Write a result to a folder; ``run.json`` last, so that a folder with it is whole.
 
     Raises:
@@ -63,12 +64,12 @@ def save(result: Result, path: Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _save(result: Result, path: Path, *, overwrite: bool) -> None:
+def _save(result: RunData, path: Path, *, overwrite: bool) -> None:
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
     path.mkdir(parents=True, exist_ok=True)
     remove_parts(path)
-    (path / _RUN).unlink(missing_ok=True)
+    (path / RUN).unlink(missing_ok=True)
     columns: dict[str, pa.Array] = {}
     for name in result.metrics:
         for kind in _KINDS:
@@ -99,10 +100,10 @@ def _save(result: Result, path: Path, *, overwrite: bool) -> None:
         body["plan"] = result.run_plan.explain(result.record.actual).to_dict()
     elif result.plan is not None:
         body["plan"] = dict(result.plan)
-    write_whole(path / _RUN, json.dumps(body, indent=2).encode())
+    write_whole(path / RUN, sealed(body, path, [n for n in _FILES if (path / n).exists()]))
 
 
-def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
+def keep(result: RunData, path: Path, checkpoint: Checkpoint | None) -> None:
     """Save a result where its finished blocks are, once where several processes made it."""
     with nullcontext() if checkpoint is None else checkpoint.turn():
         if checkpoint is None or not checkpoint.shared or _samples_in(path) != len(result):
@@ -111,41 +112,35 @@ def keep(result: Result, path: Path, checkpoint: Checkpoint | None) -> None:
 
 def _samples_in(path: Path) -> int | None:
     """How many samples the run saved in a folder has, None if there is none."""
-    with suppress(OSError, ValueError, KeyError):
-        return int(json.loads((path / _RUN).read_text())["settings"]["samples"])
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        return int(json.loads((path / RUN).read_text())["settings"]["samples"])
     return None
 
 
-def load(path: str | Path, *, data: Dataset | None = None) -> Result:
+def read(folder: Path, make: type[T], data: Dataset | None = None) -> T:
     """Read a run back from its folder; every estimate is equal to the one saved.
 
     Args:
-        path: the folder `Result.save` wrote.
-        data: the run's dataset, needed only to look at subsets of it; its hash is checked.
+        folder: what `save` wrote.
+        make: class of what is wanted.
+        data: the run's dataset; its hash is checked.
 
     Raises:
-        ScrubError: there is no whole run there, or the data is not the run's.
+        ScrubError: there is no whole run there, a file is not as it was written, or the data is
+            not the run's.
     """
-    folder = Path(path)
-    try:
-        return _load(folder, data)
-    except CausalScrubbingError:
-        raise
-    except _UNREADABLE as error:
-        raise ScrubError(
-            f"{folder} holds no whole run: its files cannot be read ({type(error).__name__}: "
-            f"{error}). Copy the folder again, or make the run once more."
-        ) from error
+    with reading(folder):
+        return _read(folder, make, data)
 
 
-def _load(folder: Path, data: Dataset | None) -> Result:
-    file = folder / _RUN
+def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
+    file = folder / RUN
     if not file.is_file():
         raise ScrubError(
-            f"{folder} holds no finished run: there is no {_RUN}. Give the folder that "
+            f"{folder} holds no finished run: there is no {RUN}. Give the folder that "
             "result.save(...) wrote."
         )
-    body: dict[str, Any] = json.loads(file.read_text())
+    body = read_json(file)
     if "metrics" not in body or "settings" not in body:
         hint = (
             f"give the folder it is in, {folder.parent}"
@@ -153,29 +148,34 @@ def _load(folder: Path, data: Dataset | None) -> Result:
             else ("give the folder that result.save(...) wrote")
         )
         raise ScrubError(
-            f"{folder} holds no finished run, as {_RUN} there is of other kind; {hint}."
+            f"{folder} holds no finished run, as {RUN} there is of other kind; {hint}."
         )
     if body.get("format") != FORMAT:
         raise ScrubError(
             f"{file} has format {body.get('format')!r}, and this version reads {FORMAT}; "
-            f"it was written by causal-scrubbing {body['settings']['versions']}."
+            "run it again with this version, or read it with the one that wrote it."
         )
+    files = open_sealed(folder, body)
+    if set(body["metrics"]) != set(body["estimates"]):
+        raise ScrubError(f"{file} cannot be read: its estimates are not those of its metrics.")
     if data is not None and data.fingerprint != body["fingerprints"]["data"]:
         raise ScrubError(
             f"the data given is not the data of the run in {folder}: their hashes differ. Rebuild "
             "the dataset with the same rows, fields and weights in the same order."
         )
-    table = pq.read_table(folder / _SAMPLES)
+    with reading(folder / _SAMPLES):
+        table = read_table(files[_SAMPLES])
     values: dict[str, dict[str, FloatArray]] = {kind: {} for kind in _KINDS}
     for name in body["metrics"]:
         for kind in _KINDS:
             if f"{name}|{kind}" in table.column_names:
                 values[kind][name] = from_column(table.column(f"{name}|{kind}"))
-    draws = pq.read_table(folder / _DRAWS)
+    with reading(folder / _DRAWS):
+        draws = read_table(files[_DRAWS])
     drawn: dict[str, Ints] = {
         key: draws.column(key).to_numpy().astype(np.int64) for key in draws.column_names
     }
-    result = Result(
+    result = make(
         scrubbed_values=values["scrubbed"],
         model_values=values["model"],
         randomized_values=values["randomized"],
@@ -189,11 +189,13 @@ def _load(folder: Path, data: Dataset | None) -> Result:
         data=data,
         moved=_moved(table, _MOVED[0]),
         moved_randomized=_moved(table, _MOVED[1]),
-        outputs=_outputs(folder / _OUTPUTS),
+        outputs=_outputs(folder / _OUTPUTS, files.get(_OUTPUTS)),
+        source=folder,
+        files=len(files) + 1,
         plan=body.get("plan"),
         swaps=None if body.get("swaps") is None else Swaps.from_dict(body["swaps"]),
         alone=table.column(_ALONE).to_numpy() if _ALONE in table.column_names else None,
-        known=_known(folder / _KNOWN, body.get("known", {})),
+        known=_known(folder / _KNOWN, files.get(_KNOWN), body.get("known", {})),
         of_means={
             name: function_of_means(name, kept) for name, kept in body.get("of_means", {}).items()
         },
@@ -218,10 +220,11 @@ def _known_table(known: Mapping[str, KnownMeans]) -> pa.Table:
     return pa.table(columns)
 
 
-def _known(file: Path, entries: Mapping[str, Any]) -> dict[str, KnownMeans]:
-    if not entries:
+def _known(file: Path, content: bytes | None, entries: Mapping[str, Any]) -> dict[str, KnownMeans]:
+    if content is None or not entries:
         return {}
-    table = pq.read_table(file)
+    with reading(file):
+        table = read_table(content)
     weights = from_column(table.column("weight"))
     found = {}
     for name, entry in entries.items():
@@ -239,10 +242,10 @@ def _known(file: Path, entries: Mapping[str, Any]) -> dict[str, KnownMeans]:
 
 def _is_blocks(folder: Path) -> bool:
     """Whether a folder holds the finished blocks of a run."""
-    return folder.name.startswith("blocks") and (folder.parent / _RUN).is_file()
+    return folder.name.startswith("blocks") and (folder.parent / RUN).is_file()
 
 
-def _components(result: Result, name: str) -> Sequence[Scores]:
+def _components(result: RunData, name: str) -> Sequence[Scores]:
     trio = result.triples(name)
     if trio.scrubbed.ndim == 1 or trio.of_means is not None:
         return ()
@@ -258,8 +261,9 @@ def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:
     }
 
 
-def _outputs(file: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
-    if not file.is_file():
+def _outputs(file: Path, content: bytes | None) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if content is None:
         return None
-    tensors = safetensors.torch.load_file(file)
-    return tensors["scrubbed"], tensors["model"]
+    with reading(file):
+        tensors = safetensors.torch.load(content)
+        return tensors["scrubbed"], tensors["model"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
+from causal_scrubbing._result.estimates import Estimated
 from causal_scrubbing._statistics import FloatArray
 
-if TYPE_CHECKING:
-    from causal_scrubbing._data import Ints
-    from causal_scrubbing._result.result import Result
 
-
-def samples_table(result: Result) -> pd.DataFrame:
+def samples_table(result: Estimated) -> pd.DataFrame:
     """See `Result.samples`."""
     columns: dict[str, Any] = {"reference": result.drawn[REFERENCE].astype(np.int64)}
     for i, name in enumerate(result.metrics):
@@ -27,24 +25,30 @@ def samples_table(result: Result) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("sample")
 
 
-def draws_table(result: Result) -> pd.DataFrame:
-    """See `Result.draws`."""
-    order = {"reference": result.drawn[REFERENCE]}
-    for key, drawn in result.drawn.items():
+def draws_table(drawn: Mapping[str, Ints], agreement: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """See `Result.draws`.
+
+    Args:
+        drawn: draw key -> row of each sample.
+        agreement: the agreement figures, which say what each draw is for.
+    """
+    order = {"reference": drawn[REFERENCE]}
+    for key, rows in drawn.items():
         if key not in (REFERENCE, RANDOMIZED):
-            order |= dict.fromkeys([key, *_also(result, key)], drawn)
-    order["randomized"] = result.drawn[RANDOMIZED]
+            also = [path for path in _also(key, agreement) if path not in drawn]
+            order |= dict.fromkeys([key, *also], rows)
+    order["randomized"] = drawn[RANDOMIZED]
     return pd.DataFrame(order).astype(np.int64).rename_axis("sample")
 
 
-def _also(result: Result, key: str) -> Iterator[str]:
-    """Paths of the claims that a draw is for, beside its own key: of tied claims all of them."""
-    for row in result.agreement["table"]:
+def _also(key: str, agreement: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Paths of the claims that a draw is for: of tied claims all of them."""
+    for row in agreement:
         if row["draw"] == key:
-            yield from (path for path in row.get("claims", ()) if path not in result.drawn)
+            yield from row.get("claims", ())
 
 
-def by_row_table(result: Result, name: str) -> pd.DataFrame:
+def by_row_table(result: Estimated, name: str) -> pd.DataFrame:
     """See `Result.by_row`."""
     trio = result.triples(name)
     rows, place, counts = np.unique(

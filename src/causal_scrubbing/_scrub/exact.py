@@ -19,11 +19,12 @@ from causal_scrubbing._simulate import (
     check_device,
     evaluate_metric,
     named_metrics,
+    refuse_autocast,
     self_check,
     try_metrics,
     whole,
 )
-from causal_scrubbing._statistics import FloatArray, check_finite
+from causal_scrubbing._statistics import Distance, FloatArray, check_distance, check_finite
 
 
 def exact_scrub(
@@ -33,6 +34,7 @@ def exact_scrub(
     *,
     randomize: str | None = None,
     baseline: Hypothesis | None = None,
+    distance: str | Distance = "euclidean",
     budget: int = BUDGET,
     batch_size: int = 4096,
     device: torch.device | str | None = None,
@@ -58,6 +60,7 @@ def exact_scrub(
             None where the metric is inside the graph.
         randomize: the node whose value E_randomized takes on another row (the same one included).
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
+        distance: for a metric that gives a vector a row, see `scrub`.
         budget: the most combinations of values in one table; distinct values kept may hold 16
             numbers for each.
         batch_size: combinations evaluated at once.
@@ -71,6 +74,8 @@ def exact_scrub(
         MetricError: a metric gives no finite number a row.
     """
     check_arguments(hypothesis, data, randomize, baseline)
+    refuse_autocast()
+    check_distance(distance)
     device = check_device(device)
     budget = whole("budget", budget, "the most combinations allowed")
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
@@ -84,16 +89,21 @@ def exact_scrub(
     meter = Meter(budget)
     one = Evaluator(hypothesis, data, meter, batch_size, device)
     pairs = _Pairs(one, by_row=metric is not None)
+    swapped = randomize
+    if baseline is None and metric is not None:
+        swapped = randomize or one.graph.output
+    one.check_budget(swapped, by_row=metric is not None)
+    other = None
+    if baseline is not None:
+        other = Evaluator(baseline, data, meter, batch_size, device)
+        other.check_budget(None, by_row=metric is not None)
     behaviours: dict[str, Behaviour] = {}
     scrubbed = pairs.values("scrubbed", metrics, *one.root())
     model = pairs.values("model", metrics, *one.own(one.graph.output))
     randomized: Mapping[str, Mass] | None = None
-    swapped = randomize
-    if baseline is not None:
-        other = Evaluator(baseline, data, meter, batch_size, device)
+    if other is not None:
         randomized = pairs.values("baseline", metrics, *other.root())
-    elif randomize is not None or metric is not None:
-        swapped = randomize or one.graph.output
+    elif swapped is not None:
         randomized = pairs.randomized(metrics, swapped)
     for name in metrics:
         behaviours[name] = Behaviour(
@@ -102,6 +112,8 @@ def exact_scrub(
             randomized=None if randomized is None else randomized[name].table(),
             by_row=scrubbed[name].by_row,
             model_by_row=model[name].by_row,
+            of_means=getattr(metrics[name], "of_means", None),
+            distance=distance,
         )
     return ExactResult(
         behaviours=behaviours,

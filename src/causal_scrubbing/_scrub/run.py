@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Unpack, overload
 
 from causal_scrubbing._data import Dataset
@@ -79,5 +80,6 @@ def scrub(
                 name = folder_name(sampled.hypothesis, number)
                 where = request.folder if request.single else request.folder / name
                 keep(results[number], where, run.checkpoint)
+                results[number] = replace(results[number], source=where)
     ordered = [results[number] for number in range(len(request.hypotheses))]
     return ordered[0] if request.single else ordered

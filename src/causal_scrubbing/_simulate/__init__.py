@@ -11,6 +11,7 @@ from causal_scrubbing._simulate.behaviour import Metric as Metric
 from causal_scrubbing._simulate.behaviour import evaluate_metric as evaluate_metric
 from causal_scrubbing._simulate.behaviour import named_metrics as named_metrics
 from causal_scrubbing._simulate.block_ranges import auto_spans as auto_spans
+from causal_scrubbing._simulate.environment import refuse_autocast as refuse_autocast
 from causal_scrubbing._simulate.evaluation import Reader as Reader
 from causal_scrubbing._simulate.explain import RunPlan as RunPlan
 from causal_scrubbing._simulate.explain import explain as explain

@@ -13,7 +13,7 @@ import torch
 
 from causal_scrubbing._algebra import Free
 from causal_scrubbing._data import check_dataset
-from causal_scrubbing._engine import CAN_SHARE
+from causal_scrubbing._engine import CAN_SHARE, STORES, free_memory, show_bytes
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import Hypothesis
 
@@ -151,6 +151,38 @@ def check_store_dtype(dtype: object) -> torch.dtype | None:
             f"{', '.join(str(one).removeprefix('torch.') for one in STORABLE)}, by dtype or name."
         )
     return found
+
+
+def check_store(store: object) -> None:
+    """Where clean activations are kept.
+
+    Raises:
+        ScrubError: it is no such place.
+    """
+    if store not in STORES:
+        raise ScrubError(f"store={store!r}; it is one of {', '.join(map(repr, STORES))}.")
+
+
+def check_size(samples: int, hypotheses: int, metrics: int, blocks: int) -> None:
+    """Refuse more samples than this machine can hold the values of.
+
+    Args:
+        samples: the most that may be run.
+        hypotheses: how many there are.
+        metrics: how many there are.
+        blocks: draws of a sample, of all hypotheses together.
+
+    Raises:
+        ScrubError: their values take more bytes than are free.
+    """
+    each = hypotheses * (metrics * 3 * 8 + 2 * 4) + blocks * 4
+    free = free_memory()
+    if free and samples * each > free:
+        raise ScrubError(
+            f"{samples:,} samples: their values and draws alone take {show_bytes(samples * each)}"
+            f", and {show_bytes(free)} are free. Run fewer; the error of a mean falls with the "
+            "root of their number."
+        )
 
 
 def check_shared(shared: bool, folder: Path | None) -> None:

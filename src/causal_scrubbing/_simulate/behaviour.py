@@ -9,6 +9,7 @@ import torch
 
 from causal_scrubbing._data import Dataset, version
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._format import is_printable, printable
 from causal_scrubbing._graph import is_out_of_memory
 from causal_scrubbing._metrics import metrics
 from causal_scrubbing._statistics import FloatArray, as_values
@@ -50,6 +51,11 @@ def named_metrics(metric: Metric | Mapping[str, Metric] | None) -> dict[str, Met
         name = getattr(metric, "__name__", None) or str(metric).replace("'", "")
         table = {name.strip("<>"): metric}
     for name, one in table.items():
+        if not isinstance(name, str) or not name or not is_printable(name):
+            raise ScrubError(
+                f"metric name {printable(repr(name))}: give a name without line breaks and control "
+                "characters."
+            )
         for called, example in _EXAMPLES.items():
             if one is getattr(metrics, called):
                 raise ScrubError(

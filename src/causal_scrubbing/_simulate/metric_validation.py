@@ -53,6 +53,7 @@ def try_metrics(
     """
     with torch.no_grad(), _unless_full():
         given = _Given.on(graph, data, device, rows=_PARTS[-1 if check else 0][1])
+        given.check_finite(graph.output)
         for name, metric in metrics.items():
             with _unless_full():
                 _try(name, metric, given, check=check)
@@ -109,6 +110,22 @@ class _Given:
         if own.ndim == 0 or len(own) != rows:  # a constant
             own = own.expand(rows, *own.shape[1:]).clone()
         return cls(data, chosen, own)
+
+    def check_finite(self, node: str) -> None:
+        """Refuse outputs that hold no number on any of the rows.
+
+        Raises:
+            ScrubError: all of them are NaN or infinite.
+        """
+        if not self.own.numel() or not self.own.is_floating_point() or self.own.isfinite().any():
+            return
+        what = "NaN" if self.own.isnan().all() else "NaN or infinite"
+        raise ScrubError(
+            f"the output {node!r} is not finite: on each of the {len(self.own)} rows tried, all of "
+            f"it is {what}. Look at the first node that gives such values, "
+            "graph.values(data[:1]); a division by zero, a logarithm of zero or an overflow in "
+            "half precision is the usual cause."
+        )
 
     def values(
         self, name: str, metric: Metric, output: torch.Tensor, start: int, stop: int

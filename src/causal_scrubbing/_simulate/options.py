@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
             points.
         max_samples: with "auto", the number of samples at which to stop in any case.
         seed: a run with the same seed gives the same numbers everywhere.
+        draw: how reference rows are drawn. "independent" draws each from D by itself. "balanced"
+            takes each row as equally often as the number of samples and the weights allow.
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named. Without a metric it must be named for `recovered` to be defined.
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.
@@ -50,6 +52,8 @@ class Options(TypedDict, total=False):
         shared: other processes that make this call too, each on a device or machine of its own,
             take part in the run in `out`. Each computes blocks that no other does, and all return
             the whole result. Values equal those of a run by one process up to rounding.
+        autocast: run inside an active `torch.autocast`, which changes values, and record it. It is
+            refused otherwise.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
             `compare_functions`; None keeps them where they are small.
         compare: compare each scrubbed output with the model's own, for `compare_functions`. False
@@ -64,6 +68,7 @@ class Options(TypedDict, total=False):
     tolerance: float
     max_samples: int
     seed: int
+    draw: str
     randomize: str | None
     baseline: Hypothesis | None
     distance: str | Distance
@@ -74,6 +79,7 @@ class Options(TypedDict, total=False):
     store_dtype: torch.dtype | str | None
     out: str | Path | None
     shared: bool
+    autocast: bool
     keep_outputs: bool | None
     compare: bool
     check: bool
@@ -85,6 +91,7 @@ DEFAULTS: Final = Options(
     tolerance=1.0,
     max_samples=1_000_000,
     seed=0,
+    draw="independent",
     randomize=None,
     baseline=None,
     distance="euclidean",
@@ -95,6 +102,7 @@ DEFAULTS: Final = Options(
     store_dtype=None,
     out=None,
     shared=False,
+    autocast=False,
     keep_outputs=None,
     compare=True,
     check=True,

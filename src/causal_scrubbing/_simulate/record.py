@@ -112,6 +112,7 @@ class RunRecord:
         samples: how many there are.
         rows: rows of the dataset.
         seed: of all draws.
+        draw: how reference rows were drawn.
         baseline: the hypothesis that stands in for E_randomized as plain data, or None.
         metric_in_graph: whether the graph's output is the behaviour.
         reads_logits: whether a metric reads the output as logits.
@@ -122,6 +123,7 @@ class RunRecord:
         seconds: by the clock.
         actual: what each part of the run took.
         versions: of this package, torch, numpy, Python and the platform.
+        environment: ambient state of torch: threads, TF32, autocast and the like.
         self_check: what the self-checks looked at; None where they were left out.
         subset: name of the subset of reference rows the samples are on, or None for all.
     """
@@ -141,8 +143,10 @@ class RunRecord:
     seconds: float
     actual: Mapping[str, Any]
     versions: Mapping[str, str]
+    environment: Mapping[str, Any]
     self_check: Checked | None = None
     subset: str | None = None
+    draw: str = "independent"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import Settings
+from causal_scrubbing._engine import Settings, read_budget
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, with_means
+from causal_scrubbing._sampling import make_source
 from causal_scrubbing._simulate.arguments import (
     check_arguments,
     check_auto,
@@ -21,10 +24,13 @@ from causal_scrubbing._simulate.arguments import (
     check_samples_or_auto,
     check_seed,
     check_shared,
+    check_size,
+    check_store,
     check_store_dtype,
     check_tolerance,
 )
 from causal_scrubbing._simulate.behaviour import Metric, named_metrics
+from causal_scrubbing._simulate.environment import refuse_autocast
 from causal_scrubbing._simulate.options import filled
 from causal_scrubbing._statistics import Distance, check_distance
 
@@ -43,6 +49,7 @@ class Request:
         most: the most samples that may be run.
         tolerance: see `Options`.
         seed: of all draws.
+        draw: see `Options`.
         randomize: the node named, or None.
         baseline: see `Options`.
         distance: see `Options`.
@@ -60,6 +67,7 @@ class Request:
     most: int
     tolerance: float
     seed: int
+    draw: str
     randomize: str | None
     baseline: Hypothesis | None
     distance: str | Distance
@@ -103,7 +111,11 @@ class Request:
         metrics = named_metrics(metric)
         many = check_arguments(hypothesis, data, given["randomize"], baseline)
         number, seed = check_samples_or_auto(given["samples"]), check_seed(given["seed"])
-        check_device(given["device"])
+        if not given["autocast"]:
+            refuse_autocast()
+        device = check_device(given["device"])
+        check_store(given["store"])
+        read_budget(given["memory"], device or many[0].graph.device or torch.device("cpu"))
         engine = Settings(
             check_batch_size(given["batch_size"]),
             given["device"],
@@ -115,10 +127,12 @@ class Request:
         if most == "auto":
             most, tolerance = check_most(given["max_samples"]), check_tolerance(tolerance)
             check_auto(many)
+        check_size(most, len(many), len(metrics), sum(len(one.tree.blocks) for one in many))
         folder = None if out is None else Path(out)
         if folder is not None:
             check_folder(folder, "out=")
         check_shared(given["shared"], folder)
+        make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
         return cls(
@@ -131,6 +145,7 @@ class Request:
             most=most,
             tolerance=tolerance,
             seed=seed,
+            draw=given["draw"],
             randomize=given["randomize"],
             baseline=baseline,
             distance=check_distance(given["distance"]),

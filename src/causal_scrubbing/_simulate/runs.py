@@ -12,6 +12,7 @@ import torch
 from causal_scrubbing._engine import Checkpoint, note_layout
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
+from causal_scrubbing._simulate.environment import environment
 from causal_scrubbing._simulate.explain import RunPlan
 from causal_scrubbing._simulate.metric_validation import try_metrics
 from causal_scrubbing._simulate.progress import Progress
@@ -153,6 +154,7 @@ def _asked(request: Request, work: Simulation) -> dict[str, Any]:
     """What results depend on besides hypotheses, data and code."""
     return {
         "seed": request.seed,
+        "draw": request.draw,
         "baseline": None if request.baseline is None else request.baseline.to_dict(),
         "metric_in_graph": request.metric_in_graph,
         "reads_logits": any(
@@ -183,6 +185,7 @@ def _identity(request: Request, work: Simulation) -> dict[str, Any]:
             **_asked(request, work),
             "outputs": [request.keep_outputs, request.compare],
             "engine": _engine(request),
+            "autocast": environment()["autocast"],
             "versions": {k: v for k, v in versions().items() if k != "platform"},
         },
     )
@@ -202,6 +205,7 @@ def _record(
         seconds=seconds,
         actual=work.actual(),
         versions=versions(),
+        environment=environment(),
         self_check=checked,
     )
 

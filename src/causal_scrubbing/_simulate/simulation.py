@@ -15,7 +15,7 @@ from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
 from causal_scrubbing._graph import is_out_of_memory, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
-from causal_scrubbing._sampling import Sampler
+from causal_scrubbing._sampling import Sampler, make_source
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import Known, KnownRows, may_know
 from causal_scrubbing._simulate.outputs import Outputs
@@ -88,6 +88,7 @@ class Simulation:
         data, seed = request.data, request.seed
         self.data = data
         self.metrics = request.metrics
+        self.draw_by = request.draw
         self.keep_outputs = keep_outputs
         self.spent = Spent()
         graph = hypotheses[0].graph
@@ -98,13 +99,15 @@ class Simulation:
             samples=samples,
             reading=lambda: self.reader.cost(graph, self.executor.device),
         )
-        self.samplers = [Sampler(one, data, seed) for one in hypotheses]
+        count = None if request.samples == "auto" else request.samples
+        source = make_source(request.draw, data, seed, count)
+        self.samplers = [Sampler(one, data, seed, source) for one in hypotheses]
         self.roots = [self.outputs.scrubbed(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = self.outputs.clean()
         self.extra: list[Sampler] = []
         stand_in: int | None = None
         if baseline is not None:
-            self.extra = [Sampler(baseline, data, seed)]
+            self.extra = [Sampler(baseline, data, seed, source)]
             stand_in = self.outputs.scrubbed(baseline.tree, self.extra[0].variables)
         self.randomize = request.randomized_at(graph)
         self.randomized = [

@@ -99,8 +99,8 @@ class Scores:
             ]
             if fell:
                 line += (
-                    "; by what factor the squared error is smaller than that of as many "
-                    f"independent draws with nothing known: {', '.join(fell)}"
+                    "; squared errors are smaller than those of as many independent draws with "
+                    f"nothing known, by these factors: {', '.join(fell)}"
                 )
             lines.append(line)
         return (*lines, *self.notes)

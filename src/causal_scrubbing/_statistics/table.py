@@ -38,7 +38,7 @@ class Table:
         groups: Independent samples. None of them: the statistic is exact.
         statistic: Of all their column means, ``[..., C]`` to ``[..., s]``.
         seed: Of the bootstrap.
-        resamples: How many bootstrap resamples.
+        resamples: How many bootstrap resamples; 0 for Student's intervals without any.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Table:
         self.units = min(group.units for group in groups)
         self.pooled = any(group.pools is not None for group in groups)
         stratified = any(group.strata is not None for group in groups)
-        if not self.pooled and not stratified and self.units >= FEWEST:
+        if resamples and not self.pooled and not stratified and self.units >= FEWEST:
             drawn = resampled_means(groups, seed=seed, resamples=resamples)
             self.replicates = statistic(drawn)
 
@@ -143,12 +143,14 @@ def check_settings(level: float, resamples: int) -> None:
     """Refuse levels that are no coverage and bootstraps too small for one.
 
     Raises:
-        MetricError: If ``level`` is not between 0 and 1 or ``resamples`` below 100.
+        MetricError: If ``level`` is not between 0 and 1, or ``resamples`` from 1 to 99.
     """
     if not 0 < level < 1:
         raise MetricError(f"level is {level}; give a coverage between 0 and 1, such as 0.95")
-    if resamples < 100:
-        raise MetricError(f"resamples is {resamples}; an interval needs at least 100")
+    if resamples != 0 and resamples < 100:
+        raise MetricError(
+            f"resamples is {resamples}; an interval needs at least 100, or 0 for Student's"
+        )
 
 
 @overload

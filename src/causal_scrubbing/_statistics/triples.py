@@ -280,7 +280,7 @@ class Triples:
         Args:
             seed: Of the bootstrap; the same seed gives the same intervals.
             level: Coverage of the intervals.
-            resamples: How many bootstrap resamples.
+            resamples: How many bootstrap resamples; 0 for Student's intervals without any.
             distance: For vectors, in place of the triples' own: ``"euclidean"``, ``"manhattan"``,
                 ``"max"``, or a metric (a, b) -> number.
         """

@@ -98,6 +98,8 @@ def call_numeric(what: str, function: Callable[..., Any], *arrays: FloatArray) -
             except (TypeError, AttributeError):
                 found = function(*(torch.from_numpy(array.copy()) for array in arrays))
             return np.asarray(found, dtype=np.float64)
+        except MetricError:
+            raise
         except (ZeroDivisionError, ValueError, OverflowError):
             return np.asarray(np.nan)
         except Exception as error:

@@ -17,6 +17,7 @@ from causal_scrubbing._simulate import (
     check_device,
     check_samples,
     check_seed,
+    refuse_autocast,
 )
 
 
@@ -36,6 +37,7 @@ def check_run(
         GraphError: there is no node of the name `randomize`.
         ScrubError: an argument is wrong; the message names it.
     """
+    refuse_autocast()
     check_samples(samples)
     check_seed(seed)
     check_batch_size(batch_size)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.ops import as_linear
+from causal_scrubbing._nodes import as_linear
 
 Map: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Generic
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import Add
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import Add, G, Node, is_hidden
 
 
-class Draft:
+class Draft(Generic[G]):
     """The nodes of a graph, open to edits; `finish` makes the new graph.
 
     Args:
@@ -23,11 +19,12 @@ class Draft:
         data: rows given with the rewrite, to be kept as the graph's example if it has none.
     """
 
-    def __init__(self, graph: Graph, data: Dataset | None = None) -> None:
+    def __init__(self, graph: G, data: Dataset | None = None) -> None:
         self.graph = graph
         self.example = data
         self.nodes: dict[str, Node] = dict(graph.nodes)
         self.output = graph.output
+        self.notes: list[str] = []
         self._consumers: dict[str, set[str]] = {}
         self._near: dict[str, list[str]] = {}
         for node in self.nodes.values():
@@ -109,12 +106,15 @@ class Draft:
             return f"~{name}"
         return self.field(name)
 
-    def finish(self, note: str | None, *, verify: bool = False) -> Graph:
+    def finish(
+        self, note: str | None, *, verify: bool = False, tolerance: float | None = None
+    ) -> G:
         """The graph of the nodes as they are now, equal hidden sums made one."""
         self._share_sums()
         return self.graph.remake(
-            self._ordered(), note, output=self.output, verify=verify, example=self.example
-        )
+            self._ordered(), note, output=self.output, verify=verify, example=self.example,
+            notes=self.notes, tolerance=tolerance,
+        )  # fmt: skip
 
     def _ordered(self) -> list[Node]:
         order: dict[str, Node] = {}

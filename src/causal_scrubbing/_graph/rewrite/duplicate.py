@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.patterns import is_pattern
 from causal_scrubbing._graph.rewrite.draft import Draft
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import G, Node, is_hidden, is_pattern
 
 
-def duplicate(graph: Graph, name: str, copies: Mapping[str, Sequence[str] | str]) -> Graph:
+def duplicate(graph: G, name: str, copies: Mapping[str, Sequence[str] | str]) -> G:
     """See `Graph.duplicate`."""
     node = graph.node(name)
     groups = _groups(graph, name, copies)
@@ -36,7 +32,7 @@ def duplicate(graph: Graph, name: str, copies: Mapping[str, Sequence[str] | str]
 
 
 def _groups(
-    graph: Graph, name: str, copies: Mapping[str, Sequence[str] | str]
+    graph: G, name: str, copies: Mapping[str, Sequence[str] | str]
 ) -> dict[str, tuple[str, ...]]:
     children = graph.children(name)
     groups: dict[str, tuple[str, ...]] = {}
@@ -68,7 +64,7 @@ def _groups(
     return groups
 
 
-def _wires_below(graph: Graph, name: str) -> set[str]:
+def _wires_below(graph: G, name: str) -> set[str]:
     """The hidden nodes that a node's value runs through before it comes to visible ones."""
     found: set[str] = set()
     for other, node in graph.nodes.items():
@@ -78,8 +74,8 @@ def _wires_below(graph: Graph, name: str) -> set[str]:
 
 
 def _rewire(
-    draft: Draft,
-    graph: Graph,
+    draft: Draft[Any],
+    graph: G,
     name: str,
     copy: str,
     consumers: Iterable[str],

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.evaluate import evaluate
-from causal_scrubbing._graph.node import is_hidden
-from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Take
-from causal_scrubbing._graph.rows import few_rows
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._graph.rewrite.together import Alone, groups, idle_together
+from causal_scrubbing._nodes import G, Join, Rest, RowPosition, Take, evaluate, few_rows, is_hidden
 
 EDGE_TESTS: Final = ("nan", "values")
 ROWS: Final = 8
@@ -34,7 +29,7 @@ FAILED: Final = -2
 CHANGED: Final = -3
 
 
-def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
+def pruning_rows(graph: G, data: Dataset | None) -> Dataset | None:
     """A few rows on which edges are tested: of the data given, else of the graph's example.
 
     None where there is no data, or the example lacks a field that the graph has come to read.
@@ -54,7 +49,7 @@ def pruning_rows(graph: Graph, data: Dataset | None) -> Dataset | None:
     return few_rows(source, ROWS, [graph.nodes[name].field for name in graph.inputs])
 
 
-def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str) -> Graph:
+def prune(graph: G, rows: Dataset, fresh: Collection[str] | None, test: str) -> G:
     """The graph without those edges, among the ones at the fresh nodes, that carry nothing.
 
     Args:
@@ -73,12 +68,12 @@ def prune(graph: Graph, rows: Dataset, fresh: Collection[str] | None, test: str)
                 asked.setdefault(parent, set()).add(child)
     # What cancels where all is of one row need not where parents come from different rows.
     probes = [_Probe(graph, rows, asked, mixed) for mixed in ([False] if test == "nan" else BOTH)]
+    left = asked
+    for probe in probes:
+        left = {parent: found for parent, found in probe.all_idle(left, test) if found}
     idle: dict[str, set[str]] = {}
-    for parent, children in asked.items():
-        left: Collection[str] = children
-        for probe in probes:
-            left = probe.idle(parent, left, test)
-        for child in left:
+    for parent, children in left.items():
+        for child in children:
             idle.setdefault(child, set()).add(parent)
     if not idle:
         return graph
@@ -97,9 +92,7 @@ class _Probe:
     residual stream is found out once, not once for each head.
     """
 
-    def __init__(
-        self, graph: Graph, rows: Dataset, asked: dict[str, set[str]], mixed: bool
-    ) -> None:
+    def __init__(self, graph: G, rows: Dataset, asked: dict[str, set[str]], mixed: bool) -> None:
         self.graph = graph
         self.mixed = mixed
         self.position = {name: i for i, name in enumerate(graph.nodes)}
@@ -135,6 +128,27 @@ class _Probe:
             if name in targets or is_hidden(name):
                 todo += self.graph.nodes[name].parents
         return found
+
+    def all_idle(self, asked: dict[str, set[str]], test: str) -> Iterator[tuple[str, set[str]]]:
+        """Of the targets asked about, those that no tried change of each source's value reaches."""
+        done: set[str] = set()
+        for group in groups(asked, self.clean):
+            targets = asked[group[0]]
+            order = sorted(
+                set().union(*(self._between(source, targets) for source in group)),
+                key=self.position.__getitem__,
+            )
+            try:
+                with torch.no_grad():
+                    found = idle_together(
+                        self.graph.nodes, self.clean, order, targets, group, _changes, test
+                    )
+            except Alone:
+                continue
+            done.update(group)
+            yield from found.items()
+        for source in asked.keys() - done:
+            yield source, set(self.idle(source, asked[source], test))
 
     def idle(self, source: str, targets: Collection[str], test: str) -> list[str]:
         """The targets at which no tried change of the source's value shows."""

@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, cast
+from typing import Concatenate, Final, ParamSpec, cast
 
 import numpy as np
 import torch
 
-from causal_scrubbing._graph.rewrite.same import same
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import BaseGraph, G, Rewrite, same
 
 Arguments = ParamSpec("Arguments")
 
 
-@dataclass(frozen=True, eq=False)
-class Rewrite:
-    """One rewrite: what it was called with, and the graph it was done to.
-
-    Attributes:
-        kind: name of the method.
-        before: the graph it was called on.
-        target: its first argument, a pattern, a name or a mapping of names; None if it has none.
-        options: its other arguments.
-    """
-
-    kind: str
-    before: Graph
-    target: Any
-    options: Mapping[str, Any]
-
-
 def recorded(
-    method: Callable[Concatenate[Any, Arguments], Graph],
-) -> Callable[Concatenate[Any, Arguments], Graph]:
+    method: Callable[Concatenate[G, Arguments], G],
+) -> Callable[Concatenate[G, Arguments], G]:
     """A rewriting method whose result remembers the call."""
     signature = inspect.signature(method)
     first = next(name for name in list(signature.parameters)[1:])
 
     @wraps(method)
-    def call(self: Any, *args: Arguments.args, **options: Arguments.kwargs) -> Graph:
+    def call(self: G, *args: Arguments.args, **options: Arguments.kwargs) -> G:
         new = method(self, *args, **options)
         if new is not self:
             given = dict(list(signature.bind(self, *args, **options).arguments.items())[1:])
@@ -52,27 +31,27 @@ def recorded(
             new.rewrite = Rewrite(method.__name__, self, target, given)
         return new
 
-    return cast("Callable[Concatenate[Any, Arguments], Graph]", call)
+    return cast("Callable[Concatenate[G, Arguments], G]", call)
 
 
-_SILENT: Final = ("data", "edges")
+_SILENT: Final = ("data", "edges", "tolerance")
 """Arguments that say how a rewrite is checked, not what it is."""
 
 
-def lineage(graph: Graph) -> list[Graph]:
-    """The graph and those it was rewritten from, the oldest first."""
+def lineage(graph: G) -> list[G]:
+    """The graph and those it was rewritten from, all of its class, the oldest first."""
     found = [graph]
     while found[-1].rewrite is not None:
-        found.append(found[-1].rewrite.before)
+        found.append(cast("G", found[-1].rewrite.before))
     return found[::-1]
 
 
-def is_same(one: Graph, two: Graph) -> bool:
+def is_same(one: BaseGraph, two: BaseGraph) -> bool:
     """Whether two graphs are one, or have equal nodes and edges made by equal rewrites."""
     return one is two or shared(one, two) == len(lineage(one)) == len(lineage(two))
 
 
-def shared(one: Graph, two: Graph) -> int:
+def shared(one: BaseGraph, two: BaseGraph) -> int:
     """How many graphs, from the oldest on, the lineages of two graphs have in common."""
     count = 0
     for a, b in zip(lineage(one), lineage(two), strict=False):
@@ -85,7 +64,7 @@ def shared(one: Graph, two: Graph) -> int:
     return count
 
 
-def _same_nodes(one: Graph, two: Graph) -> bool:
+def _same_nodes(one: BaseGraph, two: BaseGraph) -> bool:
     """Whether two graphs that no rewrite made have equal nodes, functions included."""
     return [*one.nodes] == [*two.nodes] and all(
         same(node, two.nodes[name]) for name, node in one.nodes.items()

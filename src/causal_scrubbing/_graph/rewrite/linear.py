@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from causal_scrubbing._graph.node import Node
-from causal_scrubbing._graph.ops import Constant, Linear, add
-from causal_scrubbing._graph.parts import Rest, Take, Where, pick, uncovered
 from causal_scrubbing._graph.rewrite.draft import Draft
+from causal_scrubbing._nodes import Constant, Linear, Node, Rest, Take, Where, add, pick, uncovered
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,10 @@ class Unsqueeze:
 
 
 def distribute(
-    draft: Draft, consumer: str, linear: Linear, pieces: Sequence[tuple[str, Where | Rest | None]]
+    draft: Draft[Any],
+    consumer: str,
+    linear: Linear,
+    pieces: Sequence[tuple[str, Where | Rest | None]],
 ) -> None:
     """Make a linear node the sum of linear maps of pieces of its argument, plus its bias.
 

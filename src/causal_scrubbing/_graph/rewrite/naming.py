@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.patterns import is_pattern, substitute
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._graph.wires import ignores_some
+from causal_scrubbing._nodes import (
+    BaseGraph,
+    G,
+    Node,
+    ignores_some,
+    is_hidden,
+    is_pattern,
+    substitute,
+)
 
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
 
-
-def renaming(graph: Graph, names: Mapping[str, str]) -> dict[str, str]:
+def renaming(graph: G, names: Mapping[str, str]) -> dict[str, str]:
     """Old name -> new name, of all nodes whose name matches.
 
     Raises:
@@ -38,7 +41,7 @@ def renaming(graph: Graph, names: Mapping[str, str]) -> dict[str, str]:
     return new
 
 
-def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
+def rename(graph: G, names: Mapping[str, str]) -> G:
     """See `Graph.rename`."""
     new = renaming(graph, names)
     after = [new.get(name, name) for name in graph.names]
@@ -49,7 +52,7 @@ def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
     return graph.remake(_renamed(graph, new), note, output=new.get(graph.output, graph.output))
 
 
-def _renamed(graph: Graph, new: Mapping[str, str]) -> list[Node]:
+def _renamed(graph: G, new: Mapping[str, str]) -> list[Node]:
     return [
         replace(
             node,
@@ -61,7 +64,7 @@ def _renamed(graph: Graph, new: Mapping[str, str]) -> list[Node]:
     ]
 
 
-def coarsen(graph: Graph, keep: Sequence[str]) -> Graph:
+def coarsen(graph: G, keep: Sequence[str]) -> G:
     """See `Graph.coarsen`."""
     kept = {*graph.find(keep), graph.output, *graph.inputs}
     gone = [name for name in graph.names if name not in kept]
@@ -77,7 +80,7 @@ def coarsen(graph: Graph, keep: Sequence[str]) -> Graph:
     return fine.remake(_renamed(fine, hidden))
 
 
-def _own_wires(draft: Draft, graph: Graph, name: str) -> Node:
+def _own_wires(draft: Draft[Any], graph: BaseGraph, name: str) -> Node:
     """The node with wires of its own, which read no more than the shape of what it ignores.
 
     A node ignores others on all wires that lead to it. Where nodes in between become wires too,

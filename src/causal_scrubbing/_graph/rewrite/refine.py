@@ -9,14 +9,13 @@ is kept which nodes of the refinement together are the value of a node there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.parts import RowPosition, Where
+from causal_scrubbing._graph.graph import Graph
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary
-from causal_scrubbing._graph.rewrite.lineage import Rewrite, plain, shared
+from causal_scrubbing._graph.rewrite.lineage import plain, shared
 from causal_scrubbing._graph.rewrite.naming import renaming
-from causal_scrubbing._graph.rewrite.same import same
 from causal_scrubbing._graph.rewrite.sides import (
     NONE,
     Refinement,
@@ -28,9 +27,7 @@ from causal_scrubbing._graph.rewrite.sides import (
 from causal_scrubbing._graph.rewrite.splicing import Splicing
 from causal_scrubbing._graph.rewrite.split import parse_pieces
 from causal_scrubbing._graph.rewrite.views import View, cut
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import Rewrite, RowPosition, Where, same
 
 
 def refine(one: Graph, two: Graph) -> Refinement:
@@ -77,6 +74,8 @@ class _Refining(Splicing):
 
     def split(self, side: Side, step: Rewrite, after: Graph) -> None:
         """Pieces along an axis."""
+        if step.options.get("axes") is not None:
+            raise GraphError("a split over several axes is not spliced with another's rewrites")
         rest = step.options.get("rest")
         pieces = parse_pieces(step.options["into"], rest)
         names = [*([] if rest is None else [rest]), *(name for name, _ in pieces)]

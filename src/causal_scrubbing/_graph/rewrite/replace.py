@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.build import make_nodes
-from causal_scrubbing._graph.equality import compare_outputs
-from causal_scrubbing._graph.patterns import nearest
 from causal_scrubbing._graph.rewrite.draft import Draft
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import BaseGraph, G, compare_outputs, make_nodes, nearest
 
 
 def replace(
-    graph: Graph,
+    graph: G,
     name: str,
     nodes: Mapping[str, tuple[Callable[..., Any], Sequence[str]]],
     output: str,
     data: Dataset | None,
-) -> Graph:
+    tolerance: float | None,
+) -> G:
     """See `Graph.replace`."""
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise GraphError(f"replace {name!r}: tolerance={tolerance!r} is not a share from 0 to 1.")
     old = graph.node(name)
     if old.is_input:
         raise GraphError(f"replace {name!r}: it is an input; rows of data give its value.")
@@ -57,22 +55,22 @@ def replace(
     draft.drop_unread(old.parents)
     note = f"replace {name} by {', '.join(nodes)}"
     try:
-        new = draft.finish(note, verify=data is None)
+        new = draft.finish(note, verify=data is None, tolerance=tolerance)
     except GraphError as error:
         raise GraphError(f"replace {name!r}: {error}") from error
     if source is None:
         return new
     try:
-        found = compare_outputs(graph, new, source, rewritten=True)
+        found = compare_outputs(graph, new, source, tolerance=tolerance, rewritten=True)
     except GraphError as error:
         raise GraphError(
             f"replace {name!r}: the new subgraph is not equal to it: {error}"
         ) from error
-    return draft.finish(f"{note} ({found})", verify=data is None)
+    return draft.finish(f"{note} ({found})", verify=data is None, tolerance=tolerance)
 
 
 def _read(
-    draft: Draft, graph: Graph, name: str, reader: str, parent: str, data: Dataset | None
+    draft: Draft[Any], graph: BaseGraph, name: str, reader: str, parent: str, data: Dataset | None
 ) -> str:
     """The node that a new node reads, or the dataset field, made an input."""
     if parent in draft.nodes or f"~{parent}" in draft.nodes:
@@ -88,11 +86,14 @@ def _read(
     return draft.field(parent)
 
 
-def verify(graph: Graph, data: Dataset) -> Graph:
+def verify(graph: G, data: Dataset) -> G:
     """See `Graph.verify`."""
     if not graph.unverified:
         return graph
-    found = [compare_outputs(earlier, graph, data, rewritten=True) for earlier in graph.unverified]
+    found = [
+        compare_outputs(earlier, graph, data, tolerance=tolerance, rewritten=True)
+        for earlier, tolerance in graph.unverified
+    ]
     checked = graph.remake(graph.nodes.values(), f"checked: {found[-1]}", verified=True)
     checked.rewrite = graph.rewrite
     return checked

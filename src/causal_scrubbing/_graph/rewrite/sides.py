@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.parts import RowPosition, Where
+from causal_scrubbing._graph.graph import Graph
 from causal_scrubbing._graph.rewrite.views import View, cut
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import RowPosition, Where
 
 NONE: Final[frozenset[str]] = frozenset()
 

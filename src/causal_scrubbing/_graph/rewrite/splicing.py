@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._graph.graph import Graph
 from causal_scrubbing._graph.rewrite.edges import pruning_rows
-from causal_scrubbing._graph.rewrite.lineage import Rewrite, lineage, shared
+from causal_scrubbing._graph.rewrite.lineage import lineage, shared
 from causal_scrubbing._graph.rewrite.sides import NONE, Side, known_view
 from causal_scrubbing._graph.rewrite.views import View, whole
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes import Rewrite
 
 
 class Splicing:

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node
-from causal_scrubbing._graph.ops import as_linear
-from causal_scrubbing._graph.parts import Join, Rest, RowPosition, Share, Take, Where, places
-from causal_scrubbing._graph.patterns import has_number, is_pattern, number
+from causal_scrubbing._graph.rewrite.boxes import split_boxes
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
 from causal_scrubbing._graph.rewrite.linear import distribute
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._graph.rewrite.places import Then, as_where, brief
+from causal_scrubbing._nodes import (
+    G,
+    Join,
+    Node,
+    Rest,
+    RowPosition,
+    Share,
+    Take,
+    Where,
+    as_linear,
+    has_number,
+    is_pattern,
+    number,
+    places,
+)
 
 
 def split(
-    graph: Graph,
+    graph: G,
     pattern: str,
     *,
-    axis: int,
+    axis: int | None,
+    axes: Sequence[int] | None,
     into: Mapping[str, object],
     rest: str | None,
     data: Dataset | None,
     edges: str,
-) -> Graph:
+) -> G:
     """See `Graph.split`."""
     targets = graph.find(pattern)
-    pieces = parse_pieces(into, rest)
+    several = _several(axis, axes, into)
+    pieces = [] if several else parse_pieces(into, rest)
     rows = pruning_rows(graph, data)
     shapes: dict[str, torch.Size] = {}
     if rows is not None:
@@ -43,15 +54,45 @@ def split(
     draft = Draft(graph, data)
     fresh: list[str] = []
     for name in targets:
-        fresh += _split_one(draft, name, axis, pieces, rest, shapes.get(name))
+        if several:
+            fresh += split_boxes(draft, name, several, into, rest, shapes.get(name))
+        elif axis is not None:
+            fresh += _split_one(draft, name, axis, pieces, rest, shapes.get(name))
     told = ", ".join([*into, *([rest] if rest is not None else [])])
-    note = f"split {pattern} along axis {axis} into {told}"
+    along = f"axis {axis}" if not several else f"axes {', '.join(map(str, several))}"
+    note = f"split {pattern} along {along} into {told}"
     new = draft.finish(note)
     # The graph may have come to read a field of positions, which the rows may lack.
     rows = pruning_rows(new, data)
     if rows is None:
         return draft.finish(f"{note}, edges untested for want of data")
     return prune(new, rows, fresh, edges)
+
+
+def _several(
+    axis: int | None, axes: Sequence[int] | None, into: Mapping[str, object]
+) -> tuple[int, ...]:
+    """The axes, where there are several; nothing where there is one.
+
+    Raises:
+        GraphError: neither, or both, are given.
+    """
+    if (axis is None) == (axes is None):
+        raise GraphError("split: give axis=, one axis, or axes=, several, such as axes=(2, 3).")
+    if axes is None:
+        return ()
+    if not isinstance(axes, list | tuple) or len(axes) < 2 or not all(map(_is_axis, axes)):
+        raise GraphError(f"split: axes={axes!r} is not several axes, such as axes=(2, 3).")
+    if not isinstance(into, Mapping) or not into:
+        raise GraphError(
+            f"split: into={into!r} names no piece; write "
+            "into={'mid': (slice(2, 7), slice(2, 7))}."
+        )
+    return tuple(axes)
+
+
+def _is_axis(axis: object) -> bool:
+    return isinstance(axis, int) and not isinstance(axis, bool)
 
 
 def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str, Where]]:
@@ -68,7 +109,7 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
     faults: list[str] = []
     found: list[tuple[str, Where]] = []
     for key, value in into.items():
-        numbered = _where(value) if has_number(key) else None
+        numbered = as_where(value) if has_number(key) else None
         if isinstance(numbered, tuple):
             found += [(number(key, place), place) for place in numbered]
             continue
@@ -85,7 +126,7 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
             continue
         if is_pattern(key) or key.startswith("~") or not key:
             faults.append(f"{key!r} is no name for a piece")
-        where = _where(value)
+        where = as_where(value)
         if where is None:
             faults.append(
                 f"{key!r} is a place (an int), a slice, a list of places, or the name of a field "
@@ -104,26 +145,8 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
     return found
 
 
-def _where(value: object) -> Where | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, slice):
-        return value
-    if isinstance(value, str):
-        return RowPosition(value)
-    if isinstance(value, list | tuple | range | np.ndarray | torch.Tensor):
-        array = np.asarray(value)
-        if array.dtype == bool:
-            array = np.flatnonzero(array)
-        if array.ndim == 1 and array.dtype.kind in "iu" and len(array):
-            return tuple(int(place) for place in array)
-    return None
-
-
 def _split_one(
-    draft: Draft,
+    draft: Draft[Any],
     name: str,
     axis: int,
     pieces: list[tuple[str, Where]],
@@ -217,26 +240,9 @@ def _size(
     left = [place for place in range(size) if place not in seen]
     if left and rest is None:
         raise GraphError(
-            f"split {name!r}: places {_brief(left)} of axis {axis}, which has {size}, are in no "
-            "piece. Name what is left with rest=."
+            f"split {name!r}: places {brief(left[:6], len(left))} of axis {axis}, which has "
+            f"{size}, are in no piece. Name what is left with rest=."
         )
     if rest is not None and not left:
         raise GraphError(f"split {name!r}: the pieces are the whole axis; leave out rest={rest!r}.")
     return size if rest is None and not isinstance(pieces[0][1], Share) else None
-
-
-def _brief(found: list[int]) -> str:
-    return ", ".join(map(str, found[:6])) + (
-        f", ... ({len(found)} in all)" if len(found) > 6 else ""
-    )
-
-
-@dataclass(frozen=True)
-class Then:
-    """One function after another."""
-
-    first: Callable[..., Any]
-    second: Callable[..., Any]
-
-    def __call__(self, x: torch.Tensor) -> Any:
-        return self.second(self.first(x))

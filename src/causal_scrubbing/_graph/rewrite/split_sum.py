@@ -4,55 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.equality import check_equal
-from causal_scrubbing._graph.node import Node
-from causal_scrubbing._graph.ops import add, as_linear
-from causal_scrubbing._graph.patterns import is_pattern, nearest
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary, GroupOf, OtherOf
 from causal_scrubbing._graph.rewrite.draft import Draft
 from causal_scrubbing._graph.rewrite.edges import prune, pruning_rows
 from causal_scrubbing._graph.rewrite.linear import distribute
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._graph.rewrite.projections import (
+    OVERLAP,
+    Projection,
+    joint_projections,
+    largest_overlap,
+    projection,
+)
+from causal_scrubbing._nodes import (
+    BaseGraph,
+    G,
+    Node,
+    add,
+    as_linear,
+    check_equal,
+    is_pattern,
+    nearest,
+)
 
 
 def split_sum(
-    graph: Graph,
+    graph: G,
     pattern: str,
     pieces: Mapping[str, object] | Dictionary,
     *,
     rest: str | None,
+    joint: bool,
     data: Dataset | None,
     edges: str,
-) -> Graph:
+) -> G:
     """See `Graph.split_sum`."""
     targets = graph.find(pattern)
     names = _piece_names(pieces, rest)
     draft = Draft(graph, data)
+    told = ""
+    if joint:
+        if isinstance(pieces, Dictionary):
+            raise GraphError("split_sum: joint=True is for directions, not for a dictionary.")
+        pieces = joint_projections(pieces, f"split_sum {pattern!r}")
+        told = ", projected jointly"
+    elif not isinstance(pieces, Dictionary) and (found := largest_overlap(pieces)) is not None:
+        cosine, one, two = found
+        told = f", largest overlap {cosine:.2f}"
+        if cosine >= OVERLAP:
+            draft.notes.append(
+                f"summands {one!r} and {two!r} of {pattern!r} overlap: the cosine of the smallest "
+                f"angle between them is {cosine:.2f}. Each is a projection of its own, so that "
+                "the rest holds what they share negatively. split_sum(..., joint=True) projects "
+                "on them together."
+            )
     fresh: list[str] = []
     for name in targets:
         fresh += _split_one(draft, graph, name, pieces, rest, data)
-    note = f"split {pattern} into the sum of {', '.join(names)}"
+    note = f"split {pattern} into the sum of {', '.join(names)}{told}"
     checked = rest is not None
     new = draft.finish(note, verify=not checked and data is None)
     source = graph.example if data is None else data
     if not checked and source is not None:
         try:
-            found = check_equal(graph, new, source)
+            equal = check_equal(graph, new, source)
         except GraphError as error:
             raise GraphError(
                 f"split_sum {pattern!r}: the summands do not add up; name what is left with "
                 f"rest=. {error}"
             ) from error
-        new = draft.finish(f"{note} ({found})", verify=data is None)
+        new = draft.finish(f"{note} ({equal})", verify=data is None)
     rows = pruning_rows(new, data)
     if rows is None:
         return new
@@ -76,8 +103,8 @@ def _piece_names(pieces: Mapping[str, object] | Dictionary, rest: str | None) ->
 
 
 def _split_one(
-    draft: Draft,
-    graph: Graph,
+    draft: Draft[Any],
+    graph: G,
     name: str,
     pieces: Mapping[str, object] | Dictionary,
     rest: str | None,
@@ -138,7 +165,9 @@ def _split_one(
 
 
 def _all_tensors(pieces: Mapping[str, object] | Dictionary) -> bool:
-    return not isinstance(pieces, Dictionary) and all(map(torch.is_tensor, pieces.values()))
+    return not isinstance(pieces, Dictionary) and all(
+        isinstance(entry, torch.Tensor | Projection) for entry in pieces.values()
+    )
 
 
 def _written(name: str, piece: str, entry: tuple[Any, ...]) -> tuple[Callable[..., Any], list[str]]:
@@ -151,7 +180,7 @@ def _written(name: str, piece: str, entry: tuple[Any, ...]) -> tuple[Callable[..
 
 
 def _known(
-    draft: Draft, graph: Graph, name: str, piece: str, parent: str, data: Dataset | None
+    draft: Draft[Any], graph: BaseGraph, name: str, piece: str, parent: str, data: Dataset | None
 ) -> str:
     source = graph.example if data is None else data
     if parent in draft.nodes or f"~{parent}" in draft.nodes:
@@ -165,6 +194,8 @@ def _known(
 
 
 def _of_whole(name: str, piece: str, entry: object) -> Callable[..., Any]:
+    if isinstance(entry, Projection):
+        return entry
     if isinstance(entry, torch.Tensor | np.ndarray):
         return projection(torch.as_tensor(entry), f"split_sum {name!r}: summand {piece!r}")
     if callable(entry):
@@ -173,35 +204,6 @@ def _of_whole(name: str, piece: str, entry: object) -> Callable[..., Any]:
         f"split_sum {name!r}: summand {piece!r} is (function, [parents]), a matrix, or a function "
         f"of the node's value, not {type(entry).__name__}."
     )
-
-
-def projection(matrix: torch.Tensor, what: str) -> Projection:
-    """The projection a matrix means: itself if square, else onto the span of its columns."""
-    if not matrix.is_floating_point() or matrix.ndim not in (1, 2):
-        raise GraphError(f"{what}: a projection is a matrix of floating-point numbers.")
-    columns = matrix[:, None] if matrix.ndim == 1 else matrix
-    if columns.shape[0] == columns.shape[1]:
-        return Projection(columns)
-    if columns.shape[1] > columns.shape[0]:
-        raise GraphError(
-            f"{what}: a matrix of shape {list(matrix.shape)} has more columns than rows; the "
-            "columns of a [width, k] matrix span the subspace."
-        )
-    basis, triangle = torch.linalg.qr(columns.double())
-    size = triangle.diagonal().abs()
-    if bool((size <= 1e-10 * size.max()).any()):
-        raise GraphError(f"{what}: the columns of the matrix are linearly dependent.")
-    return Projection((basis @ basis.T).to(matrix))
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """A square matrix applied along the last axis."""
-
-    matrix: torch.Tensor
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.matrix.to(x).T
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from causal_scrubbing._graph.parts import RowPosition, Where, places
+from causal_scrubbing._nodes import RowPosition, Where, places
 
 
 @dataclass(frozen=True)

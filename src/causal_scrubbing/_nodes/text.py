@@ -6,12 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from causal_scrubbing._graph.ops import Add
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._format import printable
+from causal_scrubbing._nodes.core import BaseGraph
+from causal_scrubbing._nodes.ops import Add
 
 _NUMBER: Final = re.compile(r"\d+")
 _WIDTH: Final = 96
@@ -41,7 +40,7 @@ def shorten(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(pieces)
 
 
-def describe(graph: Graph) -> str:
+def describe(graph: BaseGraph) -> str:
     """Nodes in topological order with their parents.
 
     Neighbours that differ in numbers only and read the same are one line; long lists are counted.
@@ -63,15 +62,34 @@ def describe(graph: Graph) -> str:
         lines.append(line if len(line) <= _WIDTH + width else line[: _WIDTH + width - 3] + "...")
     if len(graph.history) > 1:
         lines += ["history:", *(f"  {i}. {what}" for i, what in enumerate(graph.history, 1))]
+    lines += [f"note: {note}" for note in graph.notes]
     if graph.unverified:
         lines.append("not checked on data yet: graph.verify(data), or the first scrub, does it")
     return "\n".join(lines)
 
 
-def _what(graph: Graph, name: str) -> str:
+def _what(graph: BaseGraph, name: str) -> str:
     node = graph.nodes[name]
     if node.is_input:
         part = "" if node.fn is None else " (a part)"
         return "input" if node.field == name else f"input, field {node.field}{part}"
     parents = shorten(graph.parents(name)) or "nothing (a constant)"
     return ("sum of " if isinstance(node.fn, Add) else "of ") + parents
+
+
+def dot(graph: BaseGraph) -> str:
+    """See `Graph.to_dot`."""
+    lines = ["digraph {", "  rankdir=BT;"]
+    for name in graph.names:
+        node = graph.nodes[name]
+        shape = "box" if node.is_input else "circle" if isinstance(node.fn, Add) else "ellipse"
+        ends = ", peripheries=2" if name == graph.output else ""
+        lines.append(f"  {_quoted(name)} [shape={shape}{ends}];")
+    for name in graph.names:
+        lines += [f"  {_quoted(parent)} -> {_quoted(name)};" for parent in graph.parents(name)]
+    return "\n".join([*lines, "}"])
+
+
+def _quoted(name: str) -> str:
+    escaped = printable(name).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

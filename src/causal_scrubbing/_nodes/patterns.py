@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -49,6 +49,17 @@ def is_pattern(text: str) -> bool:
 def has_number(text: str) -> bool:
     """Whether a text has a place for a number, ``{}``."""
     return any(token[0] != "*" for token in _TOKEN.finditer(text))
+
+
+def wildcards(text: str) -> int:
+    """How many places for a number a text has."""
+    return sum(token[0] != "*" for token in _TOKEN.finditer(text))
+
+
+def fill(text: str, values: Sequence[int]) -> str:
+    """The text with a number of its own in each place for one."""
+    waiting = iter(values)
+    return _TOKEN.sub(lambda token: token[0] if token[0] == "*" else str(next(waiting)), text)
 
 
 def number(text: str, value: int) -> str:

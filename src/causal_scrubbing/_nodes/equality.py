@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -11,10 +11,8 @@ import torch
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import plural
-from causal_scrubbing._graph.rows import spread
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import BaseGraph
+from causal_scrubbing._nodes.rows import spread
 
 TOLERANCE: Final = {
     torch.float64: 1e-9,
@@ -48,7 +46,12 @@ class Equality:
 
 
 def check_equal(
-    graph: Graph, other: Graph, data: Dataset, *, rows: int = 64, tolerance: float | None = None
+    graph: BaseGraph,
+    other: BaseGraph,
+    data: Dataset,
+    *,
+    rows: int = 64,
+    tolerance: float | None = None,
 ) -> Equality:
     """Check that two graphs give the same output on rows spread over a dataset.
 
@@ -71,8 +74,8 @@ def check_equal(
 
 
 def compare_outputs(
-    graph: Graph,
-    other: Graph,
+    graph: BaseGraph,
+    other: BaseGraph,
     data: Dataset,
     *,
     rows: int = 64,
@@ -89,10 +92,8 @@ def compare_outputs(
         tolerance: see `check_equal`.
         rewritten: whether the other graph was made from the first, for the words of the error.
     """
-    from causal_scrubbing._graph.graph import Graph
-
     for given in (graph, other):
-        if not isinstance(given, Graph):
+        if not isinstance(given, BaseGraph):
             raise GraphError(f"check_equal takes two graphs, not {type(given).__name__}.")
     check_dataset(data)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
@@ -127,7 +128,7 @@ def compare_outputs(
 
 
 def _two_values(
-    graph: Graph, other: Graph, one: torch.Tensor, two: torch.Tensor, rewritten: bool
+    graph: BaseGraph, other: BaseGraph, one: torch.Tensor, two: torch.Tensor, rewritten: bool
 ) -> str:
     before, after = f"{one.item():.6g}", f"{two.item():.6g}"
     if graph.output != other.output:

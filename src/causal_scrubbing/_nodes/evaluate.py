@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node
+from causal_scrubbing._nodes.node import Node
 
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+
+class Evaluable(Protocol):
+    """What is known of a graph here: its nodes in order, and where they run."""
+
+    device: torch.device | None
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """All nodes by name in topological order."""
+        ...
+
+    @cached_property
+    def is_constant(self) -> Mapping[str, bool]:
+        """Whether each node reads no input at all."""
+        ...
 
 
 def needed_nodes(
-    graph: Graph, wanted: Sequence[str], given: Mapping[str, object] | None = None
+    graph: Evaluable, wanted: Sequence[str], given: Mapping[str, object] | None = None
 ) -> list[str]:
     """The nodes that must be run for the wanted ones, in topological order, given ones included."""
     given = given or {}
@@ -30,7 +44,7 @@ def needed_nodes(
 
 
 def evaluate(
-    graph: Graph,
+    graph: Evaluable,
     rows: Dataset,
     wanted: Sequence[str],
     *,
@@ -51,7 +65,7 @@ def evaluate(
 
 
 def made(
-    graph: Graph,
+    graph: Evaluable,
     rows: Dataset,
     wanted: Sequence[str],
     *,
@@ -176,7 +190,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def check_batch(graph: Graph, name: str, value: torch.Tensor, rows: int) -> None:
+def check_batch(graph: Evaluable, name: str, value: torch.Tensor, rows: int) -> None:
     """A node's value has one entry a row, unless it is a constant.
 
     Raises:
@@ -193,7 +207,7 @@ def check_batch(graph: Graph, name: str, value: torch.Tensor, rows: int) -> None
 
 
 def evaluate_dataset(
-    graph: Graph,
+    graph: Evaluable,
     data: Dataset,
     wanted: Sequence[str],
     batch_size: int,

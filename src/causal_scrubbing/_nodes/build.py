@@ -8,9 +8,10 @@ from typing import Any
 import networkx as nx
 
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._graph.node import Node, is_hidden
-from causal_scrubbing._graph.ops import OfSum, add, recognise
-from causal_scrubbing._graph.patterns import nearest
+from causal_scrubbing._format import is_printable, printable
+from causal_scrubbing._nodes.node import Node, is_hidden
+from causal_scrubbing._nodes.ops import OfSum, add, recognise
+from causal_scrubbing._nodes.patterns import nearest
 
 
 def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) -> list[Node]:
@@ -32,7 +33,7 @@ def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) 
                 f"node {name!r}: its parents are the string {parents!r}; "
                 f"write a list, [{parents!r}]."
             )
-        if is_hidden(name):
+        if isinstance(name, str) and is_hidden(name):
             raise GraphError(f"node {name!r}: names that begin with ~ are reserved.")
         if isinstance(fn, OfSum):
             made += _of_sum(name, fn, tuple(parents), totals)
@@ -65,10 +66,15 @@ def sort_nodes(nodes: list[Node], output: str) -> dict[str, Node]:
     """Nodes by name, parents first, otherwise in the order given.
 
     Raises:
-        GraphError: a repeated or unknown name, a cycle.
+        GraphError: a repeated, unknown or unprintable name, a cycle.
     """
     by_name: dict[str, Node] = {}
     for node in nodes:
+        if not isinstance(node.name, str) or not node.name or not is_printable(node.name):
+            raise GraphError(
+                f"'{printable(str(node.name))}' cannot name a node: give it a string without line "
+                "breaks and control characters."
+            )
         if node.name in by_name:
             raise GraphError(f"two nodes are called {node.name!r}; names are unique in a graph.")
         by_name[node.name] = node

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from causal_scrubbing._graph.node import is_hidden
-
-if TYPE_CHECKING:
-    from causal_scrubbing._graph.graph import Graph
+from causal_scrubbing._nodes.core import BaseGraph
+from causal_scrubbing._nodes.node import is_hidden
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Step:
     arguments: tuple[Argument, ...]
 
 
-def program(graph: Graph, name: str) -> tuple[Step, ...]:
+def program(graph: BaseGraph, name: str) -> tuple[Step, ...]:
     """The calls that compute a visible node from its visible parents, the node's own last.
 
     Empty for an input and for a node that reads no input, whose value needs no parents.

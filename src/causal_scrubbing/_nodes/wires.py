@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from causal_scrubbing._graph.node import Node, is_hidden
+from causal_scrubbing._nodes.node import Node, is_hidden
 
 
 def visible_parents(nodes: Mapping[str, Node], name: str) -> frozenset[str]:
