@@ -136,7 +136,7 @@ def test_a_joint_law_over_budget_says_so() -> None:
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.nothing), unimportant="separate")
     result = cs.exact_scrub(h, data, budget=100_000)
     assert result.entropy == pytest.approx(4 * np.log2(30))
-    with pytest.raises(cs.ExactError, match=r"table of the joint law.*810,000"):
+    with pytest.raises(cs.ExactError, match=r"table of the joint distribution.*810,000"):
         result.joint.table()
 
 

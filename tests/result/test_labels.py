@@ -276,7 +276,7 @@ def test_small_texts(graph: cs.Graph, data: cs.Dataset) -> None:
     assert repr(cs.free(graph)) == "free(graph of 4 nodes, output 'y')"
     assert dir(cs.metrics) == sorted(cs.metrics.__all__)
     joint = cs.exact_scrub(about(graph, "third"), data, error).joint
-    assert str(joint).startswith("joint law of the data of 2 draws, as ")
+    assert str(joint).startswith("joint distribution of the data of 2 draws, as ")
     assert "probability" in str(joint)
     assert str(joint).endswith("more rows: .table()")
     assert "\n" not in repr(joint)

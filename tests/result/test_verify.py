@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from resumable import METRIC, problem
 from seals import reseal
 
@@ -192,3 +193,17 @@ def test_a_damaged_block_of_an_unfinished_run_is_computed_again(tmp_path: Path) 
         notices += sum("computed again" in str(one.message) for one in told)
         assert again.samples.equals(first.samples)
     assert notices >= 4
+
+
+def test_a_distance_of_the_users_own_is_said_not_to_be_computed_again(tmp_path: Path) -> None:
+    h, data = problem()
+    metric = {**METRIC, "pair": lambda output, rows: torch.cat([output, -output], dim=1)}
+
+    def farthest(one: np.ndarray, other: np.ndarray) -> float:
+        return float(np.abs(one - other).max())
+
+    saved = cs.scrub(h, data, metric, samples=80, distance=farthest).save(tmp_path / "run")
+    found = cs.verify(saved)
+    assert found
+    assert "not computed again: pair: " in str(found)
+    assert found.estimates > 10

@@ -3,6 +3,10 @@
 from causal_scrubbing._exact import theory as theory
 from causal_scrubbing._exact.budget import BUDGET as BUDGET
 from causal_scrubbing._exact.budget import Meter as Meter
+from causal_scrubbing._exact.distribution import OWN as OWN
+from causal_scrubbing._exact.distribution import Distribution as Distribution
+from causal_scrubbing._exact.distribution import refine as refine
+from causal_scrubbing._exact.distribution import weigh as weigh
 from causal_scrubbing._exact.entropy import Entropy as Entropy
 from causal_scrubbing._exact.entropy import entropy as entropy
 from causal_scrubbing._exact.entropy import joint as joint
@@ -10,7 +14,3 @@ from causal_scrubbing._exact.evaluate import VALUE as VALUE
 from causal_scrubbing._exact.evaluate import Evaluator as Evaluator
 from causal_scrubbing._exact.joint import Joint as Joint
 from causal_scrubbing._exact.joint import cut_draws as cut_draws
-from causal_scrubbing._exact.law import OWN as OWN
-from causal_scrubbing._exact.law import Law as Law
-from causal_scrubbing._exact.law import refine as refine
-from causal_scrubbing._exact.law import weigh as weigh

@@ -47,11 +47,11 @@ class Entropy:
 
     Attributes:
         terms: one a draw, the root first.
-        formula: sum of `lost`: the entropy of the inputs' joint law if every inner claim but the
-            root is a program.
+        formula: sum of `lost`: the entropy of the inputs' joint distribution if every inner claim
+            but the root is a program.
         excess: what claims that are not programs add; without self-draws, the rest of `total`,
             negative where drawing other rows alone takes something away.
-        total: formula + excess, the entropy of the joint law of the data of leaves and
+        total: formula + excess, the entropy of the joint distribution of the data of leaves and
             unimportant draws.
         all_data: entropy of all data drawn, inner ones included: H(x_root) + the sum over blocks
             of H(D) - H(feature), or of the entropy of another row of the class.
@@ -98,10 +98,10 @@ class Entropy:
 def entropy(hypothesis: Hypothesis | Free, data: Dataset, *, budget: int = BUDGET) -> Entropy:
     """How much information a hypothesis says is thrown away, in bits, draw by draw.
 
-    The joint law of the data that enter a scrubbed run (of leaf claims and unimportant parents) has
-    entropy H(inputs of the root) + the sum over the other draws of (H of inputs - H of output),
-    where every inner claim but the root is a *program*: its feature is a function on D of the
-    features it is computed from (Theorem 2 and Fun Fact 3 of the appendix of Chan et al. 2022).
+    The joint distribution of the data that enter a scrubbed run (of leaf claims and unimportant
+    parents) has entropy H(inputs of the root) + the sum over the other draws of (H of inputs - H of
+    output), where every inner claim but the root is a *program*: its feature is a function on D of
+    the features it is computed from (Theorem 2 and Fun Fact 3 of the appendix of Chan et al. 2022).
     Elsewhere each claim that is no program adds I(feature; rest of the cut | inputs), where the
     rest is what has been opened before it in tree order, and that is reported beside.
 
@@ -191,5 +191,5 @@ def _inputs(
 
 
 def joint(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Joint:
-    """The joint law of the data of leaf claims and unimportant parents."""
+    """The joint distribution of the data of leaf claims and unimportant parents."""
     return Joint(hypothesis, data, leaf_draws(hypothesis), budget)

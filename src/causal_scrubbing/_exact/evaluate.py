@@ -1,4 +1,4 @@
-"""The law of each claim's value given its datum, from the leaves to the root."""
+"""The distribution of each claim's value given its datum, from the leaves to the root."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from causal_scrubbing._data import Classes, Dataset
 from causal_scrubbing._exact.budget import Meter
+from causal_scrubbing._exact.distribution import OWN, Distribution, average, join, mix
 from causal_scrubbing._exact.forecast import count_by_row, count_calls
-from causal_scrubbing._exact.law import OWN, Law, average, join, mix
-from causal_scrubbing._exact.machine import Machine, clean_law
+from causal_scrubbing._exact.machine import Machine, clean_distribution
 from causal_scrubbing._exact.pool import Pool, distinct
 from causal_scrubbing._graph import evaluate_dataset
 from causal_scrubbing._hypothesis import (
@@ -36,8 +36,8 @@ class Evaluator:
     A claim's value given its datum is F(u) of its blocks' values, which are independent given the
     datum; a block's values are those of its members given the block's datum, averaged over the
     rows that agree with the claim's datum. A datum shared between claims stays a condition of
-    the laws until the root, where it is averaged out; one shared below claims that are themselves
-    drawn as one, until those are joined.
+    the distributions until the root, where it is averaged out; one shared below claims that are
+    themselves drawn as one, until those are joined.
 
     Args:
         hypothesis: the hypothesis.
@@ -75,34 +75,34 @@ class Evaluator:
             self._clean[node] = distinct(found[node])
         return self._clean[node]
 
-    def swapped(self, node: str) -> tuple[Law, torch.Tensor]:
-        """The law of a node's clean value on another row, which agrees with the own in `within`."""
+    def swapped(self, node: str) -> tuple[Distribution, torch.Tensor]:
+        """A node's clean value on another row, which agrees with the own in `within`."""
         pool = self.clean(node)
         within = self.data.classes(self.hypothesis.within)
         self.meter.where = f"the value of {node} on random rows"
-        return self._mix(clean_law(OWN, {VALUE: pool}), within), pool.values
+        return self._mix(clean_distribution(OWN, {VALUE: pool}), within), pool.values
 
-    def own(self, node: str) -> tuple[Law, torch.Tensor]:
-        """The law of a node's clean value on the own row, which is certain."""
+    def own(self, node: str) -> tuple[Distribution, torch.Tensor]:
+        """The distribution of a node's clean value on the own row, which is certain."""
         pool = self.clean(node)
-        return clean_law(OWN, {VALUE: pool}), pool.values
+        return clean_distribution(OWN, {VALUE: pool}), pool.values
 
-    def root(self) -> tuple[Law, torch.Tensor]:
-        """The law of the root's value given the reference row (as own draw), and its values."""
-        laws: dict[int, tuple[Law, torch.Tensor]] = {}
+    def root(self) -> tuple[Distribution, torch.Tensor]:
+        """The root's value given the reference row (as own draw): its distribution, its values."""
+        dists: dict[int, tuple[Distribution, torch.Tensor]] = {}
         tree = self.hypothesis.tree
         for entry in reversed(tree.claims):
             self._at(entry)
-            children = {i: laws.pop(i) for i in entry.children or ()}
-            laws[entry.index] = self._claim(entry, children)
-        law, values = laws[0]
+            children = {i: dists.pop(i) for i in entry.children or ()}
+            dists[entry.index] = self._claim(entry, children)
+        dist, values = dists[0]
         within = self.data.classes(self.hypothesis.within)
         self.meter.where = "the draws that claims share"
-        for draw in [one for one in law.labels if one != OWN]:
-            law = average(law, draw, within, self.weights, self.meter)
+        for draw in [one for one in dist.labels if one != OWN]:
+            dist = average(dist, draw, within, self.weights, self.meter)
         self.meter.where = "the root's draw"
-        law = self._mix(law, self.classes[tree.claims[0].draw])
-        return law, values
+        dist = self._mix(dist, self.classes[tree.claims[0].draw])
+        return dist, values
 
     def check_budget(self, randomize: str | None, *, by_row: bool) -> None:
         """Refuse a problem that is too large whatever the scrubbed values are, before the work.
@@ -118,46 +118,46 @@ class Evaluator:
         self.meter.where = "the metric on each reference row"
         self.meter.need(n)
         if randomize is not None:
-            law, _ = self.swapped(randomize)
+            dist, _ = self.swapped(randomize)
             self.meter.where = "the metric on pairs of reference row and randomized value"
             inside = randomize == self.graph.output and not by_row
-            self.meter.need(len(law) if inside else count_by_row(law, OWN, n))
+            self.meter.need(len(dist) if inside else count_by_row(dist, OWN, n))
         for entry in self.hypothesis.tree.claims:
             calls = () if entry.routes is None else formula(self.graph, entry.routes)
             self._at(entry)
             if not calls:
                 if entry.parent is None and by_row:
-                    law = self._mix(self.own(entry.claim.node)[0], self.classes[entry.draw])
-                    self.meter.need(count_by_row(law, OWN, n))
+                    dist = self._mix(self.own(entry.claim.node)[0], self.classes[entry.draw])
+                    self.meter.need(count_by_row(dist, OWN, n))
                 continue
-            laws = self._others(entry, {})
+            dists = self._others(entry, {})
             for number, child in enumerate(entry.children or ()):
                 below = self.hypothesis.tree.claims[child]
                 if below.routes is None and below.draw not in self.twins:
                     pool = self.clean(below.claim.node)
-                    law = clean_law(OWN, {ChildSource(number): pool})
+                    dist = clean_distribution(OWN, {ChildSource(number): pool})
                     if not any(c != child for c in self.hypothesis.block(below.draw).claims):
-                        laws.append(self._mix(law, self.classes[below.draw]))
-            count_calls(self.graph, calls, laws, self.meter)
+                        dists.append(self._mix(dist, self.classes[below.draw]))
+            count_calls(self.graph, calls, dists, self.meter)
 
     def _claim(
-        self, entry: TreeClaim, children: Mapping[int, tuple[Law, torch.Tensor]]
-    ) -> tuple[Law, torch.Tensor]:
+        self, entry: TreeClaim, children: Mapping[int, tuple[Distribution, torch.Tensor]]
+    ) -> tuple[Distribution, torch.Tensor]:
         calls = () if entry.routes is None else formula(self.graph, entry.routes)
         if not calls:
             return self.own(entry.claim.node)
         pools: dict[Hashable, torch.Tensor] = {}
-        laws: list[Law] = []
+        dists: list[Distribution] = []
         for block in self.hypothesis.tree.blocks:
             if block.of == entry.draw and set(block.claims) & set(entry.children or ()):
-                laws.append(self._claims_block(entry, block, children, pools))
-        laws += self._others(entry, pools)
-        law, values = self.machine.push(calls, laws, pools)
-        return replace(law, columns={VALUE: next(iter(law.columns.values()))}), values
+                dists.append(self._claims_block(entry, block, children, pools))
+        dists += self._others(entry, pools)
+        dist, values = self.machine.push(calls, dists, pools)
+        return replace(dist, columns={VALUE: next(iter(dist.columns.values()))}), values
 
-    def _others(self, entry: TreeClaim, pools: dict[Hashable, torch.Tensor]) -> list[Law]:
-        """The laws of a claim's unimportant parents, whose values are added to the pools."""
-        laws: list[Law] = []
+    def _others(self, entry: TreeClaim, pools: dict[Hashable, torch.Tensor]) -> list[Distribution]:
+        """A claim's unimportant parents as distributions; their values are added to the pools."""
+        dists: list[Distribution] = []
         others: dict[str, dict[Hashable, Pool]] = {}
         for node, key in entry.other_draws.items():
             pool = self.clean(node)
@@ -166,42 +166,44 @@ class Evaluator:
         for node, fixed in entry.ablated.items():
             pool = self.clean(ablated_node(self.graph, node, fixed))
             pools[OtherSource(node)] = pool.values
-            laws.append(clean_law(OWN, {OtherSource(node): pool}))
+            dists.append(clean_distribution(OWN, {OtherSource(node): pool}))
         for key, members in others.items():
             if self.hypothesis.block(key).of == REFERENCE:
-                laws.append(clean_law(key, members))
+                dists.append(clean_distribution(key, members))
             else:
-                law = clean_law(OWN, members)
-                laws.append(
-                    _known_as(law, key) if key in self.twins else self._mix(law, self.classes[key])
+                dist = clean_distribution(OWN, members)
+                dists.append(
+                    _known_as(dist, key)
+                    if key in self.twins
+                    else self._mix(dist, self.classes[key])
                 )
-        return laws
+        return dists
 
     def _claims_block(
         self,
         entry: TreeClaim,
         block: Block,
-        children: Mapping[int, tuple[Law, torch.Tensor]],
+        children: Mapping[int, tuple[Distribution, torch.Tensor]],
         pools: dict[Hashable, torch.Tensor],
-    ) -> Law:
+    ) -> Distribution:
         position = {child: i for i, child in enumerate(entry.children or ())}
-        law: Law | None = None
+        dist: Distribution | None = None
         for child in (c for c in block.claims if c in position):
             slot = ChildSource(position[child])
             one, pools[slot] = children[child]
             one = replace(one, columns={slot: one.columns[VALUE]})
-            law = one if law is None else join(law, one, self.meter)
-        if law is None:
+            dist = one if dist is None else join(dist, one, self.meter)
+        if dist is None:
             raise AssertionError("a block of claims has a claim")
         if block.key in self.twins:
-            return _known_as(law, block.key)
+            return _known_as(dist, block.key)
         for key in reversed(self.twins):
-            if key not in law.labels:
+            if key not in dist.labels:
                 continue  # what it feeds does not matter, or it lies elsewhere
             of = self.hypothesis.block(key).of
             of = OWN if of == block.key else of
-            law = average(
-                law,
+            dist = average(
+                dist,
                 key,
                 self.classes[key],
                 self.weights,
@@ -209,12 +211,12 @@ class Evaluator:
                 of,
                 self_draws=self.hypothesis.self_draws,
             )
-        return self._mix(law, self.classes[block.key])
+        return self._mix(dist, self.classes[block.key])
 
-    def _mix(self, law: Law, classes: Classes) -> Law:
-        """A law given the row that its own draw must agree with."""
+    def _mix(self, dist: Distribution, classes: Classes) -> Distribution:
+        """A distribution given the row that its own draw must agree with."""
         again = self.hypothesis.self_draws
-        return mix(law, classes, self.weights, self.meter, self_draws=again)
+        return mix(dist, classes, self.weights, self.meter, self_draws=again)
 
     def _at(self, entry: TreeClaim) -> None:
         """Tell the meter where the work is, and what would make it less."""
@@ -247,14 +249,14 @@ def _twins(tree: Tree) -> list[str]:
     return found
 
 
-def _known_as(law: Law, draw: str) -> Law:
-    """The law given a draw's own row, kept as a condition under the draw's name."""
-    if OWN not in law.labels:
-        return law
+def _known_as(dist: Distribution, draw: str) -> Distribution:
+    """The distribution given a draw's own row, kept as a condition under the draw's name."""
+    if OWN not in dist.labels:
+        return dist
     return replace(
-        law,
-        labels={draw if k == OWN else k: v for k, v in law.labels.items()},
-        given={draw if k == OWN else k: v for k, v in law.given.items()},
+        dist,
+        labels={draw if k == OWN else k: v for k, v in dist.labels.items()},
+        given={draw if k == OWN else k: v for k, v in dist.given.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""The joint law of the data drawn, for any cut through the treeified hypothesis."""
+"""The joint distribution of the data drawn, for any cut through the treeified hypothesis."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ import pandas as pd
 from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ExactError, HypothesisError
 from causal_scrubbing._exact.budget import BUDGET, Meter
-from causal_scrubbing._exact.law import OWN, Law, certain, join, mix, number, refine, weigh
+from causal_scrubbing._exact.distribution import (
+    OWN,
+    Distribution,
+    certain,
+    join,
+    mix,
+    number,
+    refine,
+    weigh,
+)
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import nearest
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, TreeClaim
 
 _SHOWN, _WRITTEN = 10, 100_000
-"""Rows of a joint law that printing shows, and combinations it may make for that."""
+"""Rows of a joint distribution that printing shows, and combinations it may make for that."""
 
 
 def bits(prob: Floats) -> float:
@@ -66,7 +75,7 @@ def _variables(
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """The joint law of the data of some draws, exact.
+    """The joint distribution of the data of some draws, exact.
 
     Attributes:
         hypothesis: whose draws.
@@ -82,11 +91,11 @@ class Joint:
 
     def __repr__(self) -> str:
         draws = plural(len(self.draws), "draw")
-        return f"Joint(data of {len(self.draws)} {draws}; print it to see their law)"
+        return f"Joint(data of {len(self.draws)} {draws}; print it to see their distribution)"
 
     def __str__(self) -> str:
         count = len(set(self.variables.values()))
-        head = f"joint law of the data of {len(self.draws)} draws, as {count} variables"
+        head = f"joint distribution of the data of {len(self.draws)} draws, as {count} variables"
         try:
             table = replace(self, budget=min(self.budget, _WRITTEN)).table()
         except ExactError:
@@ -104,7 +113,7 @@ class Joint:
 
     @cached_property
     def entropy(self) -> float:
-        """The entropy of the joint law, in bits.
+        """The entropy of the joint distribution, in bits.
 
         A datum at the end of its branch is, given its class, independent of the others, so that
         it adds H(D) - H(feature); and a branch whose data determine the feature at its top is
@@ -113,8 +122,8 @@ class Joint:
         Raises:
             ExactError: it does not fit the budget.
         """
-        law, extra = self._law(collapse=True)
-        return bits(law.prob) + extra
+        dist, extra = self._distribution(collapse=True)
+        return bits(dist.prob) + extra
 
     def table(self) -> pd.DataFrame:
         """Every possible tuple of rows with its probability: one column a variable.
@@ -122,25 +131,25 @@ class Joint:
         Raises:
             ExactError: there are more than the budget.
         """
-        law, _ = self._law(collapse=False)
-        meter = Meter(self.budget, "the table of the joint law")
+        dist, _ = self._distribution(collapse=False)
+        meter = Meter(self.budget, "the table of the joint distribution")
         variables = _variables(self.hypothesis, self.data)[0]
         names = list(dict.fromkeys(self.variables.values()))
         for name in names:
-            if ("row", name) in law.columns:
+            if ("row", name) in dist.columns:
                 continue
             ids = variables[name].classes.ids if variables[name].parent else np.zeros_like(
                 variables[name].classes.ids)  # fmt: skip
-            law = _expand(law, name, ids, self.data.weights, meter)
-        columns = {name: law.columns[("row", name)] for name in names}
-        table = pd.DataFrame({**columns, "probability": law.prob})
+            dist = _expand(dist, name, ids, self.data.weights, meter)
+        columns = {name: dist.columns[("row", name)] for name in names}
+        table = pd.DataFrame({**columns, "probability": dist.prob})
         if not names:
             return table
         return table.sort_values(names, ignore_index=True)
 
-    def _law(self, *, collapse: bool) -> tuple[Law, float]:
-        """The law of the variables, ends of branches by class only, and the entropy left out."""
-        meter = Meter(self.budget, "the joint law of the data")
+    def _distribution(self, *, collapse: bool) -> tuple[Distribution, float]:
+        """The distribution of the variables, branch ends by class, and the entropy left out."""
+        meter = Meter(self.budget, "the joint distribution of the data")
         again = self.hypothesis.self_draws
         variables, of = _variables(self.hypothesis, self.data)
         wanted = {of[draw] for draw in self.draws}
@@ -151,34 +160,34 @@ class Joint:
             if one.parent is not None:
                 below[one.parent].append(name)
         extra = 0.0
-        laws: dict[str, Law | None] = {}
+        dists: dict[str, Distribution | None] = {}
         for name in reversed(list(variables)):
             one = variables[name]
-            meter.where = f"the joint law of the data from {name} down"
-            law: Law | None = None
+            meter.where = f"the joint distribution of the data from {name} down"
+            dist: Distribution | None = None
             for child in below[name]:
-                found = laws.pop(child)
+                found = dists.pop(child)
                 if found is not None:
-                    law = found if law is None else join(law, found, meter)
-            if name in wanted and law is None and again:
+                    dist = found if dist is None else join(dist, found, meter)
+            if name in wanted and dist is None and again:
                 # The end of a branch: its class is all that links it to the rest.
                 ids = one.classes.ids if one.parent is not None else np.zeros(n, dtype=np.int64)
                 extra += whole - bits(weigh(ids, weights))
-                laws[name] = certain(OWN, ids, {("class", name): ids})
+                dists[name] = certain(OWN, ids, {("class", name): ids})
                 continue
             if name in wanted:
                 rows = np.arange(n)
                 own = certain(OWN, rows, {("row", name): rows})
-                law = own if law is None else join(law, own, meter)
-            if law is not None and one.parent is not None:
-                law = mix(law, one.classes, weights, meter, self_draws=again)
+                dist = own if dist is None else join(dist, own, meter)
+            if dist is not None and one.parent is not None:
+                dist = mix(dist, one.classes, weights, meter, self_draws=again)
                 if collapse and again:
-                    law, gained = _collapse(law, name, one.classes, meter)
+                    dist, gained = _collapse(dist, name, one.classes, meter)
                     extra += gained
-            laws[name] = law
-        top = laws[next(iter(variables))]
+            dists[name] = dist
+        top = dists[next(iter(variables))]
         if top is None:
-            return Law({}, {}, {}, np.ones(1)), extra
+            return Distribution({}, {}, {}, np.ones(1)), extra
         one_class = Classes(np.zeros(n, dtype=np.int64), 1)
         if OWN in top.labels:
             top = mix(top, one_class, weights, meter)
@@ -186,35 +195,39 @@ class Joint:
         return top, extra
 
 
-def _collapse(law: Law, name: str, classes: Classes, meter: Meter) -> tuple[Law, float]:
+def _collapse(
+    dist: Distribution, name: str, classes: Classes, meter: Meter
+) -> tuple[Distribution, float]:
     """A branch that determines the feature at its top, as that feature alone, and what that drops.
 
     H(branch, rest) = H(feature, rest) + H(branch | feature), since given the feature the branch is
     independent of the rest.
     """
-    full = refine(law, OWN, classes.ids, meter)
+    full = refine(dist, OWN, classes.ids, meter)
     outcome = number(list(full.columns.values()))
     given = full.given[OWN]
     if len(np.unique(number([outcome, given]))) > len(np.unique(outcome)):
-        return law, 0.0
+        return dist, 0.0
     positive = full.prob > 0
     prob = full.prob[positive]
     lost = -(classes.mass[given[positive]] * prob * np.log2(prob)).sum()
     return certain(OWN, classes.ids, {("class", name): classes.ids}), float(lost)
 
 
-def _expand(law: Law, name: str, ids: Ints, weights: Floats, meter: Meter) -> Law:
+def _expand(
+    dist: Distribution, name: str, ids: Ints, weights: Floats, meter: Meter
+) -> Distribution:
     """A variable known by class, told by row."""
     mass = weigh(ids, weights)
-    column = law.columns[("class", name)]
+    column = dist.columns[("class", name)]
     sizes = np.bincount(ids)[column]
     meter.need(int(sizes.sum()))
     order = np.argsort(ids, kind="stable")
     starts = np.searchsorted(ids[order], column)
-    entries = np.repeat(np.arange(len(law)), sizes)
+    entries = np.repeat(np.arange(len(dist)), sizes)
     offset = np.arange(len(entries)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     rows = order[np.repeat(starts, sizes) + offset]
-    taken = law.take(entries)
+    taken = dist.take(entries)
     columns: dict[Hashable, Ints] = {**taken.columns, ("row", name): rows}
     return replace(taken, columns=columns, prob=taken.prob * weights[rows] / mass[ids[rows]])
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._exact.budget import BUDGET
+from causal_scrubbing._exact.distribution import number, weigh
 from causal_scrubbing._exact.entropy import entropy, joint
 from causal_scrubbing._exact.joint import Joint
-from causal_scrubbing._exact.law import number, weigh
 from causal_scrubbing._format import short
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 
@@ -51,18 +51,18 @@ class Statement:
 
 
 def lemma_1(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Statement:
-    """Every datum has law D, and parents' features are jointly those of one row.
+    """Every datum has distribution D, and parents' features are jointly those of one row.
 
-    Statement: under scrubbing, the datum of every draw has the law of a row of D; and at every
-    claim the features of its parents' data have the joint law that the features of one row of D
-    have. Condition: none, it holds always.
+    Statement: under scrubbing, the datum of every draw has the distribution of a row of D; and at
+    every claim the features of its parents' data have the joint distribution that the features of
+    one row of D have. Condition: none, it holds always.
 
     Returns:
         The statement, `worst` the largest difference between two probabilities, over all draws
-        and claims, read off the joint law of each claim's datum and its parents' data.
+        and claims, read off the joint distribution of each claim's datum and its parents' data.
 
     Raises:
-        ExactError: such a joint law does not fit the budget.
+        ExactError: such a joint distribution does not fit the budget.
     """
     classes = hypothesis.classes(data)
     weights = data.weights
@@ -74,10 +74,10 @@ def lemma_1(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> S
             below.setdefault(parent, []).append(block.key)
     worst = 0.0
     for parent, keys in below.items():
-        law = Joint(hypothesis, data, (parent, *keys), budget)
-        table = law.table()
+        dist = Joint(hypothesis, data, (parent, *keys), budget)
+        table = dist.table()
         prob = table["probability"].to_numpy()
-        rows = {draw: table[name].to_numpy() for draw, name in law.variables.items()}
+        rows = {draw: table[name].to_numpy() for draw, name in dist.variables.items()}
         for drawn in rows.values():
             worst = max(worst, float(np.abs(weigh(drawn, prob, len(data)) - weights).max()))
         if keys:
@@ -93,20 +93,21 @@ def lemma_1(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> S
 
 
 def theorem_2(hypothesis: Hypothesis, data: Dataset, *, budget: int = BUDGET) -> Statement:
-    """Of all laws of the data that respect the hypothesis, scrubbing's has the largest entropy.
+    """Of all distributions that respect the hypothesis, scrubbing's has the largest entropy.
 
-    Statement: among the laws of *all* data drawn, inner ones included, in which every datum has law
-    D and every child's datum agrees with its parent's in the child's feature, scrubbing's is the
-    one of largest entropy, which is H(x_root) + the sum over blocks B of (H(D) - H(feature of B)).
-    Draws share a datum where the hypothesis says so. Condition: none, it holds always.
+    Statement: among the distributions of *all* data drawn, inner ones included, in which every
+    datum has distribution D and every child's datum agrees with its parent's in the child's
+    feature, scrubbing's is the one of largest entropy, which is H(x_root) + the sum over blocks B
+    of (H(D) - H(feature of B)). Draws share a datum where the hypothesis says so. Condition: none,
+    it holds always.
 
     Returns:
         The statement, `value` the entropy by the formula and `worst` its distance to the entropy of
-        the joint law itself. (That no other law has more is proved on paper by the chain rule, and
-        checked against a convex solver in the tests.)
+        the joint distribution itself. (That no other distribution has more is proved on paper by
+        the chain rule, and checked against a convex solver in the tests.)
 
     Raises:
-        ExactError: the joint law does not fit the budget.
+        ExactError: the joint distribution does not fit the budget.
     """
     keys = tuple(block.key for block in hypothesis.tree.blocks)
     value = entropy(hypothesis, data, budget=budget).all_data
@@ -119,19 +120,19 @@ def theorem_2_on_leaves(
 ) -> Statement:
     """What enters a scrubbed run has the largest entropy that Lemma 1 leaves it.
 
-    Statement: the joint law of the data of leaf claims and unimportant parents has the largest
-    entropy among those that satisfy Lemma 1, equal to H(inputs of the root) + the sum over the
-    other claims of (H of inputs - H of output), a leaf's input being its row, an unimportant draw
-    losing H(D) less the entropy of what it must agree on (Theorem 2 and Fun Fact 3). Condition:
-    every inner claim but the root is a *program*: its feature is a function on D of the features
-    of its parents; and self-draws are allowed.
+    Statement: the joint distribution of the data of leaf claims and unimportant parents has the
+    largest entropy among those that satisfy Lemma 1, equal to H(inputs of the root) + the sum over
+    the other claims of (H of inputs - H of output), a leaf's input being its row, an unimportant
+    draw losing H(D) less the entropy of what it must agree on (Theorem 2 and Fun Fact 3).
+    Condition: every inner claim but the root is a *program*: its feature is a function on D of the
+    features of its parents; and self-draws are allowed.
 
     Returns:
         The statement, `value` the entropy by the formula and `worst` its distance to the entropy of
-        the joint law itself, also where the condition is not met and the two may differ.
+        the joint distribution itself, also where the condition is not met and the two may differ.
 
     Raises:
-        ExactError: the joint law does not fit the budget.
+        ExactError: the joint distribution does not fit the budget.
     """
     report = entropy(hypothesis, data, budget=budget)
     found = joint(hypothesis, data, budget=budget).entropy

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -367,6 +368,32 @@ class BaseGraph:
         """
         if self.source is not None:
             self.source.check()
+
+    def save(self, folder: str | Path) -> None:
+        """Write a captured graph to a folder, rewrites included, to be opened by `load_graph`.
+
+        The files name operators and the model's weights; they hold no code and none of the
+        weights. So nodes made from functions of one's own cannot be saved.
+
+        Example::
+
+            graph.save("graph/")
+            graph = cs.load_graph("graph/", model)
+
+        Args:
+            folder: where; made if it is not there.
+
+        Raises:
+            GraphError: the graph was built by hand, its model has changed, or some nodes are code;
+                they are named.
+            ScrubError: there is a file in the place of the folder.
+        """
+        if self.source is None:
+            raise GraphError(
+                "a graph built by hand is code, which a file does not hold; only captured graphs "
+                "can be saved."
+            )
+        self.source.save(self, Path(folder))
 
     # --- remaking ----------------------------------------------------------------------------
 

@@ -202,8 +202,13 @@ def _check_pair(first: Result, result: Result, i: int, samples: int) -> None:
         why = f"it has seed {seeds[0]} and run 1 seed {seeds[1]}. Run both with the same seed."
     elif subsets[0] is not None:
         why = f"functions of one name, {subsets[0]!r}, choose other rows. Restrict both alike."
+    elif "sobol" in (result.record.draw, first.record.draw):
+        why = (
+            'rows lie in another order for draw="sobol". Scrub both in one call, which puts them '
+            "in one order: cs.scrub([h1, h2], ...)."
+        )
     else:
-        why = "they were drawn in another way. Run both with the same seed."
+        why = "they were drawn in another way. Run both with the same seed and draw=."
     raise ScrubError(f"{what} has other reference rows than run 1 ({first.name}): {why}")
 
 

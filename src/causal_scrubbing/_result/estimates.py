@@ -10,6 +10,7 @@ from typing import Any
 from causal_scrubbing._data import Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import REFERENCE
+from causal_scrubbing._sampling import SCRAMBLING
 from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import (
     Distance,
@@ -80,6 +81,7 @@ class Estimated:
             self.randomized_values.get(name),
             rows=self.drawn[REFERENCE],
             known=self.known.get(name),
+            pools=self.drawn.get(SCRAMBLING),
             balanced=self.record.draw == "balanced" and name in self.known,
             of_means=self.of_means.get(name),
             distance=self.distance,

@@ -199,7 +199,7 @@ def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
         of_means={
             name: function_of_means(name, kept) for name, kept in body.get("of_means", {}).items()
         },
-        distance=body.get("distance") or "euclidean",
+        distance=body["distance"] if body.get("distance") is not None else _distance_not_saved,
     )
     # What was published stands, whatever a later version's bootstrap would give.
     result.__dict__["_estimated"] = {
@@ -238,6 +238,13 @@ def _known(file: Path, content: bytes | None, entries: Mapping[str, Any]) -> dic
             entry["pairs"],
         )
     return found
+
+
+def _distance_not_saved(one: FloatArray, other: FloatArray) -> float:
+    raise ScrubError(
+        "the run was made with a function as distance=, which a saved run does not hold: the "
+        "estimates saved stand, and others need the run to be made again."
+    )
 
 
 def _is_blocks(folder: Path) -> bool:

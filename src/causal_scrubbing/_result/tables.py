@@ -11,6 +11,7 @@ import pandas as pd
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
 from causal_scrubbing._result.estimates import Estimated
+from causal_scrubbing._sampling import SCRAMBLING
 from causal_scrubbing._statistics import FloatArray
 
 
@@ -34,7 +35,7 @@ def draws_table(drawn: Mapping[str, Ints], agreement: Sequence[Mapping[str, Any]
     """
     order = {"reference": drawn[REFERENCE]}
     for key, rows in drawn.items():
-        if key not in (REFERENCE, RANDOMIZED):
+        if key not in (REFERENCE, RANDOMIZED, SCRAMBLING):
             also = [path for path in _also(key, agreement) if path not in drawn]
             order |= dict.fromkeys([key, *also], rows)
     order["randomized"] = drawn[RANDOMIZED]

@@ -27,12 +27,14 @@ class Verification:
         files: how many files were as they were written.
         estimates: how many numbers the tables gave again.
         differences: what is not as it should be, in words; empty where all is.
+        unchecked: estimates that need a function of the user's, which is not saved, and why.
     """
 
     path: str
     files: int
     estimates: int
     differences: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -46,12 +48,15 @@ class Verification:
         if self.ok:
             files = f"{self.files} {plural(self.files, 'file')} as written"
             numbers = f"{self.estimates} {plural(self.estimates, 'number')} of the estimates"
-            return f"{self.path}: verified; {files}, {numbers} as the tables give them"
+            text = f"{self.path}: verified; {files}, {numbers} as the tables give them"
+            return "\n".join(
+                [text, *(f"{self.path}: not computed again: {one}" for one in self.unchecked)]
+            )
         return "\n".join(f"{self.path}: {one}" for one in self.differences)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data."""
-        return {**asdict(self), "ok": self.ok, "differences": list(self.differences)}
+        return {**asdict(self), "ok": self.ok}
 
 
 def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
@@ -77,21 +82,27 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
         result = read(folder, RunData, data)
     except CausalScrubbingError as error:
         return Verification(str(path), 0, 0, (str(error),))
-    count, differences = 0, []
-    for number, difference in _compared(result):
+    count = 0
+    differences: list[str] = []
+    unchecked: list[str] = []
+    for number, difference in _compared(result, unchecked):
         count += number
         differences += [] if difference is None else [difference]
-    return Verification(str(path), result.files, count, tuple(differences))
+    return Verification(str(path), result.files, count, tuple(differences), tuple(unchecked))
 
 
-def _compared(result: RunData) -> Iterator[tuple[int, str | None]]:
+def _compared(result: RunData, unchecked: list[str]) -> Iterator[tuple[int, str | None]]:
     """For each thing compared: how many numbers were equal, and what differs."""
     if result.record.samples != len(result):
         yield 0, f"it says {result.record.samples} samples, and its tables have {len(result)}"
     if result.alone is not None and result.stuck is not None:
         yield from _numbers("stuck", result.stuck, float(result.alone.mean()))
     for name in result.metrics:
-        fresh = result.triples(name).estimate(seed=result.record.seed).to_dict()
+        try:
+            fresh = result.triples(name).estimate(seed=result.record.seed).to_dict()
+        except CausalScrubbingError as error:
+            unchecked.append(f"{name}: {error}")
+            continue
         yield from _numbers(name, result.scores[name].to_dict(), fresh)
 
 

@@ -78,8 +78,8 @@ class Sampler:
         return Draw(start, stop, rows)
 
     def _pick(self, classes: Classes, key: str, agree: Ints, start: int, stop: int) -> Ints:
-        numbers = self.source.numbers(key, start, stop)
-        return classes.pick(agree, numbers, self_draws=self.hypothesis.self_draws)
+        again = self.hypothesis.self_draws
+        return self.source.pick(key, classes, agree, start, stop, self_draws=again)
 
     @cached_property
     def variables(self) -> Mapping[str, str]:

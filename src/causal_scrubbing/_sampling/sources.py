@@ -8,14 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import hint
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._sampling.streams import uniforms
 
-DRAWS: Final = ("independent", "balanced")
+DRAWS: Final = ("independent", "balanced", "sobol")
 """The ways to draw, as `draw=` names them."""
 
 
@@ -43,6 +43,28 @@ class Source(ABC):
             float64 [stop - start].
         """
         return uniforms(self.seed, key, start, stop)
+
+    def pick(
+        self,
+        key: str,
+        classes: Classes,
+        agree: Ints,
+        start: int,
+        stop: int,
+        *,
+        self_draws: bool = True,
+    ) -> Ints:
+        """The rows of a draw, int64 [stop - start].
+
+        Args:
+            key: of the draw.
+            classes: that each row drawn shares with the one it must agree with.
+            agree: the rows to agree with, int64 [stop - start].
+            start: number of the first sample.
+            stop: one past the last.
+            self_draws: whether a row may be drawn as itself.
+        """
+        return classes.pick(agree, self.numbers(key, start, stop), self_draws=self_draws)
 
     @abstractmethod
     def references(self, start: int, stop: int) -> Ints:
@@ -131,7 +153,7 @@ def make_source(draw: str, data: Dataset, seed: int, samples: int | None = None)
     """The source of a way to draw.
 
     Args:
-        draw: one of `DRAWS`.
+        draw: one of `DRAWS`, but for "sobol", whose orders of rows must be known (`Sobol`).
         data: the rows to draw from.
         seed: of all random numbers.
         samples: number of samples of the run; None where it is not known.

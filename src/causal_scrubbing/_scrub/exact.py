@@ -9,7 +9,16 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
-from causal_scrubbing._exact import BUDGET, OWN, VALUE, Evaluator, Law, Meter, refine, weigh
+from causal_scrubbing._exact import (
+    BUDGET,
+    OWN,
+    VALUE,
+    Distribution,
+    Evaluator,
+    Meter,
+    refine,
+    weigh,
+)
 from causal_scrubbing._graph import evaluate
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._result import Behaviour, ExactResult
@@ -42,11 +51,11 @@ def exact_scrub(
 ) -> ExactResult:
     """E_scrubbed, E_model and E_randomized without sampling: `scrub` with infinitely many samples.
 
-    The law of each claim's value given its datum is computed from the leaves up: blocks are
-    independent given the datum they must agree with, rows with equal labels give equal laws, and
-    equal values are one (by their bytes, -0.0 counted as 0.0). So the cost is in classes and
-    distinct values, not in samples. A datum that claims share (``together``, groups) is a condition
-    of all laws it enters, up to the root. Sums are float64.
+    The distribution of each claim's value given its datum is computed from the leaves up: blocks
+    are independent given the datum they must agree with, rows with equal labels give equal
+    distributions, and equal values are one (by their bytes, -0.0 counted as 0.0). So the cost is in
+    classes and distinct values, not in samples. A datum that claims share (``together``, groups) is
+    a condition of all distributions it enters, up to the root. Sums are float64.
 
     Example::
 
@@ -129,7 +138,7 @@ def exact_scrub(
 
 @dataclass(frozen=True)
 class Mass:
-    """A law of behaviour values: one value a pair of reference row and outcome.
+    """A distribution of behaviour values: one value a pair of reference row and outcome.
 
     Attributes:
         values: behaviour, [pairs] or [pairs, k].
@@ -155,17 +164,17 @@ class _Pairs:
         self.by_row = by_row
 
     def values(
-        self, what: str, metrics: Mapping[str, Metric], law: Law, values: torch.Tensor
+        self, what: str, metrics: Mapping[str, Metric], dist: Distribution, values: torch.Tensor
     ) -> dict[str, Mass]:
-        """The laws of the metrics, where outcomes are outputs."""
-        return self._evaluate(what, metrics, law, lambda rows, ids: values[torch.as_tensor(ids)])
+        """The distributions of the metrics, where outcomes are outputs."""
+        return self._evaluate(what, metrics, dist, lambda rows, ids: values[torch.as_tensor(ids)])
 
     def randomized(self, metrics: Mapping[str, Metric], node: str) -> dict[str, Mass]:
-        """The laws of the metrics with a node's value taken on another row."""
+        """The distributions of the metrics with a node's value taken on another row."""
         one = self.one
-        law, values = one.swapped(node)
+        dist, values = one.swapped(node)
         if node == one.graph.output:
-            return self.values("randomized", metrics, law, values)
+            return self.values("randomized", metrics, dist, values)
 
         def outputs(rows: Ints, ids: Ints) -> torch.Tensor:
             given = {node: values[torch.as_tensor(ids)].to(one.device or "cpu")}
@@ -173,37 +182,37 @@ class _Pairs:
             output = one.graph.output
             return evaluate(one.graph, batch, [output], given=given, device=one.device)[output]
 
-        return self._evaluate("randomized", metrics, law, outputs, by_row=True)
+        return self._evaluate("randomized", metrics, dist, outputs, by_row=True)
 
     def _evaluate(
         self,
         what: str,
         metrics: Mapping[str, Metric],
-        law: Law,
+        dist: Distribution,
         outputs: Callable[[Ints, Ints], torch.Tensor],
         *,
         by_row: bool = False,
     ) -> dict[str, Mass]:
         one = self.one
         n = len(one.data)
-        if OWN not in law.labels:
-            law = refine(law, OWN, np.zeros(n, dtype=np.int64), one.meter)
-        labels = law.labels[OWN]
+        if OWN not in dist.labels:
+            dist = refine(dist, OWN, np.zeros(n, dtype=np.int64), one.meter)
+        labels = dist.labels[OWN]
         one.meter.where = f"the metric on pairs of reference row and {what} value"
         one.meter.hints = []
         if self.by_row or by_row:
-            # A metric reads the reference row, so that rows with one law still differ.
-            law = refine(law, OWN, np.arange(n), one.meter)
-            rows, place, mass = law.given[OWN], np.arange(n), one.weights
+            # A metric reads the reference row, so that rows with one distribution still differ.
+            dist = refine(dist, OWN, np.arange(n), one.meter)
+            rows, place, mass = dist.given[OWN], np.arange(n), one.weights
         else:
             _, first, place = np.unique(labels, return_index=True, return_inverse=True)
             mass = weigh(place, one.weights)
-            rows = first[np.searchsorted(labels[first], law.given[OWN])]
-        ids = law.columns[VALUE]
+            rows = first[np.searchsorted(labels[first], dist.given[OWN])]
+        ids = dist.columns[VALUE]
         own = one.own(one.graph.output)
         own_ids, own_values = one.clean(one.graph.output).ids, own[1]
         parts: dict[str, list[FloatArray]] = {name: [] for name in metrics}
-        for start in range(0, len(law), one.batch_size):
+        for start in range(0, len(dist), one.batch_size):
             part = slice(start, start + one.batch_size)
             with torch.no_grad():
                 found = outputs(rows[part], ids[part])
@@ -217,7 +226,7 @@ class _Pairs:
             values = np.concatenate(found_parts)
             check_finite(name, what, values)
             result[name] = Mass(
-                values, law.prob * mass[given], _means(given, law.prob, values, len(mass))[place]
+                values, dist.prob * mass[given], _means(given, dist.prob, values, len(mass))[place]
             )
         return result
 

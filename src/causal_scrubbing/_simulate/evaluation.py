@@ -29,12 +29,14 @@ class Spent:
         drawing: drawing rows.
         metrics: evaluating metrics.
         comparing: comparing outputs with the model's own.
+        ordering: putting rows in order for Sobol' draws.
         knowing: evaluating the behaviour on every row, and on pairs of rows.
     """
 
     drawing: float = 0.0
     metrics: float = 0.0
     comparing: float = 0.0
+    ordering: float = 0.0
     knowing: float = 0.0
 
     def to_dict(self) -> dict[str, float]:

@@ -28,7 +28,9 @@ class Options(TypedDict, total=False):
         max_samples: with "auto", the number of samples at which to stop in any case.
         seed: a run with the same seed gives the same numbers everywhere.
         draw: how reference rows are drawn. "independent" draws each from D by itself. "balanced"
-            takes each row as equally often as the number of samples and the weights allow.
+            takes each row as equally often as the number of samples and the weights allow. "sobol"
+            takes all draws from scrambled Sobol' points, rows lying in an order along which the
+            behaviour changes smoothly; intervals come from 16 independent scramblings.
         randomize: the node whose value E_randomized takes on another row. With a metric it is the
             output unless named. Without a metric it must be named for `recovered` to be defined.
         baseline: a hypothesis whose scrubbed mean stands in for E_randomized.

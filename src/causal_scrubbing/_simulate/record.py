@@ -113,6 +113,7 @@ class RunRecord:
         rows: rows of the dataset.
         seed: of all draws.
         draw: how reference rows were drawn.
+        order: of Sobol' draws, what rows were put in order by, and a digest of the orders.
         baseline: the hypothesis that stands in for E_randomized as plain data, or None.
         metric_in_graph: whether the graph's output is the behaviour.
         reads_logits: whether a metric reads the output as logits.
@@ -147,6 +148,7 @@ class RunRecord:
     self_check: Checked | None = None
     subset: str | None = None
     draw: str = "independent"
+    order: Mapping[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""

@@ -132,7 +132,8 @@ class Request:
         if folder is not None:
             check_folder(folder, "out=")
         check_shared(given["shared"], folder)
-        make_source(given["draw"], data, seed, None if number == "auto" else number)
+        if given["draw"] != "sobol":
+            make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
             one.classes(data)
         return cls(

@@ -111,6 +111,7 @@ def _triples(work: Simulation) -> list[Triples]:
                 values.randomized[name],
                 rows=work.reference(number),
                 known=work.known(number).means.get(name),
+                pools=work.scramblings(number),
                 balanced=work.draw_by == "balanced" and name in work.known(number).means,
                 of_means=of_means,
             )

@@ -155,6 +155,7 @@ def _asked(request: Request, work: Simulation) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "draw": request.draw,
+        "order": work.order,
         "baseline": None if request.baseline is None else request.baseline.to_dict(),
         "metric_in_graph": request.metric_in_graph,
         "reads_logits": any(

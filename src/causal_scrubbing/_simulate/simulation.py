@@ -15,9 +15,17 @@ from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
 from causal_scrubbing._graph import is_out_of_memory, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
-from causal_scrubbing._sampling import Sampler, make_source
+from causal_scrubbing._sampling import (
+    SCRAMBLING,
+    SCRAMBLINGS,
+    Sampler,
+    Sobol,
+    Source,
+    make_source,
+)
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import Known, KnownRows, may_know
+from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
@@ -89,6 +97,7 @@ class Simulation:
         self.data = data
         self.metrics = request.metrics
         self.draw_by = request.draw
+        self.order: dict[str, str] | None = None
         self.keep_outputs = keep_outputs
         self.spent = Spent()
         graph = hypotheses[0].graph
@@ -99,8 +108,7 @@ class Simulation:
             samples=samples,
             reading=lambda: self.reader.cost(graph, self.executor.device),
         )
-        count = None if request.samples == "auto" else request.samples
-        source = make_source(request.draw, data, seed, count)
+        source = self._source(request, hypotheses, baseline)
         self.samplers = [Sampler(one, data, seed, source) for one in hypotheses]
         self.roots = [self.outputs.scrubbed(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = self.outputs.clean()
@@ -126,6 +134,25 @@ class Simulation:
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
 
+    def _source(
+        self, request: Request, hypotheses: Sequence[Hypothesis], baseline: Hypothesis | None
+    ) -> Source:
+        """Where reference rows and random numbers come from."""
+        data, seed = request.data, request.seed
+        if request.draw != "sobol":
+            count = None if request.samples == "auto" else request.samples
+            return make_source(request.draw, data, seed, count)
+        began = time.perf_counter()
+        many = [*hypotheses, *([] if baseline is None else [baseline])]
+        graph, asked = hypotheses[0].graph, request.engine.device
+        where = graph.device if asked is None else torch.device(asked)
+        metric = next(iter(request.metrics.values()))
+        orders = order_rows(many, data, metric, device=where)
+        self.spent.ordering += time.perf_counter() - began
+        source = Sobol(data, seed, [*orders.keys, RANDOMIZED], orders.rows)
+        self.order = {"by": orders.how, "digest": source.digest}
+        return source
+
     def _randomized(self, node: str, variable: str) -> int:
         if node == self.outputs.graph.output:
             return self.outputs.clean(variable)
@@ -150,6 +177,8 @@ class Simulation:
         gathered = self._gathered[number]
         draws = {key: np.concatenate(found) for key, found in gathered.draws.items()}
         gathered.draws.clear()
+        if self.draw_by == "sobol":
+            draws[SCRAMBLING] = np.arange(len(draws[REFERENCE])) % SCRAMBLINGS
         outputs = None
         if self.keep_outputs:
             scrubbed, own = zip(*gathered.outputs, strict=True)
@@ -188,6 +217,12 @@ class Simulation:
         """The reference rows of a hypothesis so far."""
         return np.concatenate(self._gathered[number].draws[REFERENCE]).astype(np.int64)
 
+    def scramblings(self, number: int) -> Ints | None:
+        """The scrambling of each sample of a hypothesis so far, of Sobol' draws."""
+        if self.draw_by != "sobol":
+            return None
+        return np.arange(len(self.reference(number))) % SCRAMBLINGS
+
     def known(self, number: int) -> Known:
         """What is known for a hypothesis, as of the last `know`."""
         return self._known[number]
@@ -200,7 +235,8 @@ class Simulation:
         sample_cost = executor.program.flops(executor.costs)
         reference = self.reference(0)
         drawn, samples = len(np.unique(reference)), len(reference)
-        if not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
+        at_hand = self.draw_by == "sobol"  # rows were put in order by what the model does on each
+        if not at_hand and not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
             return None
         try:
             return KnownRows(

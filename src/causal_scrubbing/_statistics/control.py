@@ -43,23 +43,32 @@ def paired_changes(
 def slopes_without_own(
     values: FloatArray, model: FloatArray, units: IntArray | None = None
 ) -> FloatArray:
-    """The slope of values on model over all units but a sample's own, ``[N, k]``."""
+    """The slope of values on model over all units but a sample's own, ``[N, k]``.
+
+    With units it is the slope of their means: those of samples that depend on each other, as of one
+    scrambling of Sobol' points, vary together in another way than single samples do.
+    """
     # Measured from the centre: the slope does not change, and less is lost to rounding.
     x = model - model.mean(axis=0)
     z = values - model  # the slope of the change; b is one more, and exactly one without change
     z = z - z.mean(axis=0)
+    if units is not None:
+        slope = _leave_one_out(_unit_means(x, units), _unit_means(z, units))
+        return slope[units]
+    return _leave_one_out(x, z)
+
+
+def _unit_means(values: FloatArray, units: IntArray) -> FloatArray:
+    counts = np.bincount(units)[:, None]
+    sums = np.stack([np.bincount(units, column) for column in values.T], axis=1)
+    return np.asarray(sums / counts, dtype=np.float64)
+
+
+def _leave_one_out(x: FloatArray, z: FloatArray) -> FloatArray:
     moments = np.stack([np.ones_like(x), x, z, x * x, x * z])
-    if units is None:
-        own = moments
-    else:
-        count = int(units.max()) + 1
-        flat = moments.transpose(1, 0, 2).reshape(len(x), -1)
-        sums = np.stack([np.bincount(units, column, count) for column in flat.T], axis=1)
-        own = sums.reshape(count, *moments[:, 0].shape).transpose(1, 0, 2)
-    count_, sum_x, sum_z, sum_xx, sum_xz = moments.sum(axis=1)[:, None] - own
+    count, sum_x, sum_z, sum_xx, sum_xz = moments.sum(axis=1)[:, None] - moments
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = sum_xx - sum_x * sum_x / count_
-        slope = 1 + (sum_xz - sum_x * sum_z / count_) / spread
+        spread = sum_xx - sum_x * sum_x / count
+        slope = 1 + (sum_xz - sum_x * sum_z / count) / spread
     whole = (x * x).sum(axis=0)
-    slope = np.where((count_ > 1) & (spread > _FLAT * whole), slope, 1.0)
-    return slope if units is None else slope[units]
+    return np.where((count > 1) & (spread > _FLAT * whole), slope, 1.0)

@@ -1,8 +1,8 @@
-"""Conditional laws as tables: what is given, what is then the case, with what probability.
+"""Conditional distributions as tables: what is given, what is then the case, with what probability.
 
-A law is conditional on the rows of some draws, but only through a labelling of the rows: rows with
-one label give one distribution. So a table has one entry for each label and possible outcome,
-not for each row, and laws are joined, mixed and merged like relations.
+A distribution is conditional on the rows of some draws, but only through a labelling of the rows:
+rows with one label give one distribution. So a table has one entry for each label and possible
+outcome, not for each row, and distributions are joined, mixed and merged like relations.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from causal_scrubbing._data import Classes, Floats, Ints
 from causal_scrubbing._exact.budget import Meter
 
 OWN = ""
-"""The datum of the claim or block that a law is of, among what can be given."""
+"""The datum of the claim or block that a distribution is of, among what can be given."""
 
 
 @dataclass(frozen=True)
-class Law:
+class Distribution:
     """A conditional distribution over tuples of numbers.
 
     Attributes:
-        labels: draw -> label of each row of D, int64 [n]; the law depends on a draw's row through
-            its label alone.
+        labels: draw -> label of each row of D, int64 [n]; the distribution depends on a draw's row
+            through its label alone.
         given: draw -> label, one an entry.
         columns: what is distributed: name -> number (of a value or class), one an entry.
         prob: probability of the entry's columns under its labels, float64.
@@ -39,7 +39,7 @@ class Law:
     def __len__(self) -> int:
         return len(self.prob)
 
-    def take(self, entries: Ints) -> Law:
+    def take(self, entries: Ints) -> Distribution:
         """Some of the entries, in the given order."""
         return replace(
             self,
@@ -48,8 +48,8 @@ class Law:
             prob=self.prob[entries],
         )
 
-    def keep(self, names: Sequence[Hashable]) -> Law:
-        """The marginal law of some columns: equal entries become one."""
+    def keep(self, names: Sequence[Hashable]) -> Distribution:
+        """The marginal distribution of some columns: equal entries become one."""
         columns = {name: self.columns[name] for name in names}
         if len(columns) == len(self.columns):
             return self
@@ -61,8 +61,8 @@ def weigh(ids: Ints, weights: Floats, count: int = 0) -> Floats:
     return np.bincount(ids, weights=weights, minlength=count).astype(np.float64, copy=False)
 
 
-def certain(draw: str, labels: Ints, columns: Mapping[Hashable, Ints]) -> Law:
-    """The law of numbers that are a function of a draw's row.
+def certain(draw: str, labels: Ints, columns: Mapping[Hashable, Ints]) -> Distribution:
+    """The distribution of numbers that are a function of a draw's row.
 
     Args:
         draw: the draw.
@@ -71,7 +71,7 @@ def certain(draw: str, labels: Ints, columns: Mapping[Hashable, Ints]) -> Law:
     """
     _, first = np.unique(labels, return_index=True)
     given = labels[first]
-    return Law(
+    return Distribution(
         {draw: labels}, {draw: given}, {k: v[first] for k, v in columns.items()},
         np.ones(len(first)),
     )  # fmt: skip
@@ -94,21 +94,21 @@ def number(parts: Sequence[Ints]) -> Ints:
     return np.unique(code, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def merge(law: Law) -> Law:
+def merge(dist: Distribution) -> Distribution:
     """Entries with equal labels and columns made one, their probabilities added."""
-    parts = [*law.given.values(), *law.columns.values()]
+    parts = [*dist.given.values(), *dist.columns.values()]
     if not parts:
-        return replace(law, prob=np.array([law.prob.sum()]))
+        return replace(dist, prob=np.array([dist.prob.sum()]))
     ids = number(parts)
     _, first = np.unique(ids, return_index=True)
-    if len(first) == len(law):
-        return law
-    prob = weigh(ids, law.prob, len(first))
-    return replace(law.take(first), prob=prob)
+    if len(first) == len(dist):
+        return dist
+    prob = weigh(ids, dist.prob, len(first))
+    return replace(dist.take(first), prob=prob)
 
 
-def join(one: Law, two: Law, meter: Meter) -> Law:
-    """The product of two laws that are independent given what both are conditional on."""
+def join(one: Distribution, two: Distribution, meter: Meter) -> Distribution:
+    """The product of two distributions that are independent given what both are conditional on."""
     shared = [draw for draw in one.labels if draw in two.labels]
     for draw in shared:
         if np.array_equal(one.labels[draw], two.labels[draw]):
@@ -119,7 +119,7 @@ def join(one: Law, two: Law, meter: Meter) -> Law:
         [one.given[d] for d in shared], [two.given[d] for d in shared], len(one), len(two), meter
     )
     a, b = one.take(left), two.take(right)
-    return Law(
+    return Distribution(
         {**a.labels, **b.labels},
         {**a.given, **b.given},
         {**a.columns, **b.columns},
@@ -127,21 +127,21 @@ def join(one: Law, two: Law, meter: Meter) -> Law:
     )
 
 
-def refine(law: Law, draw: str, labels: Ints, meter: Meter) -> Law:
-    """The same law, conditional on a draw through a finer labelling of the rows."""
-    if draw not in law.labels:
+def refine(dist: Distribution, draw: str, labels: Ints, meter: Meter) -> Distribution:
+    """The same distribution, conditional on a draw through a finer labelling of the rows."""
+    if draw not in dist.labels:
         fine = np.unique(labels)
-        left, right = _match([], [], len(law), len(fine), meter)
-        coarse = law.take(left)
+        left, right = _match([], [], len(dist), len(fine), meter)
+        coarse = dist.take(left)
         return replace(
             coarse,
             labels={**coarse.labels, draw: labels},
             given={**coarse.given, draw: fine[right]},
         )
     fine, first = np.unique(labels, return_index=True)
-    old = law.labels[draw][first]
-    left, right = _match([law.given[draw]], [old], len(law), len(fine), meter)
-    taken = law.take(left)
+    old = dist.labels[draw][first]
+    left, right = _match([dist.given[draw]], [old], len(dist), len(fine), meter)
+    taken = dist.take(left)
     return replace(
         taken,
         labels={**taken.labels, draw: labels},
@@ -150,26 +150,26 @@ def refine(law: Law, draw: str, labels: Ints, meter: Meter) -> Law:
 
 
 def mix(
-    law: Law, classes: Classes, weights: Floats, meter: Meter, *, self_draws: bool = True
-) -> Law:
-    """The law given the row that the own draw must agree with, instead of its own row.
+    dist: Distribution, classes: Classes, weights: Floats, meter: Meter, *, self_draws: bool = True
+) -> Distribution:
+    """The distribution given the row that the own draw must agree with, instead of its own row.
 
     Args:
-        law: conditional on the own draw.
+        dist: conditional on the own draw.
         classes: which rows agree.
         weights: weight of each row of D.
         meter: the budget.
         self_draws: whether the own row may be the row it must agree with.
     """
-    if OWN not in law.labels:
-        return law
-    labels = law.labels[OWN]
+    if OWN not in dist.labels:
+        return dist
+    labels = dist.labels[OWN]
     # A datum that agrees in everything that matters changes nothing.
     if classes.refines(Classes(labels, int(labels.max()) + 1)):
-        return law
+        return dist
     kernel = _kernel(classes, labels, weights, meter, self_draws)
-    left, right = _match([law.given[OWN]], [kernel.label], len(law), len(kernel.label), meter)
-    taken = law.take(left)
+    left, right = _match([dist.given[OWN]], [kernel.label], len(dist), len(kernel.label), meter)
+    taken = dist.take(left)
     return merge(
         replace(
             taken,
@@ -181,7 +181,7 @@ def mix(
 
 
 def average(
-    law: Law,
+    dist: Distribution,
     draw: str,
     within: Classes,
     weights: Floats,
@@ -189,11 +189,11 @@ def average(
     of: str = OWN,
     *,
     self_draws: bool = True,
-) -> Law:
-    """The law without a shared draw, whose row comes from another's class.
+) -> Distribution:
+    """The distribution without a shared draw, whose row comes from another's class.
 
     Args:
-        law: conditional on the draw.
+        dist: conditional on the draw.
         draw: the draw.
         within: what its row must agree in.
         weights: weight of each row of D.
@@ -201,21 +201,21 @@ def average(
         of: the draw it must agree with.
         self_draws: whether its row may be the row it must agree with.
     """
-    labels = law.labels[draw]
-    if of not in law.labels:
-        law = refine(law, of, np.zeros(len(labels), dtype=np.int64), meter)
+    labels = dist.labels[draw]
+    if of not in dist.labels:
+        dist = refine(dist, of, np.zeros(len(labels), dtype=np.int64), meter)
     kernel = _kernel(within, labels, weights, meter, self_draws)
-    law = refine(law, of, number([law.labels[of], kernel.given]), meter)
-    own = law.labels[of]
+    dist = refine(dist, of, number([dist.labels[of], kernel.given]), meter)
+    own = dist.labels[of]
     _, first = np.unique(own, return_index=True)
     left, right = _match(
-        [kernel.given[first][law.given[of]], law.given[draw]],
+        [kernel.given[first][dist.given[of]], dist.given[draw]],
         [kernel.of, kernel.label],
-        len(law),
+        len(dist),
         len(kernel.of),
         meter,
     )
-    taken = law.take(left)
+    taken = dist.take(left)
     return merge(
         replace(
             taken,
