@@ -157,7 +157,7 @@ def trained_backup(seed: int = 0) -> Pitfall:
             backup = third(s, second)
             loss = loss + ((second + backup - s) ** 2).mean() + 0.02 * (backup**2).mean()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     weights = {name: value.detach() for name, value in weights.items()}
     graph = cs.Graph.build(
@@ -170,8 +170,8 @@ def trained_backup(seed: int = 0) -> Pitfall:
         },
         output="out",
     )
-    backup = cs.claim("third", "s", cs.claim("s", "s"))
-    claim = cs.claim("out", cs.exact, cs.claim("first", "t"), backup)
+    third_claim = cs.claim("third", "s", cs.claim("s", "s"))
+    claim = cs.claim("out", cs.exact, cs.claim("first", "t"), third_claim)
     data = cs.Dataset(t=t, s=s, label=t + s)
     return Pitfall("trained with dropout", "second", data, cs.Hypothesis(graph, claim))
 

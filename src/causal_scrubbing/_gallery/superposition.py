@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,11 +98,13 @@ def train(data: cs.Dataset, seed: int) -> tuple[torch.Tensor, float]:
     chance = torch.tensor(data.weights)
 
     def loss(at: torch.Tensor) -> torch.Tensor:
-        return chance @ ((x @ at[:2]) ** 2 + at[2] - data["y"]) ** 2
+        error: torch.Tensor = (x @ at[:2]) ** 2 + at[2] - data["y"]
+        return (chance * error**2).sum()
 
     source = torch.Generator().manual_seed(seed)
     at = 0.5 * torch.randn(3, generator=source, dtype=torch.float64)
-    slope, curvature = torch.autograd.functional.jacobian, torch.autograd.functional.hessian
+    functional: Any = torch.autograd.functional
+    slope, curvature = functional.jacobian, functional.hessian
     for _ in range(300):
         at = at - 0.01 * slope(loss, at)
     for _ in range(5):
