@@ -15,7 +15,9 @@ from causal_scrubbing._graph import Graph, evaluate, shorten
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._sampling import Sampler
 
-_ROWS: Final = 64
+_ALL: Final = 64
+"""A dataset of at most so many rows is looked at whole."""
+_ROWS: Final = 32
 """Rows looked at in any case; an eighth of the number of samples where that is more."""
 _SAMPLES: Final = 1024
 _FEWEST: Final = 10
@@ -126,7 +128,7 @@ def look_at_swaps(
     most = max(_ROWS, samples // 8)
     total = count = min(samples, _SAMPLES)
     drawn = [sampler.draw(0, total).rows for sampler in samplers]
-    every = len(data) <= most
+    every = len(data) <= max(_ALL, most)
     rows = np.arange(len(data)) if every else _rows(drawn, count)
     while not every and len(rows) > most and count > 1:
         count = max(1, min(count - 1, count * most // len(rows)))
