@@ -25,7 +25,7 @@ from causal_scrubbing._sampling import (
     make_source,
 )
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
-from causal_scrubbing._simulate.known import Known, KnownRows, may_know
+from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
@@ -240,6 +240,9 @@ class Simulation:
         sample_cost = executor.program.flops(executor.costs)
         reference = self.reference(0)
         drawn, samples = len(np.unique(reference)), len(reference)
+        read_batch = executor.layout.read_batch
+        if read_batch is not None and read_batch < FEWEST_READ:
+            return None  # memory holds the run's own outputs, and hardly any besides
         at_hand = self.draw_by == "sobol"  # rows were put in order by what the model does on each
         if not at_hand and not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
             return None
@@ -250,6 +253,8 @@ class Simulation:
                 self.metrics,
                 device=executor.device,
                 batch_size=executor.layout.row_batch,
+                read_batch=read_batch,
+                held=executor.budget.device * SHARE,
                 seed=self.samplers[0].seed,
                 randomize=self.randomize,
                 run=drawn * row_cost + samples * sample_cost,
