@@ -116,7 +116,8 @@ def schema_faults(body: Any, schema: Mapping[str, Any], *place: object) -> list[
 
     # JSON Schema takes 500.0 for an integer, and Python does not.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
-    validator = extend(Draft202012Validator, type_checker=types)(schema)
+    made = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    validator = made(schema)
     try:
         found = [fault for error in validator.iter_errors(body) for fault in _of(error, place)]
     except RecursionError:
