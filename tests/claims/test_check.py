@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 import causal_scrubbing as cs
 from causal_scrubbing._claims import CHECK, RUN_FILE
+from causal_scrubbing._metrics import metric_to_plain
 
 
 def check(folder: Path, body: dict | None = None, **options) -> cs.Check:
@@ -113,6 +114,27 @@ def test_data_in_each_format_is_the_same_data(tmp_path: Path, name: str) -> None
     assert [one.code for one in found.faults] == ["hypothesis"]
     body["data"]["fields"] = {**fields, "x": "int64"}
     assert [one.place for one in check(tmp_path, body).faults] == ["/data/fields/x"]
+
+
+def test_every_metric_with_its_arguments_is_the_one_made_in_python(tmp_path: Path) -> None:
+    body = claimed.body()
+    body["data"]["fields"] = {"x": "float64", "z": "float64", "y": "int64"}
+    body["metrics"] = {
+        "a": {"kind": "cross_entropy", "label": "y", "ignore": -100, "where": "x", "per": "token"},
+        "b": {"kind": "accuracy", "label": "y"},
+        "c": {"kind": "logit_difference", "correct": "y", "wrong": 3, "at": -1},
+        "d": {"kind": "squared_error", "target": "y"},
+        "e": {"kind": "correlation", "field": "y"},
+        "f": {"kind": "to_model", "measure": "kl", "per": "row"},
+    }
+    body["require"]["bounds"][0]["metric"] = "d"
+    run = cs.RunFile.read(claimed.write(tmp_path, body), allow_code=True)
+    assert run.metrics is not None
+    assert run.metrics["a"] == cs.metrics.cross_entropy("y", ignore=-100, where="x", per="token")
+    assert run.metrics["c"] == cs.metrics.logit_difference("y", 3, at=-1)
+    assert run.metrics["f"] == cs.metrics.to_model("kl", per="row")
+    assert {name: metric_to_plain(one) for name, one in run.metrics.items()} == body["metrics"]
+    assert metric_to_plain(lambda output, rows: output) is None
 
 
 def test_what_was_not_tested_does_not_hold(tmp_path: Path) -> None:

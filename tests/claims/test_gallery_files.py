@@ -131,6 +131,11 @@ def test_a_folder_of_transformers_and_its_bundle(tmp_path: Path, model: Path) ->
     result = opened.verdicts[0].result
     assert result is not None
     assert result.samples.equals(twin.samples)
+    own = twin.bundle(tmp_path / "own.zip")
+    again = cs.rerun(own, model=model)
+    assert again, str(again)
+    assert again.result.fingerprints["data"] == captured.data.fingerprint
+    assert cs.rerun(own, graph=captured.graph, metric=cs.metrics.to_model("distance"))
 
 
 def _without_position(body: dict) -> dict:

@@ -21,6 +21,7 @@ from causal_scrubbing._files import (
     unpack,
     write_archive,
 )
+from causal_scrubbing._result.recipe import run_file_of
 from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.save import save
 
@@ -64,12 +65,17 @@ def write_bundle(
     if run_file is not None:
         contents[RUN_FILE] = _json(run_file)
     elif data:
-        contents[DATA] = table_bytes(data_table(result.data))
+        table = data_table(result.data)
+        contents[DATA] = table_bytes(table)
+        weights = WEIGHTS if WEIGHTS in table.column_names else None
+        made = run_file_of(result, DATA, weights)
+        if made is not None:
+            contents |= {RUN_FILE: _json(made[0]), **made[1]}
     graph = None if result.hypothesis is None else result.hypothesis.graph
     body = {
         "format": FORMAT,
         "name": result.name,
-        "run_file": RUN_FILE if run_file is not None else None,
+        "run_file": RUN_FILE if RUN_FILE in contents else None,
         "data": DATA if DATA in contents and run_file is None else None,
         "fingerprints": dict(result.fingerprints),
         "graph": None
