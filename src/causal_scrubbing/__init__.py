@@ -7,10 +7,15 @@ from causal_scrubbing._algebra import isomorphic as isomorphic
 from causal_scrubbing._algebra import join as join
 from causal_scrubbing._algebra import permits as permits
 from causal_scrubbing._algebra import restate as restate
-from causal_scrubbing._capture import SiteMap as SiteMap
 from causal_scrubbing._capture import capture as capture
-from causal_scrubbing._capture import site as site
-from causal_scrubbing._capture import sites as sites
+from causal_scrubbing._capture import load_graph as load_graph
+from causal_scrubbing._claims import Check as Check
+from causal_scrubbing._claims import Fault as Fault
+from causal_scrubbing._claims import Ground as Ground
+from causal_scrubbing._claims import RunFile as RunFile
+from causal_scrubbing._claims import RunFileError as RunFileError
+from causal_scrubbing._claims import Verdict as Verdict
+from causal_scrubbing._claims import check as check
 from causal_scrubbing._controls import Control as Control
 from causal_scrubbing._controls import Controls as Controls
 from causal_scrubbing._controls import controls as controls
@@ -56,6 +61,7 @@ from causal_scrubbing._metrics import metrics as metrics
 from causal_scrubbing._path_patch import PathEffect as PathEffect
 from causal_scrubbing._path_patch import PathEffects as PathEffects
 from causal_scrubbing._path_patch import path_patch as path_patch
+from causal_scrubbing._places import site as site
 from causal_scrubbing._refute import Finding as Finding
 from causal_scrubbing._refute import Refutation as Refutation
 from causal_scrubbing._refute import Where as Where
@@ -73,6 +79,8 @@ from causal_scrubbing._scrub import scrub as scrub
 from causal_scrubbing._simulate import Metric as Metric
 from causal_scrubbing._simulate import Options as Options
 from causal_scrubbing._simulate import explain as explain
+from causal_scrubbing._sites import SiteMap as SiteMap
+from causal_scrubbing._sites import sites as sites
 from causal_scrubbing._statistics import Estimate as Estimate
 
 __version__ = "0.1.0"

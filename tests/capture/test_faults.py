@@ -240,3 +240,20 @@ def test_rows_of_another_shape_than_the_example_are_refused(rewritten: bool) -> 
     h = cs.Hypothesis(fixed, cs.claim("output", cs.exact, cs.claim("embed", cs.anything)))
     with pytest.raises(cs.GraphError, match=r"'tokens' of shape \[8\]"):
         cs.scrub(h, pooled(12, 4), lambda output, rows: output[:, 0], samples=10)
+
+
+def test_a_wrapper_for_many_devices_wants_the_model_inside() -> None:
+    refused(
+        nn.DataParallel(zoo.Mlp()).eval(),
+        r"DataParallel is a wrapper.*pass the model in it, model\.module",
+    )
+
+
+def test_rows_as_keywords() -> None:
+    class Named(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x - y
+
+    data = cs.Dataset(x=X, y=X.flip(0), name=["a", "b", "c", "d"])
+    graph = cs.capture(Named().eval(), data, forward=lambda m, rows: m(**rows))
+    assert_close(graph(data), X - X.flip(0), "output")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import claimed
 import pytest
 
 import causal_scrubbing as cs
@@ -204,3 +205,27 @@ def test_the_gallerys_json_is_strict(capsys) -> None:
     assert code == 0
     rows = json.loads(shown, parse_constant=refuse)["sharing"]
     assert None in [row["recovered %"] for row in rows], "undefined, as run --json says it"
+
+
+def test_check_tells_by_its_exit_status_and_schema_prints(tmp_path, capsys) -> None:
+    body = claimed.body()
+    file = str(claimed.write(tmp_path, body))
+    code, shown, error = run(capsys, "check", file)
+    assert (code, shown) == (2, "")
+    assert "--allow-code" in error
+    code, shown, _ = run(capsys, "check", file, "--allow-code", "--json")
+    assert code == 1
+    assert [one["answer"] for one in json.loads(shown)["verdicts"]] == ["holds", "falls short"]
+    body["hypotheses"].pop()
+    file = str(claimed.write(tmp_path, body))
+    code, shown, _ = run(capsys, "check", file, "--allow-code")
+    assert code == 0
+    assert "right: holds" in shown
+    code, shown, _ = run(capsys, "check", file, "--allow-code", "--max-flops", "1")
+    assert code == 3
+    assert "are allowed" in shown
+    assert run(capsys, "check", file, "--max-seconds", "no")[0] == 2
+    code, shown, _ = run(capsys, "schema")
+    assert json.loads(shown)["$id"] == "urn:causal-scrubbing:run-file:1"
+    code, shown, _ = run(capsys, "schema", "--verdict")
+    assert json.loads(shown)["$id"] == "urn:causal-scrubbing:check:1"

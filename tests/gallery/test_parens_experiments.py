@@ -93,7 +93,7 @@ def test_the_captured_module_gives_the_numbers_of_the_graph_written_by_hand() ->
 
 def test_a_verdict_counts_a_claim_s_cost_from_what_it_refines() -> None:
     found = run_some(None, None, ["1b", "2a", "2b", "4"], 1000)
-    words = {key: text for key, text in outcome.verdicts(found)}
+    words = dict(outcome.verdicts(found))
     assert list(words) == [
         "mostly holds (1b)",
         "does not hold (2a)",

@@ -15,11 +15,11 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "causal_scrubbing"
 NAME = "causal_scrubbing"
 ROOMS = [
-    "_errors", "_format", "_files", "_data", "_nodes", "_graph", "_capture", "_hypothesis",
-    "_algebra", "_sampling", "_expressions", "_engine", "_exact", "_statistics", "_metrics",
-    "_simulate", "_report", "_result",
+    "_errors", "_format", "_display", "_files", "_data", "_nodes", "_graph", "_places", "_sites",
+    "_capture", "_hypothesis", "_algebra", "_sampling", "_expressions", "_engine", "_exact",
+    "_statistics", "_metrics", "_simulate", "_report", "_page", "_result",
     "_scrub", "_ablate", "_path_patch", "_trials", "_refute", "_controls", "_discover",
-    "_interchange", "_gallery", "_cli",
+    "_interchange", "_claims", "_gallery", "_cli",
 ]  # fmt: skip
 """From the ground up: a room imports only rooms that stand before it."""
 

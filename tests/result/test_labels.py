@@ -301,7 +301,7 @@ def test_almost_all_stuck_is_not_shown_as_all(graph: cs.Graph, data: cs.Dataset)
     almost = replace(run, stuck=0.9996)
     told = "samples in which every claim could only keep its own row: >99.9%"
     for text in (str(almost), pictured(almost), almost._repr_html_(), almost.report()):
-        assert told in text.replace("&gt;", ">").replace("</span><b>", ": ")
+        assert told in text.replace("&gt;", ">").replace("</dt><dd>", ": ")
     rows = cs.Dataset(x=torch.arange(1000).double(), key=(torch.arange(1000) - 2).clamp(min=0))
     assert ">99% of the data is alone in its class of key" in str(
         about(graph, "key").agreement(rows)

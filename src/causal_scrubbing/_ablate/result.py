@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from causal_scrubbing._data import Dataset, Ints
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import shorten
@@ -29,7 +30,7 @@ _NO_BASELINE = "an ablation is compared with the model itself, not with random o
 
 
 @dataclass(frozen=True, eq=False)
-class Ablation:
+class Ablation(Displayed):
     """The same nodes ablated in one way or several, on the same reference rows.
 
     ``ablation["mean"]`` has the estimates of one kind: `scrubbed` is the ablated mean, `gap` the

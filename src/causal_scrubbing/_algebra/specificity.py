@@ -10,6 +10,7 @@ from causal_scrubbing._algebra.free import Free
 from causal_scrubbing._algebra.given import as_hypothesis
 from causal_scrubbing._algebra.restate import OWN_DATUM, forms_on_one_graph
 from causal_scrubbing._data import Dataset, check_dataset, feature_name, flatten_feature
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, check_scrubs
 
@@ -19,7 +20,7 @@ Relation: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class Specificity:
+class Specificity(Displayed):
     """How two hypotheses compare by the swaps that they permit.
 
     Attributes:

@@ -11,12 +11,12 @@ from torch.fx import Node as Op
 from causal_scrubbing._capture.batching import give_rows_back
 from causal_scrubbing._capture.code import Writer
 from causal_scrubbing._capture.linear import is_size, value_of
-from causal_scrubbing._capture.marker import MARK
 from causal_scrubbing._capture.regions import Regions, find_regions, outside
 from causal_scrubbing._capture.tidy import tidy
 from causal_scrubbing._capture.trace import Traced
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Linear, Node, add
+from causal_scrubbing._places import MARK
 
 aten: Final = torch.ops.aten
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from causal_scrubbing._capture.hooks import Seen
-from causal_scrubbing._capture.places import Place
 from causal_scrubbing._capture.reach import find_parents
 from causal_scrubbing._capture.replay import Machine, Replay
-from causal_scrubbing._capture.trace import Run
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Node
+from causal_scrubbing._places import Place, Run, Seen
 
 
 def hooked_nodes(

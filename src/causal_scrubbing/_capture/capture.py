@@ -8,21 +8,31 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.devices import find_device
 from causal_scrubbing._capture.failures import NotExportedError, run_failed
-from causal_scrubbing._capture.foreign import foreign_hooks, leftover
-from causal_scrubbing._capture.hooks import Seen, check_seen, marked
 from causal_scrubbing._capture.methods import METHODS, Request, by_export, by_hooks, idle_sites
-from causal_scrubbing._capture.modes import random_modules
 from causal_scrubbing._capture.opaque import find_opaque
-from causal_scrubbing._capture.places import Place, check_faults, find_places
-from causal_scrubbing._capture.rows import Rows, make_forward, number_fields
-from causal_scrubbing._capture.source import Trace, weights_of
-from causal_scrubbing._capture.trace import Run, plain_execution
+from causal_scrubbing._capture.trace import plain_execution
+from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._errors import GraphError, Notice
 from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph
+from causal_scrubbing._places import (
+    Place,
+    Rows,
+    Run,
+    Seen,
+    check_faults,
+    check_seen,
+    find_device,
+    find_places,
+    foreign_hooks,
+    leftover,
+    make_forward,
+    marked,
+    number_fields,
+    random_modules,
+)
 
 
 def capture(
@@ -65,8 +75,9 @@ def capture(
             ``path:output.0`` (one of several outputs), ``path:output.1.0`` (one in a tuple within);
             ``#1`` behind it is the second call of a module called several times, which otherwise
             gives ``name#0``, ``name#1``. ``path:pattern`` is what an attention weighs its values
-            by, ``path:q``, ``path:k`` and ``path:v`` are what it is computed from. ``{i}`` is a
-            number and ``*`` anything, carried into the name. A list of places names nodes by their
+            by, ``path:q``, ``path:k`` and ``path:v`` are what it is computed from; ``path:h`` and
+            ``path:c`` are the states of a recurrent network, one call a step. ``{i}`` is a number
+            and ``*`` anything, carried into the name. A list of places names nodes by their
             places. A site is what flows there: consumers that read the same tensor elsewhere (a
             residual stream around the module) do not read the site. `cs.site` marks a tensor
             inside a forward.
@@ -159,6 +170,11 @@ def _check_model(model: object) -> None:
         raise GraphError(
             f"capture takes a torch.nn.Module, not {type(model).__name__}; write a graph of plain "
             "functions with cs.Graph.build."
+        )
+    if isinstance(model, (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)):
+        raise GraphError(
+            f"{type(model).__name__} is a wrapper that sends rows elsewhere: pass the model in it, "
+            "model.module."
         )
     random = random_modules(model)
     if random:

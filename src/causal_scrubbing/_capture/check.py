@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._capture.trace import plain_execution
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import Graph, evaluate, is_hidden
+from causal_scrubbing._places import Rows, Run
 
 TOLERANCE: Final = {
     torch.float64: 1e-8,
@@ -24,8 +24,6 @@ TOLERANCE: Final = {
 
 BATCH: Final = 8
 """Rows that are compared at once, since every node's value is held."""
-
-Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
 
 
 def check(

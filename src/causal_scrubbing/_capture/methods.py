@@ -11,15 +11,15 @@ import torch
 from causal_scrubbing._capture.build import build_nodes
 from causal_scrubbing._capture.by_hooks import hooked_nodes
 from causal_scrubbing._capture.check import check
-from causal_scrubbing._capture.hooks import Seen
 from causal_scrubbing._capture.opaque import Whole
-from causal_scrubbing._capture.places import Place
-from causal_scrubbing._capture.source import Model, Trace, weights_of
-from causal_scrubbing._capture.trace import Run, Traced, export
+from causal_scrubbing._capture.source import Model
+from causal_scrubbing._capture.trace import Traced, export
+from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph, Node
+from causal_scrubbing._places import Place, Run, Seen
 
 METHODS: Final = ("auto", "export", "hooks")
 

@@ -13,10 +13,9 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from causal_scrubbing._capture.marker import LIBRARY
-from causal_scrubbing._capture.places import Place
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import matches, nearest
+from causal_scrubbing._places import LIBRARY, Place
 
 Size: TypeAlias = int | tuple[int, int, Fraction]
 """A fixed size, or (input, dimension, factor): so many times the size of an input's dimension."""

@@ -18,8 +18,8 @@ from torch.fx import Node as Op
 
 from causal_scrubbing._capture.batching import is_batch_first
 from causal_scrubbing._capture.linear import is_size, value_of
-from causal_scrubbing._capture.marker import MARK
 from causal_scrubbing._graph import Linear
+from causal_scrubbing._places import MARK
 
 aten: Final = torch.ops.aten
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from threading import RLock
-from typing import Final
+from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._capture.hooks import Act, Seen, marked
-from causal_scrubbing._capture.places import Place
-from causal_scrubbing._capture.rows import Rows
-from causal_scrubbing._capture.trace import Run, plain_execution
+from causal_scrubbing._capture.trace import plain_execution
+from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import GraphError
+from causal_scrubbing._places import Act, Place, Rows, Run, Seen, find_device, marked, number_fields
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -52,7 +51,7 @@ class Machine:
     ) -> None:
         self.model = model
         self.output = output
-        self._run = run
+        self.run = run
         self._seen = seen
         self._whole = whole
         self._places = tuple(places)
@@ -78,8 +77,34 @@ class Machine:
             chosen = {self._of[name] for name in names if name in self._of}
             wanted = tuple(place for place in self._places if place in chosen)
         rows = Rows({name: value.clone() for name, value in fields.items()})
-        with self._lock, plain_execution(), marked(self.model, wanted, self._seen, act):
-            return self._run(self.model, rows)
+        with (
+            self._lock,
+            plain_execution(),
+            # The same attentions are opened in every run, for equal rounding.
+            marked(self.model, wanted, self._seen, act, inside=self._places),
+        ):
+            return self.run(self.model, rows)
+
+    def description(self) -> dict[str, Any]:
+        """How the model is run, as plain values; what is code is left out."""
+        fields = self.run.fields
+        return {
+            "places": [
+                [one.name, one.path, one.side, one.key, one.call, list(one.inner)]
+                for one in self._places
+            ],
+            "calls": [self._seen.calls[one] for one in self._places],
+            "marks": dict(self._seen.marks),
+            "fields": dict(fields) if isinstance(fields, Mapping) else fields and list(fields),
+            "picked": self.run.output,
+            "whole": self._whole,
+        }
+
+    def output_on(self, example: Dataset) -> torch.Tensor:
+        """The output on rows of data, sites left alone."""
+        device = find_device(self.model, several=True)
+        with torch.no_grad():
+            return self.follow(number_fields(example, device), lambda tensor, _: tensor)
 
     def record(self, fields: Tensors) -> dict[str, torch.Tensor]:
         """Every site's clean value, in the order in which they are passed, and the output's."""

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Node as Op
 
 from causal_scrubbing._capture.linear import Constants, name_linear, value_of
-from causal_scrubbing._capture.marker import MARK
+from causal_scrubbing._places import MARK
 
 aten: Final = torch.ops.aten
 

@@ -17,14 +17,9 @@ from torch.export.graph_signature import InputKind
 
 from causal_scrubbing._capture.failures import NotExportedError, export_failed
 from causal_scrubbing._capture.flat import flatten
-from causal_scrubbing._capture.hooks import Seen, marked
-from causal_scrubbing._capture.marker import MARK
 from causal_scrubbing._capture.opaque import Called, Whole, learn_calls, name_calls, traced_whole
-from causal_scrubbing._capture.places import Place
-from causal_scrubbing._capture.rows import Rows
 from causal_scrubbing._errors import GraphError
-
-Run = Callable[[torch.nn.Module, Rows], torch.Tensor]
+from causal_scrubbing._places import MARK, Place, Rows, Run, Seen, marked
 
 _COPY: Final = torch.ops.aten.copy.default
 

@@ -1,4 +1,4 @@
-"""Commands: run, show, compare, gallery."""
+"""Commands: run, show, compare, report, gallery."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from textwrap import fill
 import click
 
 from causal_scrubbing import gallery as _gallery
+from causal_scrubbing._cli.check import check, schema
 from causal_scrubbing._cli.echo import echo, take_any_locale
 from causal_scrubbing._cli.kept import save_runs, unfinished
 from causal_scrubbing._cli.target import read_target
@@ -30,6 +31,10 @@ def cli() -> None:
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
     4 a saved run that differs from what was written; 130 interrupted.
     """
+
+
+for _command in (check, schema):
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -159,6 +164,21 @@ def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
         echo("\n".join(str(one) for one in found))
     if not all(found):
         sys.exit(DIFFERS)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The page; report.html or compare.html if none."
+)
+def report(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write the page of a saved run, or one page that compares several RUNS."""
+    results = [load(path) for path in runs]
+    if len(results) == 1:
+        page = results[0].report(out or runs[0] / "report.html")
+    else:
+        page = compare(results).report(out or Path("compare.html"))
+    click.echo(f"wrote {page}")
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import torch
 
 from causal_scrubbing._controls.variants import Variant, variants
 from causal_scrubbing._data import Dataset, Floats
+from causal_scrubbing._display import Bar, Tabular, plot_forest
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plain, plural, short
@@ -29,6 +30,9 @@ from causal_scrubbing._simulate import (
 )
 from causal_scrubbing._statistics import Estimate, Triples, holm, mean_estimate
 from causal_scrubbing._trials import Chunk, Trials, check_run, confirm
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EDGES = 200
 
@@ -58,7 +62,7 @@ class Control:
 
 
 @dataclass(frozen=True, eq=False)
-class Controls:
+class Controls(Tabular):
     """The controls of a hypothesis, the hypothesis itself first.
 
     Attributes:
@@ -113,6 +117,25 @@ class Controls:
                 for row in self.rows
             ]
         )
+
+    def plot(self) -> Figure:
+        """What each control's estimate is less the hypothesis's own, sample by sample.
+
+        Returns:
+            A figure that a notebook shows by itself; controls that differ (p < 5%) stand out.
+        """
+        bars = [
+            Bar(
+                label=f"{row.kind}: {row.text}", mean=row.difference.mean,
+                low=row.difference.interval[0], high=row.difference.interval[1],
+                text=row.difference.ranged(signed=True) if row.difference.defined else "undefined",
+                strong=row.p < 0.05,
+            )
+            for row in self.rows
+            if row.kind != "itself"
+        ]  # fmt: skip
+        title = self.hypothesis.name or "the hypothesis"
+        return plot_forest(bars, title=title, axis=f"{self.metric} less the hypothesis's")
 
     def __repr__(self) -> str:
         return f"Controls({len(self.rows)} {plural(len(self.rows), 'row')}; print it to see them)"

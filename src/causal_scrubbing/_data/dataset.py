@@ -31,6 +31,7 @@ from causal_scrubbing._data.real_features import RealFeature, feature_key
 from causal_scrubbing._data.rounding import check_real
 from causal_scrubbing._data.selection import Rows, brief, row_numbers
 from causal_scrubbing._data.tables import check_name, columns_of
+from causal_scrubbing._display import Displayed, html_table
 from causal_scrubbing._errors import DataError, Notice
 from causal_scrubbing._format import plural
 
@@ -46,7 +47,7 @@ _COLUMN = re.compile(r"^(?P<field>.+)\[(?P<column>-?\d+)\]$")
 NOT_GIVEN: Final = object()
 
 
-class Dataset:
+class Dataset(Displayed):
     """A finite dataset with weights: named fields, one entry a row.
 
     A datum is a row index. Rows with equal contents are different data. Rows of weight zero are
@@ -355,6 +356,13 @@ class Dataset:
         copy._output = output
         copy._rows = self._rows
         return copy
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [str(row), *(brief(take(value, np.array([row]))[0]) for value in self._fields.values())]
+            for row in range(min(self._n, 5))
+        ]
+        return html_table(repr(self), ["row", *self._fields], rows)
 
     def show(self, row: int) -> str | Picture:
         """One row as a person should see it: what `show=` makes of it, else its fields as text.

@@ -13,6 +13,7 @@ from causal_scrubbing._discover.explained import Explained, explain
 from causal_scrubbing._discover.greedy_growth import Grower, GrowthStep
 from causal_scrubbing._discover.partial_hypothesis import FeaturePool, PartialHypothesis
 from causal_scrubbing._discover.scorer import Scorer
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph
@@ -32,7 +33,7 @@ from causal_scrubbing._trials import (
 
 
 @dataclass(frozen=True, eq=False)
-class Discovery:
+class Discovery(Displayed):
     """A hypothesis that was grown, and how.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from causal_scrubbing._data import Ints
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._engine.cost import Closures
 from causal_scrubbing._engine.memory import show_bytes, show_flops
 from causal_scrubbing._engine.run import Actual, Executor, Rehearsal
@@ -87,7 +88,7 @@ class Flops:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Displayed):
     """A plan like a query plan: `print` it, or take `to_dict`.
 
     Attributes:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from causal_scrubbing._algebra import Free, as_hypothesis
 from causal_scrubbing._data import Classes, Dataset, joint_classes
+from causal_scrubbing._display import Tabular
 from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.joint import Joint, bits, enters_itself, leaf_draws
 from causal_scrubbing._hypothesis import REFERENCE, Block, Hypothesis
@@ -42,7 +43,7 @@ class EntropyTerm:
 
 
 @dataclass(frozen=True)
-class Entropy:
+class Entropy(Tabular):
     """The entropy of what scrubbing draws, in bits, and where it comes from.
 
     Attributes:
@@ -77,6 +78,9 @@ class Entropy:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return f"Entropy({self.total:.6g} bits, {len(self.terms)} draws; print it to see them)"
 
     def __str__(self) -> str:
         frame = self.to_frame().drop(columns="claims")

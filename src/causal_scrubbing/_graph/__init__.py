@@ -11,6 +11,7 @@ from causal_scrubbing._graph.rewrite.lineage import shared as shared
 from causal_scrubbing._graph.rewrite.refine import refine as refine
 from causal_scrubbing._graph.rewrite.sides import Refinement as Refinement
 from causal_scrubbing._graph.rewrite.sides import Side as Side
+from causal_scrubbing._graph.saved import VALUES as VALUES
 from causal_scrubbing._nodes import Add as Add
 from causal_scrubbing._nodes import AnyValue as AnyValue
 from causal_scrubbing._nodes import Equality as Equality

@@ -18,6 +18,7 @@ from causal_scrubbing._data import (
     flatten_feature,
     joint_classes,
 )
+from causal_scrubbing._display import Tabular
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._format import plural, share
 from causal_scrubbing._graph import Graph, shorten
@@ -71,7 +72,7 @@ def draw_label(draw: str, claims: Sequence[str], tie: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Tabular):
     """The agreement figures of a hypothesis on a dataset, and what they warn of.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from causal_scrubbing._data import Feature, anything, feature_name, is_feature
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._format import is_printable
 from causal_scrubbing._hypothesis.ablation import Ablation
@@ -27,7 +28,7 @@ nothing: Final = _Nothing()
 
 
 @dataclass(frozen=True, repr=False)
-class Claim:
+class Claim(Displayed):
     """What a hypothesis says of one node; made by `claim`.
 
     Attributes:

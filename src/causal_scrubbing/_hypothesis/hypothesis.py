@@ -19,6 +19,7 @@ from causal_scrubbing._data import (
     flatten_feature,
     is_feature,
 )
+from causal_scrubbing._display import Displayed, plot_layers
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._files import write_page
 from causal_scrubbing._format import is_printable, plural
@@ -32,6 +33,7 @@ from causal_scrubbing._hypothesis.ablation import (
     check_marks,
 )
 from causal_scrubbing._hypothesis.agreement import Agreement, agreement
+from causal_scrubbing._hypothesis.boxes import claim_boxes
 from causal_scrubbing._hypothesis.claim import Claim
 from causal_scrubbing._hypothesis.pictures import dot_of, networkx_of
 from causal_scrubbing._hypothesis.plain import Reader, plain_claims, plain_feature, unsaved
@@ -41,12 +43,13 @@ from causal_scrubbing._hypothesis.treeify import treeify
 
 if TYPE_CHECKING:
     import networkx as nx
+    from matplotlib.figure import Figure
 
 POLICIES: Final = ("per-claim", "together", "separate")
 
 
 @dataclass(frozen=True, eq=False)
-class Hypothesis:
+class Hypothesis(Displayed):
     """A claim about how a graph computes its output: (G, I, c) of the method.
 
     Example::
@@ -135,6 +138,14 @@ class Hypothesis:
     def tree(self) -> Tree:
         """The treeified hypothesis: claims, routes and blocks."""
         raise AssertionError("set by __post_init__")  # pragma: no cover
+
+    def plot(self) -> Figure:
+        """The claims in layers, what is computed last on the right, unimportant parents folded.
+
+        Returns:
+            A figure that a notebook shows by itself: the feature above, the node below.
+        """
+        return plot_layers(claim_boxes(self.tree), title=repr(self))
 
     @property
     def policy(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Classes, Dataset, Feature, Ints, feature_name
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError, ScrubError
 from causal_scrubbing._format import plain, plural, share
 from causal_scrubbing._hypothesis import REFERENCE, Claim, Hypothesis, TreeClaim
@@ -49,7 +50,7 @@ class Exchanged:
 
 
 @dataclass(frozen=True, eq=False)
-class Interchange:
+class Interchange(Displayed):
     """Interchange accuracy, claim by claim.
 
     Attributes:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import networkx as nx
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
+from causal_scrubbing._display import Box, Displayed, plot_layers
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import listed, plural
 from causal_scrubbing._nodes.boxes import JoinBoxes
@@ -26,10 +28,13 @@ from causal_scrubbing._nodes.rows import EXAMPLE_ROWS, few_rows
 from causal_scrubbing._nodes.source import Source
 from causal_scrubbing._nodes.wires import visible_parents
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 G = TypeVar("G", bound="BaseGraph")
 
 
-class BaseGraph:
+class BaseGraph(Displayed):
     """A graph as it is looked at and run; `Graph` adds the rewrites."""
 
     __slots__ = (
@@ -239,6 +244,23 @@ class BaseGraph:
             constant[name] = not node.is_input and all(constant[p] for p in node.read)
         return constant
 
+    def plot(self) -> Figure:
+        """The visible nodes in layers, inputs on the left; edges that others imply are left out.
+
+        Returns:
+            A figure that a notebook shows by itself. Of more than 400 nodes the last are drawn.
+        """
+        boxes = {
+            name: Box(
+                text=name,
+                below="input" if self._nodes[name].is_input else "",
+                parents=self._parents[name],
+                strong=name == self.output,
+            )
+            for name in self.names
+        }
+        return plot_layers(boxes, title=repr(self).removesuffix("; print it to see them)") + ")")
+
     def to_networkx(self) -> nx.DiGraph[str]:
         """The visible nodes and their direct edges as a `networkx.DiGraph`.
 
@@ -367,6 +389,32 @@ class BaseGraph:
         """
         if self.source is not None:
             self.source.check()
+
+    def save(self, folder: str | Path) -> None:
+        """Write a captured graph to a folder, rewrites included, to be opened by `load_graph`.
+
+        The files name operators and the model's weights; they hold no code and none of the
+        weights. So nodes made from functions of one's own cannot be saved.
+
+        Example::
+
+            graph.save("graph/")
+            graph = cs.load_graph("graph/", model)
+
+        Args:
+            folder: where; made if it is not there.
+
+        Raises:
+            GraphError: the graph was built by hand, its model has changed, or some nodes are code;
+                they are named.
+            ScrubError: there is a file in the place of the folder.
+        """
+        if self.source is None:
+            raise GraphError(
+                "a graph built by hand is code, which a file does not hold; only captured graphs "
+                "can be saved."
+            )
+        self.source.save(self, Path(folder))
 
     # --- remaking ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import plural
 from causal_scrubbing._nodes.core import BaseGraph
@@ -25,7 +26,7 @@ checked, by the coarser dtype of the two. Integers and truth values must be equa
 
 
 @dataclass(frozen=True)
-class Equality:
+class Equality(Displayed):
     """That two graphs were found equal on some rows: evidence, not proof.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 
 class Source(Protocol):
@@ -10,3 +11,6 @@ class Source(Protocol):
 
     def check(self) -> None:
         """Raise where the model is not what it was when the graph was made."""
+
+    def save(self, graph: Any, folder: Path) -> None:
+        """Write a graph of the model to a folder."""

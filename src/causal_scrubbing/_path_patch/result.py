@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from causal_scrubbing._display import Tabular
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._report import align
@@ -39,7 +40,7 @@ class PathEffect:
 
 
 @dataclass(frozen=True, eq=False)
-class PathEffects:
+class PathEffects(Tabular):
     """The effects of paths between senders and receivers.
 
     ``effects["a0.z.h1", "logits"]`` is one row; iterating gives all of them.

@@ -6,13 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from causal_scrubbing._display import Bar, Tabular, plot_forest
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
 from causal_scrubbing._statistics import Estimate, Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Tried:
 
 
 @dataclass(frozen=True, eq=False)
-class Refutation:
+class Refutation(Tabular):
     """The outcome of `refute` or `improve`.
 
     Attributes:
@@ -152,6 +157,40 @@ class Refutation:
     def refuted(self) -> bool:
         """Whether an addition that only forbids swaps moves the estimate beyond the tolerance."""
         return bool(self.findings)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The additions that reached the confirmation: shift, interval, direction, p and bits."""
+        import pandas as pd
+
+        rows = [
+            {
+                "addition": one.text, "kind": one.kind, "shift": one.shift.mean,
+                "low": one.shift.interval[0], "high": one.shift.interval[1],
+                "towards_model": one.towards_model, "p": one.p, "bits": one.bits,
+            }
+            for one in self.tested
+        ]  # fmt: skip
+        columns = ["addition", "kind", "shift", "low", "high", "towards_model", "p", "bits"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def plot(self) -> Figure:
+        """The shift of each addition that reached the confirmation, findings standing out.
+
+        Returns:
+            A figure that a notebook shows by itself.
+        """
+        found = {one.text for one in self.findings}
+        bars = [
+            Bar(
+                label=one.text, mean=one.shift.mean, low=one.shift.interval[0],
+                high=one.shift.interval[1], text=one.shift.ranged(signed=True),
+                strong=one.text in found,
+            )
+            for one in self.tested
+        ]  # fmt: skip
+        guides = (-self.tolerance, 0.0, self.tolerance)
+        title = self.hypothesis.name or "the hypothesis"
+        return plot_forest(bars, title=title, axis=f"shift of {self.metric}", guides=guides)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""

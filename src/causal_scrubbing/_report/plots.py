@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from causal_scrubbing._display import picture, styled
 from causal_scrubbing._report.tables import MOST_COMPONENTS
 from causal_scrubbing._statistics import Estimate, FloatArray, Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_POINTS = 2000
 MOST_BUBBLES = 60
@@ -22,33 +23,6 @@ MOST_BUBBLES = 60
 COLOURS = {"model": "#2b6cb0", "scrubbed": "#b7791f", "randomized": "#718096"}
 _LINE = 0.16
 """Height of a line of small text, in inches."""
-
-P = ParamSpec("P")
-
-
-class Picture(Figure):
-    """A figure that looks the same whatever style its reader has set, also where it is saved."""
-
-    def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the figure to a file, as `matplotlib.figure.Figure.savefig` does."""
-        from matplotlib import rcParams, style
-
-        # The salt is no style: it says whether two files of one picture are equal.
-        with style.context(["default", {"svg.hashsalt": rcParams["svg.hashsalt"]}]):
-            super().savefig(fname, **options)
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in matplotlib's own style: the colours here are made for its white ground."""
-
-    @wraps(draw)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        from matplotlib import style
-
-        with style.context("default"):
-            return draw(*args, **kwargs)
-
-    return inside
 
 
 @styled
@@ -74,7 +48,7 @@ def plot_scores(
         caption = f"recovered {recovered}\n{caption}"
     below, above, name = wrap(caption), _short(title, 68, 3), _short(metric, 72, 2)
     extra = _LINE * (max(len(below) - 3, 0) + above.count("\n") + name.count("\n"))
-    figure = Picture(figsize=(7.2, 1.4 + 0.42 * len(rows) + extra), layout="constrained")
+    figure = picture(7.2, 1.4 + 0.42 * len(rows) + extra, layout="constrained")
     axes = figure.add_subplot()
     for i, (label, estimate) in enumerate(rows.items()):
         colour = COLOURS[label.split()[0]]
@@ -138,7 +112,7 @@ def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure
         scrubbed: the value under the swaps, [N].
         metric: name of the axes.
     """
-    figure = Picture(figsize=(8.4, 3.2), layout="constrained")
+    figure = picture(8.4, 3.2, layout="constrained")
     left, right = figure.subplots(1, 2)
     for values, label in ((model, "model"), (scrubbed, "scrubbed")):
         ordered = np.sort(values)

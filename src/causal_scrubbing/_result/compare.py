@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from causal_scrubbing._algebra import Specificity, permits
+from causal_scrubbing._display import Bar, Tabular, plot_forest
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import write_page
 from causal_scrubbing._format import plural
 from causal_scrubbing._hypothesis import REFERENCE, ablates, feature_words
 from causal_scrubbing._report import align
 from causal_scrubbing._result.result import Result
-from causal_scrubbing._statistics import RunComparison, Scores, Triples, compare_runs, holm
+from causal_scrubbing._statistics import (
+    Estimate,
+    RunComparison,
+    Scores,
+    Triples,
+    compare_runs,
+    holm,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """Several runs and their differences from the first.
 
     Attributes:
@@ -30,6 +44,7 @@ class Comparison:
         adjusted: their p-values, adjusted for their number (Holm).
         swaps: which permits more swaps, of the first and each other run whose hypothesis is at
             hand (it is not after loading).
+        hypotheses: of each run, as plain data (see `Hypothesis.to_dict`).
     """
 
     names: tuple[str, ...]
@@ -39,6 +54,79 @@ class Comparison:
     differences: tuple[RunComparison, ...]
     adjusted: tuple[float, ...]
     swaps: tuple[Specificity, ...] = ()
+    hypotheses: tuple[Mapping[str, Any], ...] = ()
+
+    @overload
+    def report(self, path: None = None) -> str: ...
+
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+
+    def report(self, path: str | Path | None = None) -> str | Path:
+        """The runs as one self-contained HTML page: a forest plot, differences, changed claims.
+
+        Args:
+            path: where to write it; nothing is written if None.
+
+        Returns:
+            The path of the file written, or without one the page's text.
+
+        Raises:
+            ScrubError: the page cannot be written there.
+
+        Example::
+
+            cs.compare([r1, r2]).report("compare.html")
+        """
+        from causal_scrubbing._page import render_comparison
+        from causal_scrubbing._result.compared import comparison_data
+
+        text = render_comparison(comparison_data(self))
+        if path is None:
+            return text
+        write_page(Path(path), text)
+        return Path(path)
+
+    def plot(self) -> Figure:
+        """What each run recovers with its interval, or its scrubbed mean where that is undefined.
+
+        Returns:
+            A forest plot that a notebook shows by itself, the first run on top.
+        """
+        whole = all(scores.recovered.defined for scores in self.scores)
+        what = "recovered" if whole else "scrubbed"
+        bars = []
+        for name, scores in zip(_numbered(self.names), self.scores, strict=True):
+            one: Estimate = getattr(scores, what)
+            low, high = one.interval
+            bars.append(Bar(label=name, mean=one.mean, low=low, high=high, text=one.ranged()))
+        guides = (0.0, 100.0) if whole else ()
+        title = f"{self.metric}, {self.samples} common {plural(self.samples, 'sample')}"
+        axis = "recovered, %" if whole else "scrubbed"
+        return plot_forest(bars, title=title, axis=axis, guides=guides)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a run: scrubbed, recovered, and the paired difference of the first from it."""
+        import pandas as pd
+
+        rows = []
+        for i, (name, scores) in enumerate(zip(self.names, self.scores, strict=True)):
+            row: dict[str, Any] = {"run": name}
+            row |= {"scrubbed": scores.scrubbed.mean, "recovered": scores.recovered.mean}
+            if i:
+                difference = self.differences[i - 1]
+                low, high = difference.difference.interval
+                row |= {"difference": difference.difference.mean, "low": low, "high": high}
+                row |= {"recovered_difference": difference.recovered.mean}
+                row |= {"p": self.adjusted[i - 1]}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _worded(self) -> pd.DataFrame:
+        import pandas as pd
+
+        head, rows = self._rows()
+        return pd.DataFrame(rows, columns=list(head))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -55,7 +143,7 @@ class Comparison:
     def __repr__(self) -> str:
         return f"Comparison({len(self.names)} runs, {self.metric}; print it to see them)"
 
-    def __str__(self) -> str:
+    def _rows(self) -> tuple[tuple[str, ...], list[list[str]]]:
         head = ("run", "scrubbed", "recovered", "first - it", "recovered, first - it", "p (Holm)")
         rows = []
         for i, (name, scores) in enumerate(zip(self.names, self.scores, strict=True)):
@@ -72,7 +160,10 @@ class Comparison:
                     f"{self.adjusted[i - 1]:.3g}",
                 ]
             rows.append(row)
-        table = align(head, rows)
+        return head, rows
+
+    def __str__(self) -> str:
+        table = align(*self._rows())
         common = plural(self.samples, "common sample")
         head_line = f"{self.metric}, {self.samples} {common}"
         lines = [f"note: {note}" for note in self.notes]
@@ -156,6 +247,7 @@ def compare(results: Sequence[Result], *, metric: str | Sequence[str] | None = N
         differences=differences,
         adjusted=tuple(float(p) for p in holm([d.p_value for d in differences])),
         swaps=_told_apart(_swaps(results), results),
+        hypotheses=tuple(result.readable for result in results),
     )
 
 

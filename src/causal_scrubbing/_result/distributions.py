@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._statistics import DistributionComparison, Triples, compare_distributions
 
 NOT_KEPT: Final = "not compared, outputs were not kept (pass keep_outputs=True to scrub)"
@@ -17,7 +18,7 @@ _LEAF: Final = (
 
 
 @dataclass(frozen=True)
-class Distributions:
+class Distributions(Displayed):
     """The behaviour's law and the output's, each under D and under D_scrubbed.
 
     Attributes:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from causal_scrubbing._data import Dataset, Floats
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._exact import Joint, cut_draws, joint
 from causal_scrubbing._format import plural
@@ -152,7 +153,7 @@ class ExactScores:
 
 
 @dataclass(frozen=True, eq=False)
-class ExactResult:
+class ExactResult(Displayed):
     """A hypothesis scrubbed exactly.
 
     The numbers of the first metric are attributes; ``result["kl"]`` has those of another.

@@ -9,16 +9,18 @@ from typing import overload
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import write_page
-from causal_scrubbing._report import footnotes, render, scores_html
+from causal_scrubbing._page import render_page
+from causal_scrubbing._report import footnotes, scores_html
 from causal_scrubbing._result.labels import Zero, first_notes
-from causal_scrubbing._result.page import page
+from causal_scrubbing._result.page import page_data
+from causal_scrubbing._result.pictures import RunPictures
 from causal_scrubbing._result.save import read, save
 from causal_scrubbing._result.verify import Verification, verify
 from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._simulate import Run, Sampled, stuck_samples
 
 
-class Result(RunViews):
+class Result(RunPictures):
     """The outcome of scrubbing one hypothesis.
 
     The estimates of the first metric are attributes; ``result["kl"]`` has those of another.
@@ -97,7 +99,7 @@ class Result(RunViews):
         Raises:
             ScrubError: the page cannot be written there.
         """
-        text = render(page(self))
+        text = render_page(page_data(self))
         if path is None:
             return text
         file = Path(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._format import plural
 from causal_scrubbing._result.run_data import RunData
@@ -19,7 +20,7 @@ _RELATIVE: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Displayed):
     """What was checked of a saved run, and what differs.
 
     Attributes:

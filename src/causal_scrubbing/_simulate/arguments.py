@@ -22,7 +22,7 @@ STORABLE: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 def whole(name: str, value: object, what: str, *, least: int = 1) -> int:
-    """A whole number, Python's or numpy's.
+    """An integer, Python's or numpy's.
 
     Args:
         name: the argument, for messages.
@@ -31,7 +31,7 @@ def whole(name: str, value: object, what: str, *, least: int = 1) -> int:
         least: smallest number allowed.
 
     Raises:
-        ScrubError: it is no whole number (True and 2.0 are none), or smaller.
+        ScrubError: it is not an integer (True and 2.0 are not), or smaller.
     """
     if not isinstance(value, bool | np.bool_):
         try:
@@ -40,14 +40,14 @@ def whole(name: str, value: object, what: str, *, least: int = 1) -> int:
             number = least - 1
         if number >= least:
             return number
-    raise ScrubError(f"{name}={_shown(value)}: give {what}, a whole number of at least {least}.")
+    raise ScrubError(f"{name}={_shown(value)}: give {what}, an integer of at least {least}.")
 
 
 def check_samples(samples: object) -> int:
     """A number of samples.
 
     Raises:
-        ScrubError: it is no whole number of at least 1.
+        ScrubError: it is not an integer of at least 1.
     """
     return whole("samples", samples, "the number of samples")
 
@@ -72,16 +72,16 @@ def check_most(max_samples: object) -> int:
     """The most samples of "auto".
 
     Raises:
-        ScrubError: it is no whole number of at least 1.
+        ScrubError: it is not an integer of at least 1.
     """
     return whole("max_samples", max_samples, "the most samples to run")
 
 
 def check_seed(seed: object) -> int:
-    """A seed: any whole number of at least 0.
+    """A seed: any integer of at least 0.
 
     Raises:
-        ScrubError: it is none.
+        ScrubError: it is not one.
     """
     return whole("seed", seed, "the seed of all draws", least=0)
 
@@ -101,7 +101,7 @@ def check_tolerance(tolerance: object) -> float:
     """A half-width in percentage points, above 0.
 
     Raises:
-        ScrubError: it is no number above 0.
+        ScrubError: it is not a number above 0.
     """
     if isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(
         tolerance, bool
@@ -138,7 +138,7 @@ def check_store_dtype(dtype: object) -> torch.dtype | None:
     """A dtype to store activations in, also by its name ("bfloat16"), or None.
 
     Raises:
-        ScrubError: it is none that holds activations: whole numbers lose them.
+        ScrubError: it does not hold activations: integers lose them.
     """
     if dtype is None:
         return None
@@ -157,7 +157,7 @@ def check_store(store: object) -> None:
     """Where clean activations are kept.
 
     Raises:
-        ScrubError: it is no such place.
+        ScrubError: it is not such a place.
     """
     if store not in STORES:
         raise ScrubError(f"store={store!r}; it is one of {', '.join(map(repr, STORES))}.")

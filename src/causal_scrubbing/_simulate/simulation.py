@@ -34,8 +34,8 @@ from causal_scrubbing._simulate.self_check import check_samples_again
 Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 """Values of some samples, a hypothesis each, and outputs by name where they are kept."""
 
-_WATCHED: Final = 3
-"""Hypotheses whose samples are computed again after a run."""
+_WATCHED: Final = 1
+"""How many hypotheses have samples computed again after a run."""
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""

@@ -15,9 +15,13 @@ from causal_scrubbing._graph import Graph, evaluate, shorten
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._sampling import Sampler
 
-_ROWS: Final = 64
+_ALL: Final = 64
+"""A dataset of at most so many rows is looked at whole."""
+_ROWS: Final = 32
 """Rows looked at in any case; an eighth of the number of samples where that is more."""
 _SAMPLES: Final = 1024
+_FEWEST: Final = 10
+"""Swaps looked at of which something is said."""
 _BATCH: Final = 32
 _RELATIVE: Final = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Differences taken for rounding; 1e-5 for other floats, none for integers."""
@@ -30,16 +34,19 @@ class Swap:
     Attributes:
         draw: a claim's path, or the key of a draw of unimportant parents.
         nodes: whose activations are swapped.
-        rows: share of the samples looked at in which the row drawn was another one.
-        activations: share in which the clean activation of a node was another one there. It is 0
-            for a claim whose feature fixes the activation.
+        rows: share of the samples in which the row drawn was another one.
+        activations: share in which the clean activation of a node was another one there, estimated
+            from the swaps looked at; None where none was. It is 0 for a claim whose feature fixes
+            the activation.
+        looked: how many swaps with other rows were looked at.
         important: whether a claim is drawn.
     """
 
     draw: str
     nodes: tuple[str, ...]
     rows: float
-    activations: float
+    activations: float | None
+    looked: int
     important: bool
 
 
@@ -51,7 +58,7 @@ class Swaps:
         table: one entry a claim, and one for each draw of unimportant parents.
         constant: nodes claimed or drawn whose activation is the same on every row looked at.
         rows: how many rows were looked at.
-        samples: how many samples were looked at.
+        samples: how many samples the shares of rows are of.
         every: whether the rows looked at are all rows of the data.
     """
 
@@ -76,14 +83,14 @@ class Swaps:
             one.draw
             for one in self.table
             if not one.important
-            and one.rows > 0
-            and not one.activations
+            and one.looked >= _FEWEST
+            and one.activations == 0
             and not set(one.nodes) <= set(self.constant)
         ]
         if idle:
             found.append(
-                f"{shorten(idle)}: other rows were drawn for unimportant parents, and in none of "
-                f"{self.samples} samples looked at did an activation differ there"
+                f"{shorten(idle)}: other rows were drawn for unimportant parents, and in no swap "
+                "looked at did an activation differ there"
             )
         return tuple(found)
 
@@ -98,12 +105,7 @@ class Swaps:
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Swaps:
         """What `to_dict` made."""
-        table = tuple(
-            Swap(
-                one["draw"], tuple(one["nodes"]), one["rows"], one["activations"], one["important"]
-            )
-            for one in entry["table"]
-        )
+        table = tuple(Swap(**{**one, "nodes": tuple(one["nodes"])}) for one in entry["table"])
         rest = {name: entry[name] for name in ("rows", "samples", "every")}
         return cls(table, tuple(entry["constant"]), **rest)
 
@@ -124,9 +126,9 @@ def look_at_swaps(
     """
     graph = samplers[0].hypothesis.graph
     most = max(_ROWS, samples // 8)
-    count = min(samples, _SAMPLES)
-    drawn = [sampler.draw(0, count).rows for sampler in samplers]
-    every = len(data) <= most
+    total = count = min(samples, _SAMPLES)
+    drawn = [sampler.draw(0, total).rows for sampler in samplers]
+    every = len(data) <= max(_ALL, most)
     rows = np.arange(len(data)) if every else _rows(drawn, count)
     while not every and len(rows) > most and count > 1:
         count = max(1, min(count - 1, count * most // len(rows)))
@@ -140,15 +142,20 @@ def look_at_swaps(
         paths = {entry.path for entry in sampler.hypothesis.tree.claims}
         table = []
         for name, key, of, names in one:
-            here = np.searchsorted(rows, known[key][:count])
-            there = np.searchsorted(rows, known[of][:count])
-            moved = np.zeros(count, dtype=bool)
+            drawn_row, kept_row = known[key], known[of]
+            other = drawn_row != kept_row
+            looked = other & np.isin(drawn_row, rows) & np.isin(kept_row, rows)
+            here = np.searchsorted(rows, drawn_row[looked])
+            there = np.searchsorted(rows, kept_row[looked])
+            moved = np.zeros(len(here), dtype=bool)
             for node in names:
                 moved |= _differ(signs[node][here], signs[node][there], signs[node])
-            shares = float((here != there).mean()), float(moved.mean())
-            table.append(Swap(name, names, *shares, important=name in paths))
+            share = float(other.mean())
+            # Of the swaps looked at; a draw of the row itself changes nothing.
+            changed = share * float(moved.mean()) if len(moved) else 0.0 if not share else None
+            table.append(Swap(name, names, share, changed, len(moved), name in paths))
         used = dict.fromkeys(n for _, _, _, names in one for n in names if n in constant)
-        found.append(Swaps(tuple(table), tuple(used), len(rows), count, every))
+        found.append(Swaps(tuple(table), tuple(used), len(rows), total, every))
     return found
 
 

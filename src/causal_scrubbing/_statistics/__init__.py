@@ -19,6 +19,8 @@ from causal_scrubbing._statistics.functions import Measure as Measure
 from causal_scrubbing._statistics.functions import WorstInput as WorstInput
 from causal_scrubbing._statistics.functions import compare_functions as compare_functions
 from causal_scrubbing._statistics.known import KnownMeans as KnownMeans
+from causal_scrubbing._statistics.movement import MovementCosts as MovementCosts
+from causal_scrubbing._statistics.movement import movement_costs as movement_costs
 from causal_scrubbing._statistics.of_means import OfMeans as OfMeans
 from causal_scrubbing._statistics.of_means import along_last as along_last
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.spatial.distance import cdist
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._statistics.permute import share_as_extreme, signs
@@ -60,7 +61,7 @@ class TwoSampleTest:
 
 
 @dataclass(frozen=True)
-class DistributionComparison:
+class DistributionComparison(Displayed):
     """The law of one quantity in the model and in the scrubbed model.
 
     Attributes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, short
 
 _NAN_PAIR = (math.nan, math.nan)
@@ -18,7 +19,7 @@ def _number(value: float | str | None) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Displayed):
     """An estimated number.
 
     Attributes:

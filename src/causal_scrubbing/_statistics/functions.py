@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import alike, plain, plural
 from causal_scrubbing._statistics.estimate import Estimate
@@ -42,7 +43,7 @@ class WorstInput:
 
 
 @dataclass(frozen=True)
-class FunctionComparison:
+class FunctionComparison(Displayed):
     """How far the scrubbed model is from the model as a function of the input.
 
     Everything counts samples: a reference row that was drawn more than once counts each time, and

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._format import plain, short
 from causal_scrubbing._statistics.columns import Columns, Means, means_reader
 from causal_scrubbing._statistics.estimate import Estimate
@@ -50,7 +51,7 @@ _TIMES: Final = 3.0
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Displayed):
     """The five estimates of one metric: E_model, E_scrubbed, E_randomized, gap and recovered.
 
     Of a behaviour that is a vector only gap and recovered are defined, which are about distances,

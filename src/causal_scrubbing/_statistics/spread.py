@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._statistics.estimate import Estimate
@@ -28,7 +29,7 @@ _SMALL = 1e-4
 
 
 @dataclass(frozen=True)
-class WorstCases:
+class WorstCases(Displayed):
     """Upper percentiles of a behaviour, worst last.
 
     Attributes:
@@ -122,7 +123,7 @@ def worst_cases(
 
 
 @dataclass(frozen=True)
-class VarianceSplit:
+class VarianceSplit(Displayed):
     """Variance of one sample = variance between reference rows + mean variance within a row.
 
     Attributes:

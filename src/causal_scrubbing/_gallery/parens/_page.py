@@ -14,7 +14,7 @@ _STYLE = Markup(
     "color:#1a202c;background:#fff}img{width:100%;background:#fff}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}"
     "td,th{padding:.25rem .6rem;border-bottom:1px solid #cbd5e0;text-align:right}"
-    "td:first-child,th:first-child,td:last-child,th:last-child{text-align:left}"
+    "td:nth-child(-n+2){white-space:nowrap}td:first-child,th:first-child,td:last-child,th:last-child{text-align:left}"
     "@media(prefers-color-scheme:dark){body{color:#e2e8f0;background:#171923}a{color:#90cdf4}"
     "td,th{border-color:#4a5568}}"
 )
@@ -49,7 +49,7 @@ def page(
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
     head, *body = rows
-    lines = [_row("th", [*head, "claim"])]
+    lines = [_row("th", ["", *head[1:], "what is claimed"])]
     lines += [_row("td", [*row, statements[row[0]]]) for row in body]
     item = Markup("<li><b>{}</b>: {}</li>")
     return str(

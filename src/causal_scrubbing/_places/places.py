@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph import number, substitute
 
-_PLACE = re.compile(
-    r"^(?P<path>[^:#]*)(?::(?P<side>input|output|q|k|v|pattern)(?:\.(?P<key>\w+(?:\.\w+)*))?)?(?:#(?P<call>\d+))?$"
+INSIDE: Final = ("q", "k", "v", "pattern", "h", "c")
+"""Tensors inside an attention, and states of a recurrent network, that a place can name."""
+
+_PLACE: Final = re.compile(
+    r"^(?P<path>[^:#]*)(?::(?P<side>input|output|q|k|v|pattern|h|c)(?:\.(?P<key>\w+(?:\.\w+)*))?)?(?:#(?P<call>\d+))?$"
 )
 
 
@@ -22,7 +26,8 @@ class Place:
     Attributes:
         name: the node's name.
         path: the module's path in the model; "" is the model itself.
-        side: "input" or "output"; of an attention also "q", "k", "v", "pattern".
+        side: "input" or "output"; of an attention also "q", "k", "v", "pattern",
+            and of a recurrent network "h", "c".
         key: which argument or entry: a position, a name, or None for the only or first one.
         inner: which entry in that one, and so on, where tuples lie in tuples.
         call: which call of a module that is called several times; None for every call.

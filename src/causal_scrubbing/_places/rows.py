@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ class Rows:
     def field_names(self) -> tuple[str, ...]:
         """Names of the fields."""
         return self._known
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the fields with numbers, so that ``model(**rows)`` passes them by keyword."""
+        return tuple(self._fields)
 
     def __contains__(self, name: object) -> bool:
         return name in self._known
@@ -64,7 +69,7 @@ def make_forward(
     forward: Forward | None,
     example: Dataset,
     output: str,
-) -> Callable[[torch.nn.Module, Rows], torch.Tensor]:
+) -> Run:
     """The function that runs rows and picks the output.
 
     Args:
@@ -97,14 +102,25 @@ def make_forward(
                 f"{', '.join(example.field_names)}."
             )
 
-    def run(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
-        if forward is not None:
-            return pick_output(forward(model, rows), output, own=True)
-        if isinstance(fields, Mapping):
-            return pick_output(model(**{k: rows[f] for k, f in fields.items()}), output)
-        return pick_output(model(*(rows[f] for f in fields or ())), output)
+    return Run(fields, forward, output)
 
-    return run
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How rows are run; arguments as of `make_forward`, one of the first two given."""
+
+    fields: Sequence[str] | Mapping[str, str] | None
+    forward: Forward | None
+    output: str
+
+    def __call__(self, model: torch.nn.Module, rows: Rows) -> torch.Tensor:
+        """The output of a model on rows."""
+        if self.forward is not None:
+            return pick_output(self.forward(model, rows), self.output, own=True)
+        if isinstance(self.fields, Mapping):
+            named = {keyword: rows[field] for keyword, field in self.fields.items()}
+            return pick_output(model(**named), self.output)
+        return pick_output(model(*(rows[field] for field in self.fields or ())), self.output)
 
 
 def pick_output(result: Any, output: str, *, own: bool = False) -> torch.Tensor:

@@ -22,8 +22,11 @@ class Layout:
         qkv: the module that makes the three together.
         cross: the attention over another sequence, laid out like the block's own, as a pair of
             paths: the one to replace in `z`, `q`, `k`, `v`, and by what.
+        only: what the names of the blocks' classes begin with, where modules do not tell.
         mlp: what the feed-forward part adds to the residual stream.
         neurons: the activations of its hidden layer.
+        attention: the module that computes the pattern; what holds `z` if None.
+        pattern: where the pattern is, if a module's output is the pattern itself.
         axis: the axis of `z`, `q`, `k`, `v` along which heads lie.
         known: families that have this layout, for a person to look up.
     """
@@ -36,6 +39,9 @@ class Layout:
     cross: tuple[str, str] | None = None
     mlp: str | None = None
     neurons: str | None = None
+    attention: str | None = None
+    pattern: str | None = None
+    only: str | None = None
     axis: int = -1
     known: str
 
@@ -58,10 +64,21 @@ def _separate(attention: str, out: str, q: str = "q_proj") -> dict[str, Any]:
 
 LAYOUTS: Final = (
     Layout(
+        z="self_attn.out_proj:input",
+        q="self_attn:q",
+        k="self_attn:k",
+        v="self_attn:v",
+        cross=("self_attn", "multihead_attn"),
+        mlp="linear2",
+        neurons="linear2:input",
+        known="encoder and decoder layers of torch.nn",
+    ),
+    Layout(
         z="attn.hook_z",
         q="attn.hook_q",
         k="attn.hook_k",
         v="attn.hook_v",
+        pattern="attn.hook_pattern",
         mlp="hook_mlp_out",
         neurons="mlp.hook_post",
         axis=-2,
@@ -72,6 +89,7 @@ LAYOUTS: Final = (
         q="attn.hook_q",
         k="attn.hook_k",
         v="attn.hook_v",
+        pattern="attn.hook_pattern",
         axis=-2,
         known="attention-only hook-point transformers (TransformerLens)",
     ),
@@ -80,6 +98,7 @@ LAYOUTS: Final = (
         q="attn.q.hook_out",
         k="attn.k.hook_out",
         v="attn.v.hook_out",
+        pattern="attn.hook_pattern",
         mlp="mlp.hook_out",
         neurons="mlp.out.hook_in",
         known="bridges of TransformerLens 4",
@@ -89,8 +108,15 @@ LAYOUTS: Final = (
         q="attn.q.hook_out",
         k="attn.k.hook_out",
         v="attn.v.hook_out",
+        pattern="attn.hook_pattern",
         mlp="mlp.hook_out",
         known="bridges of TransformerLens 4, mixtures of experts",
+    ),
+    Layout(
+        **_separate("self_attn", "o_proj"),
+        mlp="mlp:output.0",
+        only="GptOss",
+        known="gpt_oss, whose experts return their weights too",
     ),
     Layout(
         **_separate("self_attn", "o_proj"),
@@ -182,6 +208,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.self",
         q="attention.self.query",
         k="attention.self.key",
         v="attention.self.value",
@@ -191,6 +218,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.self",
         q="attention.self.query_proj",
         k="attention.self.key_proj",
         v="attention.self.value_proj",
@@ -237,6 +265,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         z="attention.output.dense:input",
+        attention="attention.attention",
         q="attention.attention.query",
         k="attention.attention.key",
         v="attention.attention.value",
@@ -244,6 +273,17 @@ LAYOUTS: Final = (
         neurons="output.dense:input",
         known="vit in earlier releases of transformers",
     ),
+    Layout(
+        z="self_attn.o_proj:input",
+        mlp="mlp",
+        neurons="mlp.down_proj:input",
+        known="latent attention: minicpm3 and others",
+    ),
+    Layout(
+        z="self_attn.o_proj:input", mlp="mlp", known="latent attention: deepseek_v2, deepseek_v3"
+    ),
+    Layout(z="self_attn.o_proj:input", mlp="feed_forward", known="lfm2, jamba and others"),
+    Layout(mlp="feed_forward", known="rwkv, whose attention has no heads"),
     Layout(mlp="mixer", neurons="mixer.out_proj:input", known="mamba"),
     Layout(mlp="drop_path", neurons="pwconv2:input", known="convnext"),
     Layout(mlp="layer", known="resnet of transformers: the branch of each block"),
@@ -251,6 +291,9 @@ LAYOUTS: Final = (
     Layout(mlp="bn2", neurons="conv2:input", known="resnet of torchvision, basic blocks"),
 )
 """Tried in this order, the more particular first."""
+
+MIXERS: Final = ("mamba", "linear_attn", "conv", "temporal_block", "attention", "mixer")
+"""What blocks call what mixes positions without attention, in the models that have both."""
 
 EMBEDDINGS: Final = {
     "embed": (

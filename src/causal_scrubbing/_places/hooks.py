@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.marker import HANDLER
-from causal_scrubbing._capture.places import Place, check_faults
+from causal_scrubbing._places.attention import is_fused, opened
+from causal_scrubbing._places.marker import HANDLER
+from causal_scrubbing._places.places import INSIDE, Place, check_faults
+from causal_scrubbing._places.recurrent import Tell
 
 Replace = Callable[[torch.Tensor], torch.Tensor]
 Act = Callable[[torch.Tensor, str], torch.Tensor]
@@ -64,6 +66,16 @@ class _Marker:
 
         return hook
 
+    def inside(self, path: str) -> Tell:
+        """What is told of the tensors inside an attention."""
+
+        def tell(side: str, tensor: torch.Tensor) -> torch.Tensor:
+            for place in self.by_path.get((path, side), ()):
+                tensor = self._mark(place)(tensor)
+            return tensor
+
+        return tell
+
     def by_hand(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
         number = self.seen.marks[name]
         self.seen.marks[name] += 1
@@ -85,7 +97,12 @@ class _Marker:
 
 @contextmanager
 def marked(
-    model: torch.nn.Module, places: Sequence[Place], trial: Seen | None, act: Act | None = None
+    model: torch.nn.Module,
+    places: Sequence[Place],
+    trial: Seen | None,
+    act: Act | None = None,
+    *,
+    inside: Sequence[Place] | None = None,
 ) -> Iterator[Seen]:
     """Run the model with its sites marked, inside; every hook is gone after.
 
@@ -94,10 +111,15 @@ def marked(
         places: the sites.
         trial: what a trial run met, which numbers the calls; None for the trial run itself.
         act: what is done with each site's tensor; None for nothing.
+        inside: sites, marked or not, whose attentions are opened; the marked ones if None.
     """
     marker = _Marker(places, trial, act)
     with ExitStack() as stack:
+        paths = attentions(model, places if inside is None else inside)
+        stack.enter_context(opened(model, {path: marker.inside(path) for path in paths}))
         for path, side in marker.by_path:
+            if side in INSIDE:
+                continue
             module = model.get_submodule(path)
             if isinstance(module, torch.jit.ScriptModule):
                 handle = _on_script(marker, path, side, module)
@@ -108,6 +130,18 @@ def marked(
             stack.callback(handle.remove)
         stack.callback(HANDLER.reset, HANDLER.set(marker.by_hand))
         yield marker.seen
+
+
+def attentions(model: torch.nn.Module, places: Sequence[Place]) -> list[str]:
+    """Paths of the attentions that places lie inside."""
+    found: dict[str, None] = {}
+    for place in places:
+        if place.side in INSIDE:
+            found[place.path] = None
+        parent = place.path.rpartition(".")[0]
+        if parent and is_fused(model.get_submodule(parent)):
+            found[parent] = None
+    return list(found)
 
 
 def _on_script(marker: _Marker, path: str, side: str, module: torch.nn.Module) -> Any:
@@ -129,12 +163,7 @@ def check_seen(places: Sequence[Place], seen: Seen) -> None:
     Raises:
         GraphError: some were not; all are named.
     """
-    faults = [
-        f"{place.name!r}: the module {place.path!r} is never called in this forward, so it has no "
-        f"{place.side}. Choose a module that is, or mark the tensor with cs.site(tensor, name)."
-        for place in places
-        if not seen.calls[place]
-    ]
+    faults = [_never(place) for place in places if not seen.calls[place]]
     faults += [
         f"{place.name!r}: {place.text} asks for call {place.call}, but the module is called "
         f"{seen.calls[place]} times; calls are counted from 0."
@@ -146,6 +175,25 @@ def check_seen(places: Sequence[Place], seen: Seen) -> None:
         f"{name!r} is used twice, by sites= and by cs.site." for name, k in taken.items() if k > 1
     ]
     check_faults(faults)
+
+
+def _never(place: Place) -> str:
+    mark = "mark the tensor with cs.site(tensor, name)"
+    if place.side in ("h", "c"):
+        return (
+            f"{place.name!r}: {place.path!r} shows no state {place.side}: h is of nn.LSTM, nn.GRU "
+            f"and nn.RNN, c of nn.LSTM. {mark.capitalize()}."
+        )
+    if place.side in INSIDE:
+        return (
+            f"{place.name!r}: {place.path!r} shows no {place.side}: it calls no softmax or "
+            "scaled_dot_product_attention that could be watched (another attn_implementation= "
+            f"may), or its family does not hand over q, k and v. {mark.capitalize()}."
+        )
+    return (
+        f"{place.name!r}: the module {place.path!r} is never called in this forward, so it has no "
+        f"{place.side}. Choose a module that is, or {mark}."
+    )
 
 
 def _edit_input(

@@ -13,31 +13,20 @@ from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, Layout
 from causal_scrubbing._errors import GraphError
-
-Splits = dict[str, tuple[int, dict[str, int]]]
-
-
-class SiteMap(dict[str, str]):
-    """Node name -> place, with what may be split into heads.
-
-    Attributes:
-        splits: pattern of node names -> (axis, {piece name: number of pieces}), to be given to
-            `Graph.split`: ``for nodes, (axis, into) in sites.splits.items(): graph =
-            graph.split(nodes, axis=axis, into=into)``.
-    """
-
-    def __init__(self, places: Mapping[str, str], splits: Splits | None = None) -> None:
-        super().__init__(places)
-        self.splits: Splits = dict(splits or {})
+from causal_scrubbing._places import hands_over
+from causal_scrubbing._sites.convs import convs as convs
+from causal_scrubbing._sites.layouts import EMBEDDINGS, GROUPS, HEADS, LAYOUTS, MIXERS, Layout
+from causal_scrubbing._sites.site_map import SiteMap, Splits
 
 
 class _Stack:
     """A list of equal blocks in a model, and its layout."""
 
-    def __init__(self, path: str, length: int, layout: Layout, name: str) -> None:
+    def __init__(self, path: str, length: int, layout: Layout, first: int, name: str) -> None:
         self.path, self.length, self.layout, self.name = path, length, layout, name
+        # The first block that has the layout: in some models not all blocks do.
+        self.first = f"{path}.{first}"
 
     def site(self, letter: str, place: str) -> tuple[str, str]:
         return f"{self.name}{letter[0]}{{i}}{letter[1:]}", f"{self.path}.{{i}}.{place}"
@@ -51,6 +40,8 @@ class _Stack:
 def heads_and_mlps(model: torch.nn.Module) -> SiteMap:
     """Embeddings, every attention's heads side by side (``a{i}.z``) and every MLP (``m{i}``).
 
+    What mixes positions in another way (a state space, a recurrence) is ``s{i}``.
+
     A second attention, over an encoder, is ``x{i}.z``; with several stacks names begin with
     ``enc.`` or ``dec.``. Split ``a*.z`` to have heads: `SiteMap.splits` says how many and where.
 
@@ -59,7 +50,11 @@ def heads_and_mlps(model: torch.nn.Module) -> SiteMap:
     """
 
     def choose(stack: _Stack) -> dict[str, str]:
-        return {**_attention(stack, {"z": ".z"}), **_one(stack, "m", stack.layout.mlp)}
+        return {
+            **_attention(stack, {"z": ".z"}),
+            **_mixers(model, stack),
+            **_one(stack, "m", stack.layout.mlp),
+        }
 
     return _make(model, choose)
 
@@ -76,6 +71,57 @@ def qkv(model: torch.nn.Module) -> SiteMap:
         return {**_attention(stack, parts), **_one(stack, "m", stack.layout.mlp)}
 
     return _make(model, choose)
+
+
+def patterns(model: torch.nn.Module) -> SiteMap:
+    """`heads_and_mlps`, and each attention's pattern, and what it is computed from.
+
+    ``a{i}.pattern`` is [batch, head, destination, source]: what each head weighs its values by.
+    ``a{i}.q``, ``a{i}.k`` and ``a{i}.v`` are [batch, head, position, width] where the attention
+    hands them over (`torch.nn` and most of transformers), after position embeddings such as rotary
+    ones; elsewhere they are the outputs of the projections. With grouped-query attention keys and
+    values have fewer heads, and `SiteMap.splits` says so. While such a graph is captured or run, a
+    model of transformers uses its own eager attention, from which fused ones differ by rounding.
+
+    Example::
+
+        sites = cs.sites.patterns(model)
+        graph = cs.capture(model, data[:2], sites=sites, forward=..., output="logits")
+        for nodes, (axis, into) in sites.splits.items():
+            graph = graph.split(nodes, axis=axis, into=into)
+        rows = {"last": -1}                                   # a row of a pattern: a destination
+        graph = graph.split("a0.pattern.h1", axis=2, into=rows, rest="rest")
+
+    Raises:
+        GraphError: the family is unknown, or has no attention.
+    """
+
+    def choose(stack: _Stack) -> dict[str, str]:
+        parts = {"q": ".q", "k": ".k", "v": ".v", "qkv": ".qkv"}
+        attention = _path_of_attention(stack.layout)
+        found: dict[str, str] = {}
+        if attention is not None:
+            if stack.layout.pattern is None:
+                inner = {"pattern": f"{attention}:pattern"}
+                if hands_over(model.get_submodule(f"{stack.first}.{attention}")):
+                    inner |= {part: f"{attention}:{part}" for part in "qkv"}
+                    parts = {}
+            else:
+                inner = {"pattern": stack.layout.pattern}
+            for letter in ("a", "x"):
+                for part, place in inner.items():
+                    crossed = place if letter == "a" else stack.crossed(place)
+                    if crossed is not None:
+                        found.update([stack.site(f"{letter}.{part}", crossed)])
+        own = {**_attention(stack, {**parts, "z": ".z"}), **_mixers(model, stack)}
+        return {**found, **own, **_one(stack, "m", stack.layout.mlp)}
+
+    made = _make(model, choose)
+    if not any(name.endswith(".pattern") for name in made):
+        raise GraphError(
+            f"{type(model).__name__} has no attention that a ready map knows, so no patterns."
+        )
+    return made
 
 
 def neurons(model: torch.nn.Module) -> SiteMap:
@@ -135,22 +181,45 @@ def _one(stack: _Stack, letter: str, place: str | None) -> dict[str, str]:
     return {} if place is None else dict([stack.site(letter, place)])
 
 
+def _mixers(model: torch.nn.Module, stack: _Stack) -> dict[str, str]:
+    """What mixes positions without attention, in blocks that have such a module."""
+    layout = stack.layout
+    for name in MIXERS:
+        taken = any(place.split(":")[0].split(".")[0] == name for place in layout.places)
+        paths = [f"{stack.path}.{i}.{name}" for i in range(stack.length)]
+        if not taken and any(path in dict(model.named_modules()) for path in paths):
+            return dict([stack.site("s", name)])
+    return {}
+
+
 def _splits(model: torch.nn.Module, stack: _Stack, chosen: Mapping[str, str]) -> Splits:
     """How many heads the chosen places have, from the model's configuration."""
     config = getattr(model, "config", None) or getattr(model, "cfg", None)
+    attention = _path_of_attention(stack.layout)
+    if _first(config, HEADS) is None and attention is not None:
+        config = model.get_submodule(f"{stack.first}.{attention}")
     for part in ("text_config", "vision_config"):
         if _first(config, HEADS) is None:
             config = getattr(config, part, config)
     heads = _first(config, HEADS)
     if stack.name == "dec.":
         heads = getattr(config, "decoder_attention_heads", heads)
-    groups = _first(config, GROUPS) or heads
+    groups = 1 if getattr(config, "multi_query", False) else _first(config, GROUPS) or heads
     found: Splits = {}
-    for name in chosen:
-        for end, count in ((".z", heads), (".q", heads), (".k", groups), (".v", groups)):
+    ends = ((".z", heads), (".q", heads), (".k", groups), (".v", groups), (".pattern", heads))
+    for name, place in chosen.items():
+        for end, count in ends:
             if name.endswith(end) and count is not None and count > 1:
-                found[name] = (stack.layout.axis, {"h{}": count})
+                by_heads = end == ".pattern" or place.endswith((":q", ":k", ":v"))
+                found[name] = (1 if by_heads else stack.layout.axis, {"h{}": count})
     return found
+
+
+def _path_of_attention(layout: Layout) -> str | None:
+    """The module in a block that computes the pattern."""
+    if layout.attention is not None or layout.z is None:
+        return layout.attention
+    return layout.z.partition(":")[0].rpartition(".")[0]
 
 
 def _first(config: Any, names: tuple[str, ...]) -> int | None:
@@ -176,21 +245,30 @@ def _embeddings(model: torch.nn.Module) -> dict[str, str]:
 def find_stacks(model: torch.nn.Module) -> list[_Stack]:
     """The lists of blocks whose layout is known."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    found: list[tuple[str, int, Layout]] = []
+    found: list[tuple[str, int, Layout, int]] = []
     for path, module in model.named_modules():
         length = len(list(module.children()))
         if not isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)) or not length:
             continue
-        layout = next((row for row in LAYOUTS if _has(modules, f"{path}.0", row)), None)
-        if layout is not None:
-            found.append((path, length, layout))
+        fits = (
+            (layout, block)
+            for layout in LAYOUTS
+            for block in range(length)
+            if _has(modules, f"{path}.{block}", layout)
+        )
+        hit = next(fits, None)
+        if hit is not None:
+            found.append((path, length, *hit))
+    paths = [path for path, *_ in found]
     return [
-        _Stack(path, length, _fitting(modules, path, layout), _stack_name(path, found))
-        for path, length, layout in found
+        _Stack(path, length, _fitting(modules, path, layout), first, _stack_name(path, paths))
+        for path, length, layout, first in found
     ]
 
 
 def _has(modules: Mapping[str, torch.nn.Module], block: str, layout: Layout) -> bool:
+    if layout.only is not None and not type(modules.get(block)).__name__.startswith(layout.only):
+        return False
     return all(f"{block}.{place.split(':')[0]}" in modules for place in layout.places)
 
 
@@ -201,12 +279,12 @@ def _fitting(modules: Mapping[str, torch.nn.Module], path: str, layout: Layout) 
     return layout
 
 
-def _stack_name(path: str, found: list[tuple[str, int, Layout]]) -> str:
+def _stack_name(path: str, found: list[str]) -> str:
     """What names of a stack's nodes begin with: nothing if it is the only one."""
     if len(found) == 1:
         return ""
     for word, name in (("encoder", "enc."), ("decoder", "dec."), ("vision", "vision.")):
-        same = [other for other, _, _ in found if word in other]
+        same = [other for other in found if word in other]
         if word in path and len(same) == 1:
             return name
     numbers = re.findall(r"\d+", path)

@@ -1,0 +1,80 @@
+"""The claims of a hypothesis from its plain data, which a loaded run has too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from causal_scrubbing._hypothesis import feature_words, node_label
+
+
+@dataclass(frozen=True)
+class PlainClaim:
+    """A claim at its place in the tree, in words.
+
+    Attributes:
+        path: labels from the root.
+        label: the last of them.
+        node: what it is about.
+        feature: what is said to be carried.
+        parent: number of the claim above; None for the root.
+        draw: key of its draw, where that is not its path.
+        extras: what else was said.
+        is_leaf: whether it stands for everything upstream too.
+        family: what it shares with claims that were made together, or "".
+    """
+
+    path: str
+    label: str
+    node: str
+    feature: str
+    parent: int | None
+    draw: str | None
+    extras: tuple[str, ...]
+    is_leaf: bool
+    family: str
+
+
+def plain_claims(readable: Mapping[str, Any]) -> list[PlainClaim]:
+    """The claims of a tree, parents first; one that is used twice is there once a path."""
+    found: list[PlainClaim] = []
+    for claim in _below(readable["claims"], 0, None, "", found):
+        found.append(claim)
+    return found
+
+
+def _below(
+    table: list[Mapping[str, Any]],
+    number: int,
+    parent: int | None,
+    above: str,
+    found: list[PlainClaim],
+) -> Iterator[PlainClaim]:
+    claim = table[number]
+    label = claim.get("name") or node_label(claim["node"])
+    here = len(found)
+    yield PlainClaim(
+        path=f"{above}{label}",
+        label=label,
+        node=claim["node"],
+        feature=feature_words(claim["feature"]),
+        parent=parent,
+        draw=claim.get("draw"),
+        extras=tuple(_extras(claim)),
+        is_leaf="children" not in claim,
+        family=str(claim.get("family") or ""),
+    )
+    for child in claim.get("children") or ():
+        yield from _below(table, child, here, f"{above}{label}/", found)
+
+
+def _extras(claim: Mapping[str, Any]) -> Iterator[str]:
+    if claim.get("via"):
+        yield f"via {', '.join(claim['via'])}"
+    if claim.get("others"):
+        yield f"others {feature_words(claim['others'])}"
+    if claim.get("tie"):
+        yield f"tie {claim['tie']}"
+    if claim.get("children") == []:
+        yield "computed from nothing"

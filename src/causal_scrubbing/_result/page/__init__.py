@@ -1,0 +1,3 @@
+"""What a result's page shows, gathered from the result."""
+
+from causal_scrubbing._result.page.build import page_data as page_data
