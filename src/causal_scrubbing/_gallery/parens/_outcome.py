@@ -126,8 +126,8 @@ def _untested(lines: pd.DataFrame) -> str:
 
 
 HEADS = {
-    "balanced": "balanced",
-    "unbalanced": "unbalanced",
+    "balanced": "bal.",
+    "unbalanced": "unbal.",
     "count fails": "bad count",
     "horizon fails": "bad horizon",
 }
