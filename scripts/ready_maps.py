@@ -86,6 +86,9 @@ def small(config: Any) -> Any:
         for name, size in SMALL.items()
         if name in own and getattr(config, name, None) is not None
     }
+    if "kv_lora_rank" in own and "num_key_value_heads" in given:
+        # Latent attention has no groups.
+        given["num_key_value_heads"] = SMALL["num_attention_heads"]
     for name in ("layer_types", "mlp_layer_types", "layers_block_type"):
         kinds = own.get(name)
         if isinstance(kinds, list) and kinds:
@@ -131,12 +134,16 @@ def try_family(family: str, model_class: str, image: bool) -> Row:
     except cs.GraphError as error:
         sites = cs.sites.heads_and_mlps(model)
         capture(model, data, sites, run, row)
-        row.note = row.note or brief(error)
+        row.note = row.note or f"patterns: {brief(error)}"
     return row
 
 
 def capture(model: Any, data: cs.Dataset, sites: cs.SiteMap, run: Any, row: Row) -> None:
     """Capture with a map, split it, and note what there is."""
+    # A decoder alone, as these are, never calls its attention over an encoder.
+    for name in [name for name in sites if name.split(".")[-2:][0].startswith("x")]:
+        del sites[name]
+        sites.splits.pop(name, None)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         graph = cs.capture(model, data, sites=sites, forward=run, output="logits", method=METHOD[0])

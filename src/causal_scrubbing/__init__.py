@@ -40,6 +40,7 @@ from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
 from causal_scrubbing._exact import entropy as entropy
 from causal_scrubbing._exact import theory as theory
+from causal_scrubbing._executors import executors as executors
 from causal_scrubbing._graph import Dictionary as Dictionary
 from causal_scrubbing._graph import Equality as Equality
 from causal_scrubbing._graph import Graph as Graph

@@ -172,7 +172,10 @@ def test_patterns_of_transformers(name: str, groups: int) -> None:
     data = cs.Dataset(**fields)
     kind = model.config._attn_implementation  # type: ignore[union-attr]
     sites = cs.sites.patterns(model)
-    graph = cs.capture(model, data[:2], sites=sites, forward=family.run, output="logits")
+    method = "export" if name == "llama" else "hooks"
+    graph = cs.capture(
+        model, data[:2], sites=sites, forward=family.run, output="logits", method=method
+    )
     for nodes, (axis, into) in sites.splits.items():
         if nodes.startswith("a"):
             graph = graph.split(nodes, axis=axis, into=into)
@@ -188,7 +191,7 @@ def test_patterns_of_transformers(name: str, groups: int) -> None:
 
 def test_a_pattern_as_its_mean_and_the_rest() -> None:
     model = encoder()
-    graph = captured(model, cs.sites.patterns(model), DATA)
+    graph = captured(model, cs.sites.patterns(model), DATA, method="hooks")
     with torch.no_grad():
         mean = graph.values(DATA, ["a0.pattern.h0"])["a0.pattern.h0"].mean(0, keepdim=True)
     mean_of_rows = (lambda x: mean.expand(len(x), -1, -1, -1), ["x"])

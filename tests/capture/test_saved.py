@@ -76,19 +76,6 @@ def test_a_graph_opens_as_it_was(tmp_path: Path, method: str) -> None:
     assert sum(file.stat().st_size for file in (tmp_path / "graph").iterdir()) < 200_000
 
 
-@pytest.mark.filterwarnings("ignore::causal_scrubbing.Notice")
-@pytest.mark.parametrize("name", CASES)
-def test_the_zoo_opens_as_it_was(name: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    torch.manual_seed(1)
-    model = case.make().eval()
-    graph = cs.capture(
-        model, case.data[:2], sites=case.sites, fields=case.fields, output=case.output
-    )
-    graph.save(tmp_path)
-    check_same(graph, cs.load_graph(tmp_path, model), case.data)
-
-
 def test_free_lengths_and_a_forward_of_ones_own(tmp_path: Path) -> None:
     def run(model: Any, rows: Any) -> Any:
         return model(rows["tokens"])[:, -1]

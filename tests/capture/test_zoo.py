@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import zoo
@@ -12,7 +14,9 @@ import causal_scrubbing as cs
 @pytest.mark.filterwarnings("ignore:scale does not reach the output")
 @pytest.mark.parametrize("method", ["export", "hooks"])
 @pytest.mark.parametrize("name", CASES)
-def test_the_zoo_is_captured_with_its_edges_values_and_gradients(name: str, method: str) -> None:
+def test_the_zoo_is_captured_with_its_edges_values_and_gradients(
+    name: str, method: str, tmp_path: Path
+) -> None:
     case = CASES[name]
     torch.manual_seed(1)
     model = case.make().eval()
@@ -36,6 +40,13 @@ def test_the_zoo_is_captured_with_its_edges_values_and_gradients(name: str, meth
         assert graph.parents(node) == parents, node
     for node, place in case.swaps.items():
         check_swap(graph, model, run, case.data, node, place)
+    graph.save(tmp_path)
+    again = cs.load_graph(tmp_path, model)
+    assert again.names == graph.names
+    assert all(again.parents(one) == graph.parents(one) for one in graph.names)
+    with torch.no_grad():
+        one, two = graph.values(case.data, graph.names), again.values(case.data, graph.names)
+        assert all(torch.equal(one[node], two[node]) for node in graph.names)
 
 
 @pytest.mark.parametrize("name", ["mlp", "in-place operations", "buffers", "keyword inputs"])

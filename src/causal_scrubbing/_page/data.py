@@ -195,6 +195,7 @@ class PageData:
         fields: of the reference rows.
         stepped: samples to look at one by one, or None where the data is not at hand.
         functions: the comparison with the model's own output, or None.
+        worst: how a person sees each of its worst inputs; empty where the data is not at hand.
         reports: heading -> text, such as the plan.
         settings: seed, versions, hashes.
         recipe: lines of Python and of the command that run and verify it again.
@@ -216,6 +217,7 @@ class PageData:
     fields: Sequence[FieldData]
     stepped: SteppedData | None
     functions: FunctionComparison | None
+    worst: Sequence[Shown]
     reports: Mapping[str, str]
     settings: Mapping[str, str]
     recipe: str

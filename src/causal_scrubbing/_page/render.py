@@ -12,7 +12,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from causal_scrubbing._format import plural, share
+from causal_scrubbing._format import alike, plural, share
 from causal_scrubbing._page.data import ComparisonData, PageData
 from causal_scrubbing._page.packing import pack
 from causal_scrubbing._page.scale import forest, scale
@@ -85,6 +85,7 @@ def render_page(page: PageData) -> str:
         cell=cell,
         share=share,
         plural=plural,
+        alike=alike,
         style=Markup(style),
         script=Markup(script),
         style_hash=_hash(style),

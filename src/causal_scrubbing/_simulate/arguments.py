@@ -15,6 +15,7 @@ from causal_scrubbing._algebra import Free
 from causal_scrubbing._data import check_dataset
 from causal_scrubbing._engine import CAN_SHARE, STORES, free_memory, show_bytes
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._hypothesis import Hypothesis
 
 STORABLE: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -264,3 +265,20 @@ def check_auto(many: Sequence[Hypothesis]) -> None:
 
 def _shown(value: object) -> str:
     return str(value) if isinstance(value, np.generic | torch.dtype) else repr(value)
+
+
+def check_executor(executor: object, *, shared: bool) -> None:
+    """Refuse what is not an executor.
+
+    Raises:
+        ScrubError: it is not one, or `shared` is asked for besides.
+    """
+    if executor is None:
+        return
+    if isinstance(executor, type) or not isinstance(executor, Executor):
+        raise ScrubError(
+            f"executor={executor!r} is not an executor; give cs.executors.Processes(2), "
+            "cs.executors.Ray(), or an object with their method open(work)."
+        )
+    if shared:
+        raise ScrubError("shared=True or executor=, not both: each shares a run among processes.")

@@ -38,6 +38,9 @@ HELD: Final = 1 << 28
 PARTS: Final = 16
 """Independent parts of the partners, where not all pairs are taken."""
 
+FEWEST_READ: Final = 64
+"""Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
+
 _PAIRS: Final = 1 << 14
 """Pairs evaluated at once."""
 
@@ -67,6 +70,8 @@ class KnownRows:
         metrics: by name.
         device: where to compute.
         batch_size: rows evaluated at once.
+        read_batch: rows whose outputs are measured at once; None for no limit.
+        held: bytes of outputs that may be held to be paired.
         seed: of partners, where not all pairs are taken.
         randomize: the node whose value E_randomized takes on another row, or None.
         run: operations of the run, of which a share may be spent on pairs.
@@ -81,6 +86,8 @@ class KnownRows:
         *,
         device: torch.device | None,
         batch_size: int,
+        read_batch: int | None,
+        held: float,
         seed: int,
         randomize: str | None,
         run: float,
@@ -90,7 +97,10 @@ class KnownRows:
         self.data = data
         self.metrics = metrics
         self.device = device
-        self.batch_size = batch_size
+        # The run's own table is still held; outputs are gathered and copied beside it.
+        fewest = _PAIRS if read_batch is None else max(1, read_batch // 4)
+        self.batch_size, self.pairs = min(batch_size, fewest), min(_PAIRS, fewest)
+        self.held = min(HELD, held)
         self.seed = seed
         self.randomize = randomize
         self.work = SHARE * run
@@ -145,9 +155,11 @@ class KnownRows:
                 own = own.expand(len(rows), *own.shape[1:]).clone()
             kept = own if inner is None else found[inner]
             held += kept.numel() * kept.element_size() + own.numel() * own.element_size()
-            if self.randomize is not None and held <= HELD:
+            if self.randomize is not None and held <= self.held:
                 outputs.append(own)
                 nodes.append(kept)
+            elif outputs:
+                outputs, nodes = [], []
             for name in [one for one in self.metrics if one not in failed]:
                 try:
                     values = self._measure(name, own, own, rows)
@@ -155,7 +167,7 @@ class KnownRows:
                     failed[name] = str(error)
                     continue
                 parts[name].append(values)
-        if outputs and held <= HELD:
+        if outputs and held <= self.held:
             self._output, self._node = torch.cat(outputs), torch.cat(nodes)
         model = {}
         for name, found_parts in parts.items():
@@ -230,8 +242,8 @@ class KnownRows:
         sums: dict[str, FloatArray] = {}
         failed: set[str] = set()
         for part, rows, partners, weights in pairs:
-            for start in range(0, len(rows), _PAIRS):
-                cut = slice(start, start + _PAIRS)
+            for start in range(0, len(rows), self.pairs):
+                cut = slice(start, start + self.pairs)
                 for name, values in self._on_pairs(rows[cut], partners[cut], failed).items():
                     n = len(self.data)
                     if name not in sums:

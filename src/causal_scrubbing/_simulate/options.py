@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, ParamSpec, TypedDict, TypeVar
 import torch
 
 from causal_scrubbing._engine import MemoryLimit
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._graph import hint
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._statistics import Distance
@@ -54,6 +55,9 @@ class Options(TypedDict, total=False):
         shared: other processes that make this call too, each on a device or machine of its own,
             take part in the run in `out`. Each computes blocks that no other does, and all return
             the whole result. Values equal those of a run by one process up to rounding.
+        executor: where blocks of samples are computed: None in this process, or one of
+            `cs.executors`, such as ``cs.executors.Processes(2)``. Draws are equal to the bit and
+            values up to rounding, however many workers there are and whether some of them die.
         autocast: run inside an active `torch.autocast`, which changes values, and record it. It is
             refused otherwise.
         keep_outputs: keep scrubbed and own outputs for `compare_distributions` and
@@ -81,6 +85,7 @@ class Options(TypedDict, total=False):
     store_dtype: torch.dtype | str | None
     out: str | Path | None
     shared: bool
+    executor: Executor | None
     autocast: bool
     keep_outputs: bool | None
     compare: bool
@@ -104,6 +109,7 @@ DEFAULTS: Final = Options(
     store_dtype=None,
     out=None,
     shared=False,
+    executor=None,
     autocast=False,
     keep_outputs=None,
     compare=True,

@@ -11,6 +11,7 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Settings, read_budget
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._files import check_folder
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, with_means
@@ -20,6 +21,7 @@ from causal_scrubbing._simulate.arguments import (
     check_auto,
     check_batch_size,
     check_device,
+    check_executor,
     check_most,
     check_samples_or_auto,
     check_seed,
@@ -55,7 +57,7 @@ class Request:
         distance: see `Options`.
         engine: how to use the machine.
         folder: where finished blocks are kept, or None.
-        shared, keep_outputs, compare, check, progress: see `Options`.
+        executor, shared, keep_outputs, compare, check, progress: see `Options`.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -74,6 +76,7 @@ class Request:
     engine: Settings
     folder: Path | None
     shared: bool
+    executor: Executor | None
     keep_outputs: bool | None
     compare: bool
     check: bool
@@ -132,6 +135,7 @@ class Request:
         if folder is not None:
             check_folder(folder, "out=")
         check_shared(given["shared"], folder)
+        check_executor(given["executor"], shared=given["shared"])
         if given["draw"] != "sobol":
             make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
@@ -153,6 +157,7 @@ class Request:
             engine=engine,
             folder=folder,
             shared=given["shared"],
+            executor=given["executor"],
             keep_outputs=given["keep_outputs"],
             compare=given["compare"],
             check=given["check"],

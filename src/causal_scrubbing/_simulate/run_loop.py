@@ -24,7 +24,7 @@ _NEAR: Final = 1.5
 
 def drive(work: Simulation, samples: int, bar: Progress, checkpoint: Checkpoint | None) -> None:
     """Run a fixed number of samples."""
-    block = block_size(samples, kept=checkpoint is not None)
+    block = block_size(samples, kept=checkpoint is not None or work.workers is not None)
     _blocks(work, spans(samples, block), bar, checkpoint)
 
 

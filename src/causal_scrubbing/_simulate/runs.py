@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 
 from causal_scrubbing._engine import Checkpoint, note_layout
+from causal_scrubbing._executors import Workers, packed
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
 from causal_scrubbing._simulate.environment import environment
@@ -17,6 +19,7 @@ from causal_scrubbing._simulate.explain import RunPlan
 from causal_scrubbing._simulate.metric_validation import try_metrics
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import RunRecord, Sampled, versions
+from causal_scrubbing._simulate.remote import RemoteWork
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.run_loop import (
     drive,
@@ -87,7 +90,9 @@ def simulate(request: Request) -> Iterator[Run]:
             what = _identity(request, work)
             with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
                 take_up(work, checkpoint)
-                done, stopped = _drive(request, work, bar, checkpoint)
+                with _workers(request, work, baseline) as work.workers:
+                    done, stopped = _drive(request, work, bar, checkpoint)
+                work.workers = None
                 work.know()
                 looked = checked[place]
                 if looked is not None:
@@ -128,6 +133,25 @@ def _check(request: Request, work: Simulation) -> Checked | None:
             batch_size=min(work.executor.layout.row_batch, most),
         )
     return looked
+
+
+def _workers(
+    request: Request, work: Simulation, baseline: Hypothesis | None
+) -> AbstractContextManager[Workers | None]:
+    """The workers of a run, or None where this process computes it."""
+    if request.executor is None:
+        return nullcontext()
+    alone = replace(request, progress=None, folder=None, executor=None)
+    remote = RemoteWork(
+        alone,
+        tuple(sampler.hypothesis for sampler in work.samplers),
+        baseline,
+        request.most,
+        work.keep_outputs,
+        note_layout(work.executor),
+        work.source,
+    )
+    return request.executor.open(packed(remote))
 
 
 def _drive(
@@ -218,7 +242,7 @@ def _plan(
     samples: int,
 ) -> RunPlan:
     auto = request.samples == "auto"
-    block = block_size(samples, kept=request.folder is not None)
+    block = block_size(samples, kept=request.folder is not None or request.executor is not None)
     cuts = auto_spans(0, samples) if auto else spans(samples, block)
     members = tuple(sampler.hypothesis for sampler in work.samplers)
     return RunPlan(request, members, baseline, tuple(cuts), note_layout(work.executor))

@@ -13,6 +13,7 @@ import torch
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
+from causal_scrubbing._executors import Workers
 from causal_scrubbing._graph import is_out_of_memory, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
 from causal_scrubbing._sampling import (
@@ -24,7 +25,7 @@ from causal_scrubbing._sampling import (
     make_source,
 )
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
-from causal_scrubbing._simulate.known import Known, KnownRows, may_know
+from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
@@ -82,6 +83,7 @@ class Simulation:
         baseline: the hypothesis whose scrubbed values stand in for the randomized ones, or None.
         samples: how many will be asked for in all.
         keep_outputs: whether outputs are gathered.
+        source: of reference rows and random numbers, where another process has made it.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Simulation:
         *,
         samples: int,
         keep_outputs: bool,
+        source: Source | None = None,
     ) -> None:
         data, seed = request.data, request.seed
         self.data = data
@@ -108,7 +111,8 @@ class Simulation:
             samples=samples,
             reading=lambda: self.reader.cost(graph, self.executor.device),
         )
-        source = self._source(request, hypotheses, baseline)
+        self.source = source or self._source(request, hypotheses, baseline)
+        source = self.source
         self.samplers = [Sampler(one, data, seed, source) for one in hypotheses]
         self.roots = [self.outputs.scrubbed(s.hypothesis.tree, s.variables) for s in self.samplers]
         self.model = self.outputs.clean()
@@ -133,6 +137,7 @@ class Simulation:
         self._known = [Known() for _ in hypotheses]
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
+        self.workers: Workers | None = None
 
     def _source(
         self, request: Request, hypotheses: Sequence[Hypothesis], baseline: Hypothesis | None
@@ -235,6 +240,9 @@ class Simulation:
         sample_cost = executor.program.flops(executor.costs)
         reference = self.reference(0)
         drawn, samples = len(np.unique(reference)), len(reference)
+        read_batch = executor.layout.read_batch
+        if read_batch is not None and read_batch < FEWEST_READ:
+            return None  # memory holds the run's own outputs, and hardly any besides
         at_hand = self.draw_by == "sobol"  # rows were put in order by what the model does on each
         if not at_hand and not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
             return None
@@ -245,6 +253,8 @@ class Simulation:
                 self.metrics,
                 device=executor.device,
                 batch_size=executor.layout.row_batch,
+                read_batch=read_batch,
+                held=executor.budget.device * SHARE,
                 seed=self.samplers[0].seed,
                 randomize=self.randomize,
                 run=drawn * row_cost + samples * sample_cost,
@@ -300,6 +310,9 @@ class Simulation:
             How many samples each block had.
         """
         self._looks.append(_Look(list(blocks)))
+        if self.workers is not None:
+            yield from self._spread(blocks, checkpoint, self.workers)
+            return
         if checkpoint is not None and checkpoint.shared:
             yield from self._take_part(blocks, checkpoint)
             for low, high in blocks:
@@ -308,6 +321,27 @@ class Simulation:
         for low, high in blocks:
             self._block(low, high, checkpoint)
             yield high - low
+
+    def _spread(
+        self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint | None, workers: Workers
+    ) -> Iterator[int]:
+        """Have workers compute the blocks that are not finished; then add all, in their order."""
+        found: dict[tuple[int, int], Block] = {}
+        for low, high in blocks:
+            done = None if checkpoint is None else self._finished(low, high, checkpoint)
+            if done is not None:
+                found[low, high] = done
+                yield high - low
+        began = time.perf_counter()
+        missing = [block for block in blocks if block not in found]
+        for block, values in workers.compute(missing):
+            if checkpoint is not None:
+                self._keep(*block, checkpoint, values)
+            found[block] = values
+            yield block[1] - block[0]
+        self.executor.actual.sample_seconds += time.perf_counter() - began
+        for block in blocks:
+            self._add(found.pop(block), self.draw(*block)[1])
 
     def _take_part(
         self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint
@@ -340,6 +374,10 @@ class Simulation:
                 self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
             self._looks[-1].finished += 1
+        self._add(found, by_key)
+
+    def _add(self, found: Block, by_key: Sequence[Mapping[str, Ints]]) -> None:
+        """Add the values of a block and its draws to those before."""
         measured, tensors = found
         for number, (gathered, drawn) in enumerate(zip(self._gathered, by_key, strict=True)):
             gathered.measured.append(measured[number])

@@ -10,13 +10,14 @@ import numpy as np
 
 from causal_scrubbing._format import share
 from causal_scrubbing._hypothesis import REFERENCE
-from causal_scrubbing._page import MetricData, PageData
+from causal_scrubbing._page import MetricData, PageData, Shown, shown
 from causal_scrubbing._report import footnotes
 from causal_scrubbing._result.labels import EVERY, baseline_name
 from causal_scrubbing._result.page.movement import with_movement
 from causal_scrubbing._result.page.rows import fields, searched, stepped
 from causal_scrubbing._result.page.tree import nodes, trees
 from causal_scrubbing._result.views import RunViews
+from causal_scrubbing._statistics import FunctionComparison
 
 HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "self_check")
 """Settings told elsewhere on the page, or in its words."""
@@ -66,6 +67,7 @@ def page_data(result: RunViews) -> PageData:
         fields=fields(result.data, rows),
         stepped=None if step is None else step[0],
         functions=functions,
+        worst=_worst(result, functions),
         reports={"As distributions": _laws(result), **_plan(result)},
         settings=_settings(result),
         recipe=_recipe(result),
@@ -107,6 +109,12 @@ def _worst_first(metric: MetricData) -> Any:
     return np.argsort(-change if metric.lower_is_better else change, kind="stable")
 
 
+def _worst(result: RunViews, functions: FunctionComparison | None) -> list[Shown]:
+    if functions is None or result.data is None:
+        return []
+    return [shown(result.data.show(bad.row)) for bad in functions.worst]
+
+
 def _facts(result: RunViews) -> dict[str, str]:
     """Short facts beside the answer: what could not be swapped, and right and wrong."""
     found = {} if result.stuck is None else {EVERY: share(result.stuck)}
@@ -141,29 +149,29 @@ def _recipe(result: RunViews) -> str:
 
 def _settings(result: RunViews) -> dict[str, str]:
     """Settings as a person reads them: no empty ones, and seconds to three digits."""
-    shown: dict[str, str] = {}
+    found: dict[str, str] = {}
     for key, value in result.record.to_dict().items():
         if key in HIDDEN or value is None:
             continue
         label = key.replace("_", " ")
         if key == "baseline":
-            shown[label] = baseline_name(value)
+            found[label] = baseline_name(value)
         elif key == "randomize":
-            shown["randomized at"] = str(value)
+            found["randomized at"] = str(value)
         elif isinstance(value, Mapping):
-            shown[label] = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+            found[label] = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
         elif isinstance(value, float):
-            shown[label] = f"{value:.3g}"
+            found[label] = f"{value:.3g}"
         else:
-            shown[label] = str(value)
+            found[label] = str(value)
     actual: Mapping[str, Any] = result.record.actual
     for key, label in (("table_seconds", "on clean rows"), ("sample_seconds", "on samples")):
         if isinstance(actual.get(key), float):
-            shown[f"seconds {label}"] = f"{actual[key]:.3g}"
+            found[f"seconds {label}"] = f"{actual[key]:.3g}"
     if result.record.self_check is not None:
-        shown["self-check"] = str(result.record.self_check)
-    shown |= {key: str(value) for key, value in result.record.versions.items()}
-    return shown | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
+        found["self-check"] = str(result.record.self_check)
+    found |= {key: str(value) for key, value in result.record.versions.items()}
+    return found | {f"{what} hash": str(value) for what, value in result.fingerprints.items()}
 
 
 def _laws(result: RunViews) -> str:

@@ -1,0 +1,6 @@
+"""Executors: where the blocks of a run are computed, in this process or in others."""
+
+from causal_scrubbing._executors import executors as executors
+from causal_scrubbing._executors.protocol import Executor as Executor
+from causal_scrubbing._executors.protocol import Workers as Workers
+from causal_scrubbing._executors.work import packed as packed

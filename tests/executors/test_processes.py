@@ -1,0 +1,106 @@
+"""A run by worker processes is the run by one, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from resumable import METRIC, problem
+
+import causal_scrubbing as cs
+from causal_scrubbing._executors import packed
+
+H, DATA = problem()
+
+
+def same(one: cs.Result, other: cs.Result) -> None:
+    assert one.draws.equals(other.draws)
+    for column in one.samples:
+        assert np.allclose(one.samples[column], other.samples[column], rtol=1e-5, atol=1e-7)
+
+
+class Flaky:
+    """An executor whose workers are killed in the middle, and whose blocks come in any order."""
+
+    def __init__(self, kills: int) -> None:
+        self.kills = kills
+        self.killed: list[int] = []
+
+    @contextmanager
+    def open(self, work: bytes) -> Iterator[Flaky]:
+        with cs.executors.Processes(2, threads=1).open(work) as self.pool:
+            yield self
+
+    def compute(self, blocks):
+        for block, found in self.pool.compute(list(reversed(blocks))):
+            if len(self.killed) < self.kills:
+                worker = max(self.pool.workers, key=lambda one: one.block is not None)
+                os.kill(worker.process.pid, signal.SIGKILL)
+                self.killed.append(worker.process.pid)
+            yield block, found
+
+
+def test_workers_give_the_run_of_one_process_though_some_are_killed(tmp_path) -> None:
+    alone = cs.scrub(H, DATA, METRIC, samples=900, seed=3)
+    flaky = Flaky(kills=2)
+    done: list[int] = []
+    spread = cs.scrub(
+        H, DATA, METRIC, samples=900, seed=3, executor=flaky, out=tmp_path / "run",
+        progress=lambda now, of: done.append(now),
+    )  # fmt: skip
+    assert len(flaky.killed) == 2
+    same(alone, spread)
+    assert done[-1] == 900
+    # The blocks that workers finished serve a run in this process.
+    same(alone, cs.scrub(H, DATA, METRIC, samples=900, seed=3, out=tmp_path / "run"))
+
+
+def test_auto_stops_where_one_process_stops() -> None:
+    options = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
+    alone = cs.scrub(H, DATA, METRIC, **options)
+    same(alone, cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes(1, threads=1), **options))
+
+
+def test_a_block_that_fails_for_its_own_reason_fails_the_run_with_its_samples() -> None:
+    def metric(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        if len(rows) > 16:
+            raise ValueError("no value for row 7")
+        return output[:, 0]
+
+    with pytest.raises(cs.ScrubError, match=r"samples \d+ to \d+: .*row 7.*\(tried 3 times\)"):
+        cs.scrub(
+            H, DATA, metric, samples=300, batch_size=64, check=False,
+            executor=cs.executors.Processes(1, threads=1),
+        )  # fmt: skip
+
+
+def test_workers_that_cannot_begin_are_an_error() -> None:
+    def setup() -> None:
+        os._exit(3)
+
+    with cs.executors.Processes(1, threads=1).open(packed(setup)) as pool:  # noqa: SIM117
+        with pytest.raises(cs.ScrubError, match=r"workers keep dying .*exit status 3"):
+            list(pool.compute([(0, 4)]))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cs.executors.Processes(0), "count=0: give at least 1"),
+        (lambda: cs.executors.Processes(2.5), r"count=2\.5: give an integer"),
+        (lambda: cs.executors.Ray(cpus=0), "cpus=0"),
+        (lambda: cs.scrub(H, DATA, METRIC, executor="ray"), "'ray' is not an executor"),
+        (lambda: cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes), "not an executor"),
+        (lambda: packed(partial(print, threading.Lock())), "cannot be sent to other processes"),
+    ],
+)
+def test_what_cannot_be_an_executor_or_its_work_is_told(make, message: str) -> None:
+    with pytest.raises(cs.ScrubError, match=message):
+        make()
