@@ -172,3 +172,25 @@ def test_a_forest_has_a_line_for_each_estimate() -> None:
     axes = plot_forest(bars, title="t", axis="x", guides=()).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "$two$"]
     assert [text.get_text() for text in axes.texts] == ["1", "undefined"]
+
+
+def test_path_effects_are_a_heatmap_of_layer_and_head() -> None:
+    x = torch.arange(12.0)
+    names = [f"a{layer}.h{head}" for layer in range(2) for head in range(3)]
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            **{name: (lambda x, i=i: i * x, ["x"]) for i, name in enumerate(names)},
+            "out": (lambda *values: sum(values), names),
+        },
+        output="out",
+    )
+    metric = cs.metrics.to_model("squared_error")
+    effects = cs.path_patch(
+        graph, cs.Dataset(x=x), metric, senders="a*.h*", receivers=["out"], samples=40
+    )
+    figure = effects.plot()
+    drawn = figure.axes[0].images[0].get_array()
+    assert drawn.shape == (2, 3)
+    assert drawn[1, 2] == pytest.approx(effects["a1.h2", "out"].effect.mean)
+    assert figure._repr_png_().startswith(b"\x89PNG")

@@ -17,8 +17,8 @@ NAME = "causal_scrubbing"
 ROOMS = [
     "_errors", "_format", "_display", "_executors",
     "_files", "_data", "_nodes", "_graph", "_places", "_sites",
-    "_capture", "_hypothesis", "_algebra", "_sampling", "_expressions", "_engine", "_exact",
-    "_statistics", "_metrics", "_simulate", "_report", "_page", "_result",
+    "_capture", "_hypothesis", "_algebra", "_sampling", "_expressions", "_positions", "_engine",
+    "_exact", "_statistics", "_metrics", "_simulate", "_report", "_page", "_result",
     "_scrub", "_ablate", "_path_patch", "_trials", "_refute", "_controls", "_discover",
     "_interchange", "_claims", "_gallery", "_cli",
 ]  # fmt: skip

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from causal_scrubbing import _graph as nodes
+
 
 @dataclass(frozen=True)
 class Given:
@@ -74,7 +76,7 @@ class Piece:
         operations: how many operations it runs.
     """
 
-    __slots__ = ("_fn", "operations", "program", "source")
+    __slots__ = ("_fn", "_steps", "operations", "program", "source")
 
     def __init__(self, program: Program) -> None:
         writer = _Writer()
@@ -84,12 +86,49 @@ class Piece:
         self._fn: Callable[..., torch.Tensor] = names["piece"]
         self.program = program
         self.operations = len(program.steps)
+        self._steps: tuple[nodes.Step, ...] | None = None
+
+    @property
+    def steps(self) -> tuple[nodes.Step, ...]:
+        """The operations, as the rooms above read them."""
+        if self._steps is None:
+            self._steps = tuple(
+                nodes.Step(step.target, _shown(step.args), _shown(step.kwargs))
+                for step in self.program.steps
+            )
+        return self._steps
+
+    @property
+    def result(self) -> nodes.Ref:
+        """The operation whose value is returned."""
+        found: nodes.Ref = _shown(self.program.result)
+        return found
 
     def __call__(self, *arguments: torch.Tensor) -> torch.Tensor:
         return self._fn(*arguments)
 
     def __repr__(self) -> str:
         return f"Piece({self.operations} operations)"
+
+
+def _shown(value: Any) -> Any:
+    """Arguments of a step as the rooms above read them."""
+    if isinstance(value, Given):
+        return nodes.Ref(value.index, is_argument=True)
+    if isinstance(value, Made):
+        return nodes.Ref(value.index)
+    if isinstance(value, Size):
+        symbols = tuple(sorted(value.expression.free_symbols, key=str))
+        return nodes.Size(_size_function(value.expression, symbols), value.extents)
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    if isinstance(value, tuple):
+        return tuple(_shown(one) for one in value)
+    if isinstance(value, Mapping):
+        return {name: _shown(one) for name, one in value.items()}
+    if isinstance(value, slice):
+        return slice(*map(_shown, (value.start, value.stop, value.step)))
+    return value
 
 
 @lru_cache(maxsize=1024)

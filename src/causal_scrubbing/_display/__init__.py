@@ -8,6 +8,7 @@ from causal_scrubbing._display.figure import picture as picture
 from causal_scrubbing._display.figure import styled as styled
 from causal_scrubbing._display.forest import Bar as Bar
 from causal_scrubbing._display.forest import plot_forest as plot_forest
+from causal_scrubbing._display.heatmap import plot_heatmap as plot_heatmap
 from causal_scrubbing._display.html import html_table as html_table
 from causal_scrubbing._display.html import html_text as html_text
 from causal_scrubbing._display.layers import Box as Box

@@ -277,7 +277,7 @@ def explain_run(
         table_bytes=min(held, layout.table_bytes) + layout.index_bytes,
         working_bytes=layout.working_bytes,
         budget=executor.budget.device,
-        notes=layout.notes,
+        notes=(*layout.notes, *executor.notes),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,10 +27,14 @@ from causal_scrubbing._engine.program import Program, Step, assemble, calculate
 from causal_scrubbing._engine.storage import NoRoomError
 from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
+from causal_scrubbing._errors import Notice
 from causal_scrubbing._expressions import Clean, Space
 from causal_scrubbing._graph import Graph, is_out_of_memory
+from causal_scrubbing._positions import difference, narrow
 
 HOST: Final = torch.device("cpu")
+_CHECKED: Final = 2
+"""Samples of a run that are computed at all positions too."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ class Executor:
         self.graph = space.sums.extend(graph)
         self.space = space
         self.roots = list(dict.fromkeys(roots))
+        self._number = {root: root for root in self.roots}
         self.data = data
         self.settings = settings or Settings(batch_size=batch_size, device=device)
         where = self.settings.device
@@ -145,6 +151,50 @@ class Executor:
         self.actual = Actual()
         self._ahead: Sequence[Bools] | None = None
         self._plain = settings is None and batch_size is not None
+        self.labels: Mapping[str, str] = {}
+        self.notes: tuple[str, ...] = ()
+        self._before: tuple[Graph, Space, list[int]] | None = None
+        if not self._plain:
+            self._narrow()
+
+    def _narrow(self) -> None:
+        """Compute positions that change and are read alone, where that is known to be right."""
+        found = narrow(self.graph, self.space, self.roots, self.data, self.device)
+        if found is None:
+            return
+        self._before = (self.graph, self.space, self.roots)
+        self.graph, self.space, self._number = found.graph, found.space, dict(found.roots)
+        self.roots = list(dict.fromkeys(found.roots.values()))
+        self.labels, self.notes = found.labels, found.notes
+
+    def _check_positions(self, rows: Mapping[str, Ints]) -> None:
+        """Compute a few samples at all positions too, once a run; where they differ, do so always.
+
+        Both ways have tables of their own: that of the run is filled in its own order.
+        """
+        before, self._before = self._before, None
+        if before is None:
+            return
+        few = {variable: found[:_CHECKED] for variable, found in rows.items()}
+        found = []
+        for graph, space, roots in (before, (self.graph, self.space, self.roots)):
+            one = Executor(graph, space, roots, self.data, batch_size=_CHECKED, device=self.device)
+            found.append(next(iter(one.run(few)))[2])
+        worst = max(difference(found[0][root], found[1][self._number[root]]) for root in before[2])
+        if worst <= 1:
+            return
+        warnings.warn(
+            "all positions are recomputed: on a few samples, recomputing only those that can "
+            f"change gave other outputs, by {worst:.2g} times what rounding may do. Please report "
+            "the model and the hypothesis.",
+            Notice,
+            stacklevel=2,
+        )
+        self.graph, self.space, self.roots = before
+        self._number = {root: root for root in self.roots}
+        self.labels, self.notes = {}, ()
+        for name in ("costs", "_whole", "layout", "batch_size", "table"):
+            self.__dict__.pop(name, None)
 
     # --- planning ------------------------------------------------------------------------------
 
@@ -294,6 +344,7 @@ class Executor:
         Yields:
             First sample of the batch, one past its last, and root -> value [batch, ...].
         """
+        self._check_positions(rows)
         samples = len(next(iter(rows.values())))
         read = {step.variable for step in self.program.gathers}
         drawn = {variable: rows[variable] for variable in read}
@@ -339,7 +390,8 @@ class Executor:
         with torch.no_grad():
             values = calculate(self.graph, self.program, self._gather(rows))
         found = dict(zip(self.program.roots, values, strict=True))
-        return {root: _full(value, size) for root, value in found.items()}
+        full = {number: _full(value, size) for number, value in found.items()}
+        return {root: full[number] for root, number in self._number.items()}
 
     def _gather(self, rows: Mapping[str, torch.Tensor]) -> Callable[[Step], torch.Tensor]:
         """Reads the table for a step; nodes read on the same rows look them up once."""

@@ -16,6 +16,7 @@ class Said:
 
     def __init__(self, executor: Executor) -> None:
         self._sums = executor.space.sums.nodes
+        self._labels = executor.labels
         self._means = mean_names(executor.graph)
         self._readers: dict[str, list[str]] = {}
         for name, node in executor.graph.nodes.items():
@@ -32,6 +33,8 @@ class Said:
         return self._known[name]
 
     def _words(self, name: str) -> str:
+        if name in self._labels:
+            return self._labels[name]
         if name in self._means:
             return f"mean of {self._means[name]}"
         if name in self._sums:

@@ -15,9 +15,17 @@ from causal_scrubbing._graph.saved import VALUES as VALUES
 from causal_scrubbing._nodes import Add as Add
 from causal_scrubbing._nodes import AnyValue as AnyValue
 from causal_scrubbing._nodes import Equality as Equality
+from causal_scrubbing._nodes import HasSteps as HasSteps
+from causal_scrubbing._nodes import Join as Join
 from causal_scrubbing._nodes import Linear as Linear
 from causal_scrubbing._nodes import Node as Node
 from causal_scrubbing._nodes import Pack as Pack
+from causal_scrubbing._nodes import Ref as Ref
+from causal_scrubbing._nodes import Rest as Rest
+from causal_scrubbing._nodes import RowPosition as RowPosition
+from causal_scrubbing._nodes import Size as Size
+from causal_scrubbing._nodes import Step as Step
+from causal_scrubbing._nodes import Take as Take
 from causal_scrubbing._nodes import Unpack as Unpack
 from causal_scrubbing._nodes import add as add
 from causal_scrubbing._nodes import call as call
@@ -34,7 +42,9 @@ from causal_scrubbing._nodes import nearest as nearest
 from causal_scrubbing._nodes import needed_nodes as needed_nodes
 from causal_scrubbing._nodes import number as number
 from causal_scrubbing._nodes import of_sum as of_sum
+from causal_scrubbing._nodes import places as places
 from causal_scrubbing._nodes import program as program
+from causal_scrubbing._nodes import put_in as put_in
 from causal_scrubbing._nodes import read_field as read_field
 from causal_scrubbing._nodes import shorten as shorten
 from causal_scrubbing._nodes import substitute as substitute

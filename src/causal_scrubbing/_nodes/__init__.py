@@ -54,6 +54,11 @@ from causal_scrubbing._nodes.program import AnyValue as AnyValue
 from causal_scrubbing._nodes.program import program as program
 from causal_scrubbing._nodes.rows import few_rows as few_rows
 from causal_scrubbing._nodes.same import same as same
+from causal_scrubbing._nodes.steps import HasSteps as HasSteps
+from causal_scrubbing._nodes.steps import Ref as Ref
+from causal_scrubbing._nodes.steps import Size as Size
+from causal_scrubbing._nodes.steps import Step as Step
+from causal_scrubbing._nodes.steps import put_in as put_in
 from causal_scrubbing._nodes.text import describe as describe
 from causal_scrubbing._nodes.text import dot as dot
 from causal_scrubbing._nodes.text import shorten as shorten

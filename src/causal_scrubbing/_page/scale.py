@@ -94,7 +94,7 @@ def forest(runs: Sequence[ComparedRun]) -> Markup:
     what = "recovered" if recovered else "scrubbed"
     estimates = [getattr(run.scores, what) for run in runs]
     low, high = _reach([one for one in estimates if one.defined])
-    height = 44 * len(runs) + 40
+    height = 44 * len(runs) + 56
     parts = [
         Markup(
             '<figure class="scale" tabindex="0">'
@@ -110,6 +110,11 @@ def forest(runs: Sequence[ComparedRun]) -> Markup:
                     '<text class="soft" x="{:.1f}" y="{}" text-anchor="middle">{}%</text>'
                 ).format(x, x, height - 24, x, height - 8, mark)
             )
+    for share in (0.05, 0.5, 0.95):
+        value = low + share * (high - low)
+        x, text = _place(low, high, value), f"{value:.3g}{'%' if recovered else ''}"
+        tick = '<text class="soft" x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
+        parts.append(Markup(tick).format(x, height - 22, text))
     for i, (run, one) in enumerate(zip(runs, estimates, strict=True)):
         y = 34 + 44 * i
         a, b = sorted(_place(low, high, end) for end in _whole(one))

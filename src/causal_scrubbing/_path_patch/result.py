@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from causal_scrubbing._display import Tabular
+import numpy as np
+
+from causal_scrubbing._display import Tabular, plot_heatmap
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._report import align
@@ -14,6 +17,9 @@ from causal_scrubbing._statistics import Estimate, Scores, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+_NUMBER: Final = re.compile(r"\d+")
 
 MOST_SHOWN = 20
 """Rows of a printed table."""
@@ -81,6 +87,35 @@ class PathEffects(Tabular):
         name = self._metric(metric)
         sizes = [_size(row.scores[name].gap) for row in self.rows]
         return [self.rows[i] for i in ranked(sizes)]
+
+    def plot(self, metric: str | None = None) -> Figure:
+        """The effects as a heatmap of senders by receivers, or by layer and head.
+
+        With one receiver and senders named by two numbers, such as ``a0.z.h1``, a line is the first
+        number and a column the second.
+
+        Args:
+            metric: the first if None.
+
+        Returns:
+            A figure that a notebook shows by itself; grey where no path joins two nodes.
+        """
+        name = self._metric(metric)
+        pairs = {(row.sender, row.receiver): row.scores[name].gap.mean for row in self.rows}
+        receivers = list(dict.fromkeys(row.receiver for row in self.rows))
+        numbers = [_NUMBER.findall(row.sender) for row in self.rows]
+        shapes = {_NUMBER.sub("#", row.sender) for row in self.rows}
+        title = "effects of paths"
+        if len(receivers) == 1 and len(shapes) == 1 and {len(one) for one in numbers} == {2}:
+            title += f" from {shapes.pop()} to {receivers[0]}"
+            pairs = {
+                (first, second): row.scores[name].gap.mean
+                for (first, second), row in zip(numbers, self.rows, strict=True)
+            }
+        rows = list(dict.fromkeys(first for first, _ in pairs))
+        columns = list(dict.fromkeys(second for _, second in pairs))
+        values = np.array([[pairs.get((r, c), np.nan) for c in columns] for r in rows])
+        return plot_heatmap(values, rows, columns, title=title, label=f"change of {name}")
 
     def to_frame(self) -> pd.DataFrame:
         """One row a pair: sender, receiver, and each metric's effect, error and interval."""

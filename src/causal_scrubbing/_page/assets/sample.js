@@ -27,7 +27,7 @@ Page.views.sample = (root, data) => {
       const value = s.classes[s.values[here * data.blocks.length + j]];
       const above = b.of === null ? "the reference row" : data.blocks[b.of].label;
       steps.append(Page.el("li", { class: `step ${same ? "same-row" : "other-row"}`, "data-block": j },
-        Page.el("p", {}, Page.el("b", {}, who), ` on row ${s.names[here]}`, same ? `, the row of ${above} itself` : ""),
+        Page.el("p", {}, Page.el("b", {}, who), ` on row ${s.names[here]}`, same ? (b.of === null ? ", the reference row itself" : `, the row of ${above} itself`) : ""),
         Page.el("p", { class: "soft" }, value ? `agrees with ${above} on ${value}` : b.feature === "anything" ? `need not agree with ${above}` : `agrees with ${above} on ${b.feature}`),
         same ? null : Page.el("div", { class: "pair" }, Page.el("div", {}, Page.datum(s.shown[here], s.shown[there])),
           s.shown[there].image ? Page.el("div", {}, Page.el("p", { class: "soft" }, `in place of row ${s.names[there]}`), Page.datum(s.shown[there], null)) : null)));

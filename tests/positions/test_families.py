@@ -1,0 +1,137 @@
+"""Outputs computed at the positions that change are those of the full computation."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import causal_scrubbing as cs
+from causal_scrubbing._engine import Executor, Settings
+from causal_scrubbing._expressions import Compiler, Space
+from causal_scrubbing._sampling import Sampler
+
+transformers = pytest.importorskip("transformers")
+LENGTH, ROWS, SAMPLES = 6, 9, 5
+SHARED = {
+    "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16,
+    "initializer_range": 0.5, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+FAMILIES = {
+    "gpt2": ("GPT2Config", {"vocab_size": 40, "n_positions": 16, "n_embd": 16, "n_layer": 2,
+             "n_head": 2, "initializer_range": 0.5, "bos_token_id": 1, "eos_token_id": 2}),
+    "llama": ("LlamaConfig", SHARED),
+    "qwen": ("Qwen2Config", SHARED),
+    "windowed": ("MistralConfig", {**SHARED, "sliding_window": 3}),
+    "gemma": ("Gemma2Config", {**SHARED, "head_dim": 4, "sliding_window": 3}),
+}  # fmt: skip
+READS = {
+    "last": lambda logits: logits[:, -1],
+    "all": lambda logits: logits,
+    "some": lambda logits: logits[:, 2:4].mean(1),
+}
+
+
+@cache
+def captured(family: str, attention: str, padding: str, read: str) -> tuple[cs.Graph, cs.Dataset]:
+    name, options = FAMILIES[family]
+    torch.manual_seed(0)
+    config = getattr(transformers, name)(**options, attn_implementation=attention)
+    model = transformers.AutoModelForCausalLM.from_config(config).double().eval()
+    generator = torch.Generator().manual_seed(1)
+    fields = {
+        "tokens": torch.randint(3, 40, (ROWS, LENGTH), generator=generator),
+        "third": torch.arange(ROWS) % 3,
+    }
+    place, pads = torch.arange(LENGTH), torch.arange(ROWS)[:, None] % 3
+    if padding == "left":
+        fields["mask"] = (place >= pads).long()
+    elif padding == "right":
+        fields["mask"] = (place < LENGTH - pads).long()
+    data = cs.Dataset(**fields)
+
+    def forward(m, rows):
+        if "mask" in fields:
+            return READS[read](m(rows["tokens"], attention_mask=rows["mask"]).logits)
+        return READS[read](m(rows["tokens"]).logits)
+
+    block = "transformer.h.{i}" if family == "gpt2" else "model.layers.{i}"
+    sites = {"r{i}": f"{block}:input"}
+    return cs.capture(model, data[:2], sites=sites, forward=forward, output="logits"), data
+
+
+def swapped(
+    graph: cs.Graph, data: cs.Dataset, layer: int, positions: list[int]
+) -> tuple[Space, int, dict[str, np.ndarray], cs.Graph]:
+    """The output with the residual stream of a layer on another row at these positions."""
+    name = f"r{layer}"
+    graph = graph.split(name, axis=1, into={"p{}": LENGTH}, data=data[:2])
+    claims = [
+        cs.claim(f"{name}.p{i}", "third" if i in positions else cs.exact, via="*")
+        for i in range(LENGTH)
+    ]
+    h = cs.Hypothesis(graph, cs.claim("logits", cs.exact, *claims))
+    sampler = Sampler(h, data, 0)
+    space = Space()
+    root = Compiler(graph, space).tree(h.tree, sampler.variables)
+    rows = sampler.draw(0, SAMPLES).rows
+    return space, root, {sampler.variables[key]: found for key, found in rows.items()}, graph
+
+
+def outputs(executor: Executor, root: int, rows: dict[str, np.ndarray]) -> torch.Tensor:
+    return torch.cat([values[root] for _, _, values in executor.run(rows)])
+
+
+def both(family, attention, padding, read, layer, positions) -> tuple[Executor, Executor]:
+    """Executors of a swap: at the positions that change, and at all; their outputs are equal."""
+    graph, data = captured(family, attention, padding, read)
+    space, root, rows, graph = swapped(graph, data, layer, positions)
+    some = Executor(graph, space, [root], data, Settings(), samples=SAMPLES)
+    every = Executor(graph, space, [root], data, batch_size=4)
+    got, want = outputs(some, root, rows), outputs(every, root, rows)
+    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    changed = dict.fromkeys(rows, rows["~ref"])
+    moved = (outputs(every, root, changed) - want).abs().max()
+    assert float(moved) > 1e-4  # swaps do something
+    return some, every
+
+
+def work(executor: Executor) -> float:
+    return executor.program.flops(executor.costs)
+
+
+CASES = [
+    ("gpt2", "sdpa", "none", "last"),
+    ("llama", "sdpa", "none", "last"),
+    ("qwen", "sdpa", "left", "some"),
+    ("windowed", "eager", "right", "all"),
+    ("gemma", "eager", "none", "last"),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_are_those_of_the_full_computation(case) -> None:
+    @settings(max_examples=3, deadline=None, derandomize=True)
+    @given(st.integers(0, 1), st.sets(st.integers(0, LENGTH - 2), max_size=2))
+    def check(layer: int, positions: set[int]) -> None:
+        read = 2 if case[3] == "some" else LENGTH - 1  # so that the output sees one
+        both(*case, layer, sorted({*positions, read}))
+
+    check()
+
+
+@pytest.mark.parametrize("case", [one for one in CASES if one[3] == "last"])
+def test_a_swap_at_the_last_position_costs_about_one_position(case) -> None:
+    some, every = both(*case, 1, [LENGTH - 1])
+    assert work(some) < 2 * work(every) / LENGTH
+    assert not some.notes
+
+
+def test_what_the_output_does_not_read_is_not_computed() -> None:
+    some, every = both("llama", "sdpa", "none", "last", 1, [0, LENGTH - 1])
+    assert work(some) < 0.6 * work(every)
