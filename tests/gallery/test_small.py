@@ -17,7 +17,7 @@ import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
-from causal_scrubbing._gallery import ablation_pitfalls, superposition
+from causal_scrubbing._gallery import ablation_pitfalls, random_model, superposition
 
 ROOT = Path(__file__).parents[2]
 UNDEFINED = math.nan
@@ -47,6 +47,7 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("neuron copied for each feature",): (3.2, 28.8, 1.92, 105),
         ("compensated, T and -T from one row",): (0.64, 26.24, 0.64, 100),
         ("compensated, T and -T drawn apart",): (0.64, 26.24, 5.76, 80),
+        ("trained by gradient descent, T unexplained",): (3.2, 28.8, 3.2, 100),
         ("x1 and x2 dependent, T unexplained",): (3.2 - 46.08 / 81, 31.36 - 46.08 / 162, 3.2, 98),
         ("3 variables in 2 neurons, one row",): (8 / 3, 136 / 3, 8 / 3, 100),
         ("3 variables in 2 neurons, T drawn apart",): (8 / 3, 136 / 3, 104 / 27, 3360 / 34.56),
@@ -111,6 +112,9 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("unpredictable sign: mean",): (1 / 4, 3 / 4, 1 / 2, 50),
         ("hidden backup: resampled",): (0, 4, 2, 50),
         ("hidden backup: mean",): (0, 4, 0, 100),
+        # Out is u + s'/4, whoever's s it is; its mean leaves u, and 1/16 less than the model's.
+        ("far from zero: resampled",): (1 / 16, 2 + 1 / 16, 1 / 16, 100),
+        ("far from zero: mean",): (1 / 16, 2 + 1 / 16, 0, 103.125),
     },
     # In 35ths: E[rest^2] = 8 for x^2, randomized 188, Var(h) = 90. For abs x the error is E[(abs
     # x - x^2)^2] = 56, plus E[rest^2] = 48, less 2 * 4/5 * 4/5 for their means.
@@ -131,6 +135,68 @@ FIGURES: dict[str, dict[tuple[str, ...], tuple[float, float, float, float]]] = {
         ("constant loss: nothing matters",): (0, UNDEFINED, 0, UNDEFINED),
     },
 }
+
+
+def random_model_figures() -> dict[tuple[str, ...], tuple[float, float, float, float]]:
+    """From the units' values u on 16 inputs: label and output are independent, and so are rows."""
+    graph, data = random_model.make_graph(), random_model.make_data()
+    names = [f"unit{i}" for i in range(random_model.UNITS)]
+    values = graph.values(data, names)
+    units = np.stack([values[name].numpy() for name in names])[:, : random_model.INPUTS]
+    out, first = units.sum(0), data["first"].numpy()[: random_model.INPUTS] == 1
+    square, variance = (out**2).mean() + 1, out.var()
+    apart = units.var(1).sum() + out.mean() ** 2 + 1
+    within = (out[first].var() + out[~first].var()) / 2
+    found: dict[tuple[str, ...], tuple[float, float, float, float]] = {}
+    for case, loss, own in (
+        (random_model.NOTHING, square, 2 * variance),
+        (random_model.HALF, square, 2 * within),
+        (random_model.EXACT, square, 0.0),
+        (random_model.APART, apart, variance + units.var(1).sum()),
+    ):
+        found[case, "loss"] = (square, square, loss, UNDEFINED)
+        recovered = 100 * (1 - own / (2 * variance))
+        found[case, "against the model"] = (0, 2 * variance, own, recovered)
+    return found
+
+
+def trained_backup_figures() -> dict[tuple[str, ...], tuple[float, float, float, float]]:
+    """By running the trained network on every pair of rows."""
+    pitfall = ablation_pitfalls.trained_backup()
+    graph, data = pitfall.hypothesis.graph, pitfall.data
+    values = graph.values(data, ["second", "out"])
+    out, label = values["out"].numpy(), data["label"].numpy()
+
+    def error(second: float) -> float:
+        given = {"second": torch.full_like(values["second"], second)}
+        found = graph.values(data, ["out"], given=given)["out"].numpy()
+        return float(((found - label) ** 2).mean())
+
+    model = float(((out - label) ** 2).mean())
+    randomized = float(((out[:, None] - label) ** 2).mean())
+    found: dict[tuple[str, ...], tuple[float, float, float, float]] = {}
+    for kind, scrubbed in (
+        ("resampled", float(np.mean([error(float(v)) for v in values["second"]]))),
+        ("mean", error(float(values["second"].mean()))),
+    ):
+        recovered = 100 * (scrubbed - randomized) / (model - randomized)
+        found[(f"trained with dropout: {kind}",)] = (model, randomized, scrubbed, recovered)
+    second = values["second"].numpy()
+    rest = out - second
+    direct = float(((rest[:, None] + second - label[:, None]) ** 2).mean())
+    recovered = 100 * (direct - randomized) / (model - randomized)
+    found[("trained with dropout: direct path",)] = (model, randomized, direct, recovered)
+    return found
+
+
+FIGURES["ablation-pitfalls"] |= trained_backup_figures()
+FIGURES["unimportant-inputs"] = {
+    ("together",): (0, 4, 0, 100),
+    ("per-claim",): (0, 4, 2, 50),
+    ("separate",): (0, 4, 10, -150),
+    ("per-claim, others agree on s",): (0, 4, 0, 100),
+}
+FIGURES["random-model"] = random_model_figures()
 SMALL = list(FIGURES)
 SAMPLED = ["sampled", "± se", "sampled recovered %"]
 
@@ -339,6 +405,22 @@ def test_ablation_by_hand_agrees_with_the_policy() -> None:
         assert error[name, "mean"] == pytest.approx(exact[f"{name}: mean"], abs=1e-12)
         assert error[name, "resampled"] == exact[f"{name}: resampled"]
         assert error[name, "zero"] == pytest.approx(error[name, "mean"], abs=1e-12)
+
+
+def test_zero_and_mean_part_where_the_part_is_far_from_zero() -> None:
+    verdicts = outcome("ablation-pitfalls").more["verdicts"].set_index(["pitfall", "ablated"])
+    error = verdicts["squared error"]
+    assert error["far from zero", "mean"] == pytest.approx(0)
+    assert error["far from zero", "zero"] == pytest.approx(9)
+
+
+def test_training_with_dropout_grows_a_backup() -> None:
+    verdicts = outcome("ablation-pitfalls").more["verdicts"].set_index(["pitfall", "ablated"])
+    recovered = verdicts["recovered %"]
+    for kind in ("zero", "mean", "resampled"):
+        assert recovered["trained with dropout", kind] > 97
+    table = outcome("ablation-pitfalls").table.set_index("case")["recovered %"]
+    assert table["trained with dropout: direct path"] < 60
 
 
 def test_ablation_off_the_distribution_helps_one_kind_and_hurts_the_other() -> None:

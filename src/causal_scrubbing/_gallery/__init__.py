@@ -1,39 +1,49 @@
 """Ready, documented experiments, each on the public face alone.
 
-A new entry is one file (or folder) here with an ``ENTRY`` and one line in `MODULES`.
+A new entry is one file (or folder) here, or among the larger systems, with an ``ENTRY`` and one
+line in `MODULES`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
+from causal_scrubbing._gallery._entry import Need as Need
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
 
+_HERE, _SYSTEMS = "causal_scrubbing._gallery", "causal_scrubbing._systems"
+
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "parens": "parens",
-        "four-inputs": "four_inputs",
-        "superposition": "superposition",
-        "sharing": "sharing",
-        "hash-game": "hash_game",
-        "sine-cosine": "sine_cosine",
-        "cancellation": "cancellation",
-        "too-vague": "too_vague",
-        "ablation-pitfalls": "ablation_pitfalls",
-        "approximation": "approximation",
-        "trivial-rewrites": "trivial_rewrites",
+        "parens": f"{_HERE}.parens",
+        "modular-addition": f"{_SYSTEMS}.modular_addition",
+        "four-inputs": f"{_HERE}.four_inputs",
+        "superposition": f"{_HERE}.superposition",
+        "sharing": f"{_HERE}.sharing",
+        "unimportant-inputs": f"{_HERE}.unimportant_inputs",
+        "random-model": f"{_HERE}.random_model",
+        "hash-game": f"{_HERE}.hash_game",
+        "sine-cosine": f"{_HERE}.sine_cosine",
+        "cancellation": f"{_HERE}.cancellation",
+        "too-vague": f"{_HERE}.too_vague",
+        "ablation-pitfalls": f"{_HERE}.ablation_pitfalls",
+        "approximation": f"{_HERE}.approximation",
+        "trivial-rewrites": f"{_HERE}.trivial_rewrites",
+        "ground-truth": f"{_SYSTEMS}.ground_truth",
     }
 )
-"""Entry name -> module of this package that holds its ``ENTRY``."""
+"""Entry name -> module that holds its ``ENTRY``."""
 
 _RUNNER = '''"""Run the copied gallery entry {name!r}: python {file}"""
 
@@ -69,9 +79,42 @@ def load(name: str) -> Entry:
     Raises:
         GalleryError: there is none; near names are given.
     """
-    module = import_module(f"{__name__}.{_module(name)}")
-    entry: Entry = module.ENTRY
+    entry: Entry = import_module(_module(name)).ENTRY
     return entry
+
+
+def how_to_install(entry: Entry) -> str:
+    """What an entry lacks and the commands that install it."""
+    return "; ".join(
+        f"{entry.name} needs {need.what}: {need.command}, or run it with --install"
+        for need in entry.missing
+    )
+
+
+def run(entry: Entry, options: Options) -> Outcome:
+    """Run an entry whose packages are all there.
+
+    Raises:
+        GalleryError: a package it needs is missing; the command that installs it is given.
+    """
+    if entry.missing:
+        raise GalleryError(f"{how_to_install(entry)}.")
+    return entry.run(options)
+
+
+def install(needs: Sequence[Need]) -> None:
+    """Install what entries need with pip, into the running interpreter's environment.
+
+    Raises:
+        GalleryError: pip failed; its last lines are given.
+    """
+    for need in needs:
+        command = [sys.executable, "-m", "pip", "install", *need.install]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = "\n".join(done.stderr.strip().splitlines()[-5:])
+            raise GalleryError(f"{need.command} failed:\n{last}")
+    invalidate_caches()
 
 
 def copy(name: str, folder: Path) -> Path:
@@ -87,8 +130,8 @@ def copy(name: str, folder: Path) -> Path:
     Raises:
         GalleryError: there is no such entry, or it is there already.
     """
-    module = _module(name)
-    here = Path(__file__).parent
+    *_, room, module = _module(name).split(".")
+    here = Path(__file__).parents[1] / room
     source = here / module if (here / module).is_dir() else here / f"{module}.py"
     target, script = folder / source.name, folder / f"run_{module}.py"
     for path in (target, script):

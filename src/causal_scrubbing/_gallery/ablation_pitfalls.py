@@ -1,10 +1,12 @@
-"""Three ways in which zero and mean ablation mislead, beside resampling.
+"""Five ways in which zero and mean ablation mislead, beside resampling.
 
 To ablate a part is to ask whether it matters. Zero ablation puts 0 in its place and mean ablation
 its mean; resampling takes its value from another row. The first two can take the network off the
 values it ever sees: (1) a part whose direction does not matter seems to matter, because 0 is no
 direction; (2) an output off its distribution helps on one kind of input and hurts on another; (3)
-a backup that wakes when a part is missing makes the part seem needless. Source: the discussion of
+a backup that wakes when a part is missing makes the part seem needless; (4) a part that is far from
+zero in all rows seems to matter, although it is nearly constant; (5) the third again, in a network
+that was trained with dropout. Source: the discussion of
 zero and mean ablation in the appendix of Chan et al. 2022, "Causal scrubbing"; the networks are
 ours.
 """
@@ -111,15 +113,92 @@ def hidden_backup() -> Pitfall:
     return Pitfall("hidden backup", "second", data, cs.Hypothesis(graph, claim))
 
 
+def far_from_zero() -> Pitfall:
+    """A part that is 3 on every row but for a small sign; what follows takes 3 away."""
+    rows = torch.tensor(list(product((-1.0, 1.0), repeat=2)), dtype=torch.float64)
+    u, s = rows.unbind(1)
+    data = cs.Dataset(u=u, s=s, label=u)
+    graph = cs.Graph.build(
+        inputs=["u", "s"],
+        nodes={
+            "offset": (lambda s: 3 + s / 4, ["s"]),
+            "out": (lambda u, offset: u + offset - 3, ["u", "offset"]),
+        },
+        output="out",
+    )
+    claim = cs.claim("out", cs.exact, cs.claim("u", "u"))
+    return Pitfall("far from zero", "offset", data, cs.Hypothesis(graph, claim))
+
+
+def trained_backup(seed: int = 0) -> Pitfall:
+    """A network trained to give t + s while its second module is silenced half of the time.
+
+    The third module reads s and the second module. Its output is penalised, so that it does what it
+    must and no more: nothing while the second speaks, the second's work while it is silent.
+    """
+    rows = torch.tensor(list(product((-1.0, 1.0), repeat=2)), dtype=torch.float64)
+    t, s = rows.unbind(1)
+    source = torch.Generator().manual_seed(seed)
+    sizes = {"second": (), "in": (2, 8), "bias": (8,), "out": (8,)}
+    weights = {
+        name: (0.5 * torch.randn(size, generator=source, dtype=torch.float64)).requires_grad_()
+        for name, size in sizes.items()
+    }
+
+    def third(s: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        read = torch.stack([s, second], dim=1)
+        return torch.tanh(read @ weights["in"] + weights["bias"]) @ weights["out"]
+
+    optimizer = torch.optim.Adam(weights.values(), lr=0.03)
+    for _ in range(400):
+        loss = torch.zeros((), dtype=torch.float64)
+        for kept in (0.0, 1.0):  # dropout of the whole module, both cases at every step
+            second = kept * weights["second"] * s
+            backup = third(s, second)
+            loss = loss + ((second + backup - s) ** 2).mean() + 0.02 * (backup**2).mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    weights = {name: value.detach() for name, value in weights.items()}
+    graph = cs.Graph.build(
+        inputs=["t", "s"],
+        nodes={
+            "first": (lambda t: 1 * t, ["t"]),
+            "second": (lambda s: weights["second"] * s, ["s"]),
+            "third": (third, ["s", "second"]),
+            "out": (cs.add, ["first", "second", "third"]),
+        },
+        output="out",
+    )
+    third_claim = cs.claim("third", "s", cs.claim("s", "s"))
+    claim = cs.claim("out", cs.exact, cs.claim("first", "t"), third_claim)
+    data = cs.Dataset(t=t, s=s, label=t + s)
+    return Pitfall("trained with dropout", "second", data, cs.Hypothesis(graph, claim))
+
+
+def direct_path(pitfall: Pitfall) -> cs.Hypothesis:
+    """That the second module does not matter to the output directly; the third still hears it."""
+    kept = [cs.claim("first", "t"), cs.claim("third", cs.exact)]
+    return cs.Hypothesis(pitfall.hypothesis.graph, cs.claim("out", cs.exact, *kept))
+
+
 def run(options: Options) -> Outcome:
     """Each pitfall resampled, with the mean, and with zero in the part's place."""
-    pitfalls = [off_the_manifold(), unpredictable_sign(), hidden_backup()]
+    pitfalls = [
+        off_the_manifold(),
+        unpredictable_sign(),
+        hidden_backup(),
+        far_from_zero(),
+        trained_backup(),
+    ]
     shown = Exhibit(exact={}, sampled={})
     for one in pitfalls:
         cases = {
             f"{one.name}: resampled": one.hypothesis.with_(unimportant="together"),
             f"{one.name}: mean": one.hypothesis.with_(ablation="mean"),
         }
+        if one.name == "trained with dropout":
+            cases[f"{one.name}: direct path"] = direct_path(one)
         shown = shown.with_(exhibit(cases, one.data, ERROR, options))
     verdicts = compare_kinds(pitfalls, shown)
     kinds = by_kind(pitfalls[1], shown)
@@ -139,7 +218,12 @@ The squared error with the part ablated in three ways, and what is recovered:
 {as_text(kinds)}
 
 - Hidden backup: silence of the second module is what the third waits for. With zero or the mean in
-  its place the second seems needless. Another row's value is no silence, and shows that it matters.
+its place the second seems needless. Another row's value is not silence, and shows that it matters.
+- Far from zero: the part hardly varies, and its mean does as well as itself. Zero takes away what
+the rest of the network counts on.
+- Trained with dropout: nobody wrote the backup. A network that was trained with its second module
+  silenced half of the time grew one, and it repairs a wrong value too. So no ablation sees what the
+  second module does. Swapped where the output reads it, and not where the third does, it matters.
 
 The same by sampling, with `cs.ablate`:
 
@@ -218,17 +302,17 @@ def _draw(verdicts: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
     """What each kind of ablation recovers, and the second pitfall on its two kinds of input."""
     colours = {"model": "#2b6cb0", "resampled": "#7b341e", "mean": "#a0aec0", "zero": "#4a5568"}
     with figure_style():
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
+        figure = Figure(figsize=(10, 5.4), layout="constrained")
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.7, 1])[0]
         axes = left.add_subplot()
         names = list(dict.fromkeys(verdicts["pitfall"]))
         for i, kind in enumerate(KINDS):
             values = verdicts[verdicts["ablated"] == kind]["recovered %"].tolist()
             places = [n + 0.26 * (i - 1) for n in range(len(names))]
-            axes.barh(places, values, 0.24, color=colours[kind], label=kind)
+            axes.barh(places, [max(v, 0) for v in values], 0.24, color=colours[kind], label=kind)
             for place, value in zip(places, values, strict=True):
-                axes.text(value + 1, place, f"{value:.0f}%", va="center")
-        parts = list(dict.fromkeys(verdicts["part"]))
+                axes.text(max(value, 0) + 1, place, f"{value:.0f}%", va="center")
+        parts = verdicts.drop_duplicates("pitfall")["part"].tolist()
         axes.set_yticks(
             range(len(names)),
             [f"{name}:\n{part!r} ablated" for name, part in zip(names, parts, strict=True)],
@@ -256,10 +340,11 @@ def _draw(verdicts: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
 
 ENTRY = Entry(
     name="ablation-pitfalls",
-    title="three ways in which zero and mean ablation mislead",
+    title="five ways in which zero and mean ablation mislead",
     summary=(
-        "A part that only needs to be there, a part whose absence puts an output off its "
-        "distribution, and a part with a backup, each ablated by zero, by mean and by resampling."
+        "A part that only needs to be there, one whose absence puts an output off distribution, "
+        "one with a backup, one far from zero, and a network that was trained with dropout, each "
+        "ablated by zero, by mean and by resampling."
     ),
     run=run,
     page="gallery/ablation-pitfalls.md",

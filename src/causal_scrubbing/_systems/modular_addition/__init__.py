@@ -1,0 +1,227 @@
+"""A one-layer transformer that learned a + b modulo 59, and its Fourier explanation.
+
+The claim is of Nanda et al. 2023, "Progress measures for grokking via mechanistic
+interpretability": the model writes cos and sin of w a and w b for a few key frequencies w, its
+neurons multiply them, and what the logits read is cos and sin of w (a + b). Here every step is a
+hypothesis, on models trained for this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from safetensors.torch import load_file
+
+import causal_scrubbing as cs
+from causal_scrubbing.gallery import (
+    Entry,
+    Options,
+    Outcome,
+    as_text,
+    draw_ladder,
+    figure_style,
+    ladder,
+    ladder_table,
+)
+
+from . import _claims as claims
+from . import _fourier as fourier
+from . import _model as model
+
+HERE = Path(__file__).parent
+SAMPLES = 2000
+ANY = "the logits carry a + b"
+JOINT = "key planes carry a + b, one row"
+EACH = "each key plane carries a + b"
+HEADS = "... from heads that carry the pair"
+QUADRATIC = "... by a quadratic of cos and sin"
+DIFFERENCE = "false: key planes carry a - b"
+WRONG = "control: other frequencies"
+RANDOM = "control: random planes"
+CONTROLS: Final = frozenset({DIFFERENCE, WRONG, RANDOM})
+
+
+def load_models(file: Path = HERE / "weights.safetensors") -> dict[tuple[int, int], model.Weights]:
+    """The models by (seed, training step), in double precision."""
+    found: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
+    for key, value in load_file(file).items():
+        seed, step, name = key.split("/")
+        found.setdefault((int(seed), int(step)), {})[name] = value.double()
+    return dict(sorted(found.items()))
+
+
+def metrics() -> dict[str, cs.Metric]:
+    """Cross-entropy of the sum, and whether it has the largest logit."""
+    return {"loss": cs.metrics.cross_entropy("sum"), "right": cs.metrics.accuracy("sum")}
+
+
+def make_rungs(weights: model.Weights, data: cs.Dataset) -> dict[str, cs.Hypothesis]:
+    """The claims of one model, coarse to fine, then the false ones."""
+    graph, keys = claims.make_graph(weights), fourier.key_frequencies(weights)
+    names = [f"w{frequency}" for frequency in keys]
+    planes = [f"neurons.{name}" for name in names]
+    split = claims.with_planes(graph, names, fourier.read_directions(weights, keys), data)
+    fitted, _ = claims.with_quadratics(split, keys, data)
+    heads = [cs.claim(name, "pair") for name in claims.HEADS]
+    shares = fourier.spectrum(weights)
+    others = (shares.argsort() + 1).tolist()[: len(keys)]
+    wrong = claims.with_planes(graph, names, fourier.read_directions(weights, others), data)
+    source = torch.Generator().manual_seed(0)
+    drawn = torch.randn(model.NEURONS, 2 * len(keys), generator=source, dtype=torch.float64)
+    random = claims.with_planes(graph, names, drawn, data)
+    return {
+        ANY: cs.Hypothesis(graph, cs.claim("logits", "sum")),
+        JOINT: claims.planes_carry(split, planes, "sum", tie="planes"),
+        EACH: claims.planes_carry(split, planes, "sum"),
+        HEADS: claims.planes_carry(split, planes, "sum", below=heads),
+        QUADRATIC: claims.planes_carry(fitted, [f"{plane}.phi" for plane in planes], "sum"),
+        DIFFERENCE: claims.planes_carry(split, planes, "difference"),
+        WRONG: claims.planes_carry(wrong, planes, "sum"),
+        RANDOM: claims.planes_carry(random, planes, "sum"),
+    }
+
+
+def in_log(result: cs.Result) -> float:
+    """Where the scrubbed loss lies between the randomized and the model's on a log scale, in %."""
+    low, high, at = (math.log(x.mean) for x in (result.model, result.randomized, result.scrubbed))
+    return 100 * (high - at) / (high - low)
+
+
+def progress_table(
+    models: Mapping[tuple[int, int], model.Weights], options: Options
+) -> pd.DataFrame:
+    """Every model and checkpoint: its keys and losses, and what the planes' claim recovers.
+
+    At a checkpoint the planes are those of the finished model's key frequencies, read by the
+    checkpoint's own weights.
+    """
+    data, rows = claims.make_data(), []
+    last = {seed: weights for (seed, _), weights in models.items()}
+    for (seed, step), weights in models.items():
+        keys = fourier.key_frequencies(last[seed])
+        names = [f"w{frequency}" for frequency in keys]
+        directions = fourier.read_directions(weights, keys)
+        graph = claims.with_planes(claims.make_graph(weights), names, directions, data)
+        hypothesis = claims.planes_carry(graph, [f"neurons.{name}" for name in names], "sum")
+        (result,) = ladder(
+            {f"seed {seed}, step {step}": hypothesis}, data, metrics(), options, samples=800
+        ).values()
+        rows.append(
+            {
+                "seed": seed,
+                "step": step,
+                "key frequencies": ", ".join(map(str, sorted(keys))),
+                "keys' share of embedding %": 100
+                * float(sum(fourier.spectrum(weights)[key - 1] for key in keys)),
+                "loss": result.model.mean,
+                "right %": 100 * result["right"].model.mean,
+                "scrubbed": result.scrubbed.mean,
+                "recovered %": result.recovered.mean,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def run(options: Options) -> Outcome:
+    """The ladder on the first model, then the planes' claim on all models and checkpoints."""
+    models, data = load_models(), claims.make_data()
+    main = max(key for key in models if key[0] == min(models)[0])
+    weights = models[main]
+    keys = fourier.key_frequencies(weights)
+    results = ladder(make_rungs(weights, data), data, metrics(), options, samples=SAMPLES)
+    table = ladder_table(results, share="right")
+    table["recovered in log loss %"] = [in_log(result) for result in results.values()]
+    progress = progress_table(models, options)
+    names = [f"w{frequency}" for frequency in keys]
+    split = claims.with_planes(
+        claims.make_graph(weights), names, fourier.read_directions(weights, keys), data
+    )
+    _, left = claims.with_quadratics(split, keys, data)
+    fits = ", ".join(f"{frequency}: {100 * share:.1f}%" for frequency, share in left.items())
+    text = f"""
+{as_text(table)}
+
+The key frequencies are {", ".join(map(str, keys))}. Of each plane's variance the fitted quadratic
+leaves {fits}.
+
+The claim that each key plane carries a + b, on every model and checkpoint:
+
+{as_text(progress)}
+"""
+    return Outcome(
+        results=results,
+        table=table,
+        text=text.lstrip(),
+        figure=_draw(table, progress, weights, keys),
+        more={"progress": progress},
+    )
+
+
+def _draw(
+    table: pd.DataFrame, progress: pd.DataFrame, weights: model.Weights, keys: list[int]
+) -> Figure:
+    with figure_style():
+        figure = Figure(figsize=(11, 7.2), layout="constrained")
+        grid = figure.subplots(2, 2, height_ratios=[1.25, 1])
+        draw_ladder(
+            grid[0, 0], table, controls=CONTROLS, title="What each claim recovers of the loss"
+        )
+        _draw_losses(grid[0, 1], table)
+        shares = 100 * fourier.spectrum(weights)
+        marked = ["#7b341e" if f in keys else "#cbd5e0" for f in range(1, len(shares) + 1)]
+        grid[1, 0].bar(range(1, len(shares) + 1), shares.tolist(), color=marked)
+        grid[1, 0].set_xlabel("frequency")
+        grid[1, 0].set_ylabel("% of the embedding's variance")
+        grid[1, 0].set_title("Key frequencies", loc="left", fontweight="bold")
+        _draw_progress(grid[1, 1], progress)
+        for axes in figure.axes:
+            for side in ("top", "right"):
+                axes.spines[side].set_visible(False)
+    return figure
+
+
+def _draw_losses(axes: Axes, table: pd.DataFrame) -> None:
+    places = range(len(table))
+    axes.plot(table["scrubbed"], places, "o", color="#7b341e", label="scrubbed")
+    axes.axvline(table["model"].mean(), color="#2b6cb0", label="model")
+    axes.axvline(table["randomized"].mean(), color="#718096", label="randomized")
+    axes.axvline(math.log(model.PRIME), color="#718096", linestyle=":", label="guessing")
+    axes.set_xscale("log")
+    axes.set_yticks(places, [""] * len(table))
+    axes.invert_yaxis()
+    axes.grid(axis="y", color="#edf2f7")
+    axes.set_xlabel("loss, nats, log scale")
+    axes.set_title("The same as losses", loc="left", fontweight="bold")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+
+
+def _draw_progress(axes: Axes, progress: pd.DataFrame) -> None:
+    first = progress[progress["seed"] == progress["seed"].iloc[0]]
+    axes.plot(first["step"], first["right %"], "s-", color="#2b6cb0", label="right, all pairs")
+    axes.plot(first["step"], first["recovered %"].clip(lower=-20), "o-", color="#7b341e",
+              label="recovered by the planes (from -20)")  # fmt: skip
+    axes.axhline(100, color="#4a5568", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("training step")
+    axes.set_ylabel("%")
+    axes.set_title("Through training", loc="left", fontweight="bold")
+    axes.legend(frameon=False, fontsize=8)
+
+
+ENTRY = Entry(
+    name="modular-addition",
+    title="a + b mod 59: key frequencies, their planes, and controls of equal rank",
+    summary=(
+        "A one-layer transformer that grokked modular addition is said to read cos and sin of "
+        "w (a + b) at a few key frequencies w, computed from heads that carry the pair by a "
+        "quadratic of cosines and sines; before, during and after grokking."
+    ),
+    run=run,
+    page="gallery/modular-addition.md",
+)
