@@ -79,7 +79,7 @@ target = "y"
         "claim.toml",
     )
     found = cs.check(file, allow_code=True)
-    assert [one.answer for one in found.verdicts] == ["holds", "holds"]
+    assert [one.answer for one in found.verdicts] == ["holds", "untested"]
     assert found.verdicts[0].grounds[0].place == "/hypotheses/0/require/bounds/0"
     run = cs.RunFile.read(file, allow_code=True)
     assert run.data.field_names == ("x", "z", "y")
@@ -130,6 +130,14 @@ def test_what_was_not_tested_does_not_hold(tmp_path: Path) -> None:
     assert answers == {"bound": "holds", "untested-share": "untested", "never-swapped": "untested"}
     body["require"] |= {"untested": 1.0, "never_swapped": 2}
     assert check(tmp_path, body).status == 0
+
+
+def test_of_which_nothing_is_required_does_not_hold(tmp_path: Path) -> None:
+    body = claimed.body()
+    del body["require"]
+    found = check(tmp_path, body)
+    assert found.status == 3
+    assert "no bound is given" in found.verdicts[0].grounds[0].message
 
 
 def test_an_interval_around_the_bound_leaves_it_open(tmp_path: Path) -> None:

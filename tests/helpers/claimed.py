@@ -86,3 +86,10 @@ def hypotheses() -> list[cs.Hypothesis]:
         cs.Hypothesis(made, cs.claim("out", cs.exact, cs.claim("a", feature)), name=name)
         for name, feature in (("right", "x"), ("wrong", "z"))
     ]
+
+
+def parens() -> cs.Graph:
+    """The paren checker of the gallery."""
+    from causal_scrubbing._gallery import parens
+
+    return parens.build_graph(parens.load_weights(parens.HERE))

@@ -180,6 +180,9 @@ def _bounds(run: RunFile, name: str, result: Result) -> list[Ground]:
                 what = f"{of} of {metric}" if len(result.scores) > 1 else of
                 answer, text = _held(estimate, side, float(bound[side]))
                 grounds.append(Ground("bound", answer, f"{what} {text}", where))
+    if not require.get("bounds"):
+        what = "no bound is given: say what must hold, as in bounds = [{ at_least = 90 }]."
+        grounds.append(Ground("bound", "untested", what))
     most = require.get("untested", UNTESTED)
     share = 1.0 if result.stuck is None else result.stuck
     grounds.append(

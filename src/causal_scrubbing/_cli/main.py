@@ -12,8 +12,10 @@ import click
 
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.check import check, schema
+from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
 from causal_scrubbing._cli.kept import save_runs, unfinished
+from causal_scrubbing._cli.rerun import rerun
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
@@ -29,11 +31,11 @@ def cli() -> None:
     """Causal scrubbing: test a claim about how a neural network works.
 
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
-    4 a saved run that differs from what was written; 130 interrupted.
+    4 a saved run that differs from what was written; 130 interrupted. `check` has its own.
     """
 
 
-for _command in (check, schema):
+for _command in (check, diff, rerun, schema):
     cli.add_command(_command)
 
 

@@ -27,6 +27,7 @@ _HERE, _SYSTEMS = "causal_scrubbing._gallery", "causal_scrubbing._systems"
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "parens": f"{_HERE}.parens",
+        "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
