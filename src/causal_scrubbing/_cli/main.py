@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -224,7 +225,7 @@ def gallery(
         entry = _gallery.load(each)
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
-            echo(f"{place}{entry.name}: {entry.title}\n\n{entry.summary}\n")
+            echo(f"{place}{entry.name}: {entry.title}\n\n{fill(entry.summary, 98)}\n")
         if entry.missing and install:
             _gallery.install(entry.missing)
         elif entry.missing and len(chosen) > 1:
@@ -248,6 +249,11 @@ def gallery(
                 result.save(out / f"{entry.name}-runs" / _file_name(key), overwrite=True)
             if not as_json:
                 echo("\n".join(f"wrote {path}" for path in paths))
+                echo(f"wrote {out / f'{entry.name}-runs'}, to look at with causal-scrubbing show")
+                if "" in outcome.pages:
+                    echo(f"\nopen {out / f'{entry.name}.html'}")
+                if entry.page:
+                    echo(f"explained in docs/{entry.page}")
     if as_json:
         _print_json(body)
 
