@@ -204,10 +204,12 @@ def test_limits_are_kept_and_told(tmp_path: Path) -> None:
     assert found.status == 2
     assert [one.code for one in found.faults] == ["limit"]
     body = claimed.body()
-    body["run"]["samples"] = 2_000_000
-    found = check(tmp_path, body, max_seconds=1.0)
+    body["model"] = {"kind": "code", "call": "claimed:slow"}
+    found = check(tmp_path, body, max_seconds=2.0)
     assert found.status == 3
-    assert "seconds allowed are over" in found.verdicts[0].grounds[0].message
+    for verdict in found.verdicts:
+        assert "seconds allowed are over" in verdict.grounds[0].message
+        assert verdict.result is None
     with pytest.raises(cs.ScrubError, match="max_flops=0: give a number above 0"):
         cs.check("none.json", max_flops=0)
 

@@ -13,13 +13,13 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._gallery import parens
 
-SAMPLES = 120
-EXPERIMENTS = ("1a", "2a", "2b routes", "3a")
+SAMPLES = 60
+EXPERIMENTS = ("1b", "2b routes", "3a")
 
 
 def test_parens_in_files_give_the_numbers_of_their_python_twins(tmp_path: Path) -> None:
     weights = parens.load_weights(parens.HERE)
-    data = parens.dataset(parens.generate(200, np.random.default_rng(0)), weights)
+    data = parens.dataset(parens.generate(120, np.random.default_rng(0)), weights)
     twins = {
         k: h for k, h in parens.hypotheses(parens.build_graph(weights)).items() if k in EXPERIMENTS
     }
