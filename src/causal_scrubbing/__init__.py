@@ -10,12 +10,16 @@ from causal_scrubbing._algebra import restate as restate
 from causal_scrubbing._capture import capture as capture
 from causal_scrubbing._capture import load_graph as load_graph
 from causal_scrubbing._claims import Check as Check
+from causal_scrubbing._claims import Diff as Diff
 from causal_scrubbing._claims import Fault as Fault
 from causal_scrubbing._claims import Ground as Ground
+from causal_scrubbing._claims import Rerun as Rerun
 from causal_scrubbing._claims import RunFile as RunFile
 from causal_scrubbing._claims import RunFileError as RunFileError
 from causal_scrubbing._claims import Verdict as Verdict
 from causal_scrubbing._claims import check as check
+from causal_scrubbing._claims import diff as diff
+from causal_scrubbing._claims import rerun as rerun
 from causal_scrubbing._controls import Control as Control
 from causal_scrubbing._controls import Controls as Controls
 from causal_scrubbing._controls import controls as controls

@@ -108,6 +108,7 @@ CASES: list[tuple[Callable[[Body], None], str, str]] = [
     (drop("metrics", "error", "target"), "missing-key", "/metrics/error"),
     (change("metrics", "a/b~c", {"kind": "accuracy"}), "missing-key", "/metrics/a~1b~0c"),
     (change("run", "samples", 1), "value", "/run/samples"),
+    (change("run", "samples", 500.0), "type", "/run/samples"),
     (change("run", "samples", "many"), "value", "/run/samples"),
     (change("run", "seed", -1), "value", "/run/seed"),
     (change("run", "randomize", "q"), "graph", "/run/randomize"),
@@ -161,6 +162,17 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     assert [one.code for one in cs.check(tmp_path / "none.json").faults] == ["missing-file"]
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     assert [one.code for one in cs.check(tmp_path / "bytes.json").faults] == ["syntax"]
+
+
+def test_claims_nested_too_deeply_for_a_reader_are_refused(tmp_path: Path) -> None:
+    body = claimed.body()
+    inner = body["hypotheses"][1]["root"]
+    for _ in range(46):
+        inner["children"] = [{"node": "a", "feature": "x"}]
+        inner = inner["children"][0]
+    found = cs.check(claimed.write(tmp_path, body), allow_code=True)
+    assert {one.code for one in found.faults} <= {"syntax", "hypothesis"}
+    assert found.status == 2
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

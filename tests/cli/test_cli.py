@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import claimed
@@ -229,3 +230,33 @@ def test_check_tells_by_its_exit_status_and_schema_prints(tmp_path, capsys) -> N
     assert json.loads(shown)["$id"] == "urn:causal-scrubbing:run-file:1"
     code, shown, _ = run(capsys, "schema", "--verdict")
     assert json.loads(shown)["$id"] == "urn:causal-scrubbing:check:1"
+
+
+def test_bundles_run_again_and_claims_are_compared(tmp_path, capsys) -> None:
+    file = str(claimed.write(tmp_path, claimed.body()))
+    out = tmp_path / "bundles"
+    assert run(capsys, "check", file, "--allow-code", "--out", str(out))[0] == 1
+    right, wrong = str(out / "right.zip"), str(out / "wrong.zip")
+    code, shown, _ = run(capsys, "rerun", right, "--allow-code")
+    assert code == 0
+    assert "of draws equal" in shown
+    code, shown, _ = run(capsys, "rerun", wrong, "--allow-code", "--json")
+    assert json.loads(shown)["ok"] is True
+    code, _, error = run(capsys, "rerun", right)
+    assert code == 2
+    assert "--allow-code" in error
+    code, shown, _ = run(capsys, "verify", right, wrong)
+    assert code == 0
+    assert "wrong.zip: verified" in shown
+    code, shown, _ = run(capsys, "diff", right, wrong, "--run", file, "--allow-code")
+    assert code == 0
+    assert "carries z" in shown
+    assert "not comparable" in shown
+    code, shown, _ = run(capsys, "diff", right, wrong, "--json")
+    assert json.loads(shown)["changed"] == {"out/a": ["carries x", "carries z"]}
+    with zipfile.ZipFile(right, "a") as archive:
+        archive.writestr("../evil", b"")
+    assert run(capsys, "verify", right)[0] == 4
+    code, _, error = run(capsys, "rerun", right, "--allow-code")
+    assert code == 2
+    assert "not a plain relative path" in error

@@ -10,9 +10,14 @@ from safetensors.torch import load_file, save_file
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens import _model
+from causal_scrubbing._gallery.parens import _model, _module
 from causal_scrubbing._gallery.parens import _outcome as outcome
-from causal_scrubbing._gallery.parens._experiments import STATEMENTS, hypotheses
+from causal_scrubbing._gallery.parens._experiments import (
+    CAPTURED,
+    STATEMENTS,
+    captured,
+    hypotheses,
+)
 from causal_scrubbing._gallery.parens._graph import build_graph
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "models" / "paren_checker"
@@ -23,17 +28,25 @@ def run_some(
 ) -> dict[str, cs.Result]:
     options = gallery.Options(weights=weights, data=data)
     loaded = parens.load_weights(weights or parens.HERE)
+    data = parens.make_data(options, loaded)
     experiments = hypotheses(build_graph(loaded))
-    results = cs.scrub(
-        [experiments[name] for name in names],
-        parens.make_data(options, loaded),
-        metric={
-            "loss": cs.metrics.cross_entropy("balanced"),
-            "accuracy": cs.metrics.accuracy("balanced"),
-        },
-        samples=samples,
-        progress=False,
-    )
+    if CAPTURED in names:
+        graph = _module.capture(_module.module(loaded), data[:4])
+        experiments[CAPTURED] = captured(graph)
+    results = [
+        result
+        for name in names
+        for result in cs.scrub(
+            [experiments[name]],
+            data,
+            metric={
+                "loss": cs.metrics.cross_entropy("balanced"),
+                "accuracy": cs.metrics.accuracy("balanced"),
+            },
+            samples=samples,
+            progress=False,
+        )
+    ]
     return dict(zip(names, results, strict=True))
 
 
@@ -59,7 +72,24 @@ def test_published_weights_give_the_published_figures() -> None:
 
 def test_every_experiment_is_described_and_makes_a_valid_hypothesis() -> None:
     made = hypotheses(build_graph(parens.load_weights(parens.HERE)))
-    assert list(made) == list(STATEMENTS)
+    assert list(made) == [name for name in STATEMENTS if name != CAPTURED]
+
+
+def test_the_captured_module_gives_the_numbers_of_the_graph_written_by_hand() -> None:
+    found = run_some(None, None, ["1b", CAPTURED, "2a"], 300)
+    by_hand, module = found["1b"], found[CAPTURED]
+    for column in ("model", "scrubbed", "randomized", "accuracy.scrubbed"):
+        assert module.samples[column].to_numpy() == pytest.approx(
+            by_hand.samples[column].to_numpy(), abs=1e-4
+        ), column
+    assert by_hand.scrubbed.mean > by_hand.model.mean + 0.1
+    said = dict(outcome.verdicts(found))
+    assert list(said) == ["mostly holds (1b)", "does not hold (2a)", f"equal ({CAPTURED})"]
+    assert "all 300 samples within 0.001" in said[f"equal ({CAPTURED})"]
+    cost = cs.compare([by_hand, found["2a"]], metric="loss").differences[0].recovered
+    assert f"1b recovers {cost.mean:.1f} points more" in said["does not hold (2a)"]
+    other = dict(outcome.verdicts({"1b": found["2a"], CAPTURED: module}))
+    assert "other losses" in other[f"differs ({CAPTURED})"]
 
 
 def test_the_shipped_model_is_right_on_new_strings() -> None:
@@ -82,11 +112,17 @@ def test_an_outcome_holds_every_experiment_and_subset_and_can_be_saved(tmp_path:
     for name, of in halves.groupby("experiment"):
         mean = (of["loss"] * of["samples"]).sum() / of["samples"].sum()
         assert mean == pytest.approx(whole[name])
-    text = outcome.to_markdown(lines)
-    assert all(text.count(f"| {name} |") == 3 for name in names)
-    made = gallery.Outcome(results=results, table=lines, text=text, figure=outcome.picture(lines))
+    made = outcome.outcome(results)
+    assert max(map(len, made.text.splitlines())) <= 100
+    rows = [line.split("|")[1].strip() for line in made.text.splitlines() if line[:1] == "|"]
+    assert rows[2:] == names
     paths = made.save(tmp_path / "new", "parens")
-    assert [path.name for path in paths] == ["parens.csv", "parens.md", "parens.png"]
+    names_saved = [path.name for path in paths]
+    assert names_saved[:3] == ["parens.csv", "parens.md", "parens.png"]
+    page = (tmp_path / "new" / "parens.html").read_text()
+    assert page.index("<img") < page.index("<table")
+    assert all(f"<td>{name}</td>" in page for name in names)
+    assert "http" not in page
     assert all(path.stat().st_size > 0 for path in paths)
 
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 from causal_scrubbing._claims.faults import Fault, RunFileError
 from causal_scrubbing._claims.judge import Verdict, judge
 from causal_scrubbing._claims.limits import Limits, OverLimitError
+from causal_scrubbing._claims.packing import packed
 from causal_scrubbing._claims.run_file import RunFile
+from causal_scrubbing._files import check_folder
 
 HOLDS, FALLS_SHORT, ERROR, UNTESTED = 0, 1, 2, 3
 CHECK_FORMAT: Final = 1
@@ -56,6 +58,35 @@ class Check:
             "faults": [one.to_dict() for one in self.faults],
             "verdicts": [one.to_dict() for one in self.verdicts],
         }
+
+    def bundle(self, folder: str | Path) -> list[Path]:
+        """Write a bundle of each run, its run file along with what that names, but the model.
+
+        Args:
+            folder: where; made if it is not there.
+
+        Returns:
+            The files, named by the hypotheses.
+
+        Raises:
+            ScrubError: a file cannot be written.
+        """
+        where = Path(folder)
+        check_folder(where, "")
+        where.mkdir(parents=True, exist_ok=True)
+        made = [one for one in self.verdicts if one.result is not None]
+        written: list[Path] = []
+        for number, verdict in enumerate(made):
+            assert self.run is not None
+            assert verdict.result is not None
+            body, files = packed(self.run, verdict.name)
+            name = "".join(c if c.isalnum() or c in "-_" else "_" for c in verdict.name)
+            taken = {one.stem.casefold() for one in written}
+            file = where / (
+                f"{name}.zip" if name.casefold() not in taken else f"{name}-{number}.zip"
+            )
+            written.append(verdict.result.bundle(file, run_file=body, files=files))
+        return written
 
     def __str__(self) -> str:
         if self.faults:

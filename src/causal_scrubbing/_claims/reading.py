@@ -112,12 +112,17 @@ def schema_faults(body: Any, schema: Mapping[str, Any], *place: object) -> list[
         place: where in the file the data lies.
     """
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    found = [
-        fault
-        for error in Draft202012Validator(schema).iter_errors(body)
-        for fault in _of(error, place)
-    ]
+    # JSON Schema takes 500.0 for an integer, and Python does not.
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
+    made = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    validator = made(schema)
+    try:
+        found = [fault for error in validator.iter_errors(body) for fault in _of(error, place)]
+    except RecursionError:
+        what = "claims or features are nested too deeply."
+        return [Fault("syntax", pointer(*place), what, "Use the flat list, claims.")]
     found += [
         Fault("number", pointer(*place, *where), "it is not a finite number.", "Give a number.")
         for where in _not_finite(body, ())

@@ -169,7 +169,7 @@ _CLAIM: Final[Mapping[str, Any]] = {
     "draw": _TEXT,
     "cut": {"type": "array", "items": {**_TEXTS, "minItems": 2, "maxItems": 2}},
     "ablation": _ABLATION,
-    "family": {"type": "array"},
+    "family": _TEXTS,
 }
 
 _HYPOTHESIS: Final[Mapping[str, Any]] = {
@@ -183,7 +183,7 @@ _HYPOTHESIS: Final[Mapping[str, Any]] = {
     "within": _FEATURE,
     "self_draws": {"type": "boolean"},
     "ablation": _ABLATION,
-    "ablates": {},
+    "ablates": {"type": "boolean"},
     "output": _TEXT,
     "claims": {
         "type": "array",

@@ -28,6 +28,7 @@ def schema(verdict: bool) -> None:
 @click.option("--max-seconds", type=float, help="Wall-clock time of all of it.")
 @click.option("--memory", help="Bytes for activations, like 4GiB.")
 @click.option("--max-flops", type=float, help="Floating-point operations, known before each run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a bundle of each run here.")
 def check(
     run_file: Path,
     as_json: bool,
@@ -36,6 +37,7 @@ def check(
     max_seconds: float | None,
     memory: str | None,
     max_flops: float | None,
+    out: Path | None,
 ) -> None:
     """Check what RUN_FILE (TOML or JSON) claims: a verdict for each hypothesis.
 
@@ -53,6 +55,8 @@ def check(
         memory=memory,
         max_flops=max_flops,
     )
+    if out is not None:
+        found.bundle(out)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False))
     else:

@@ -6,13 +6,16 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from textwrap import fill
 
 import click
 
 from causal_scrubbing import gallery as _gallery
 from causal_scrubbing._cli.check import check, schema
+from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
 from causal_scrubbing._cli.kept import save_runs, unfinished
+from causal_scrubbing._cli.rerun import rerun
 from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
@@ -28,11 +31,11 @@ def cli() -> None:
     """Causal scrubbing: test a claim about how a neural network works.
 
     Exit status: 0 done; 2 bad input, said on standard error; 3 a result below --at-least;
-    4 a saved run that differs from what was written; 130 interrupted.
+    4 a saved run that differs from what was written; 130 interrupted. `check` has its own.
     """
 
 
-for _command in (check, schema):
+for _command in (check, diff, rerun, schema):
     cli.add_command(_command)
 
 
@@ -222,7 +225,7 @@ def gallery(
         entry = _gallery.load(each)
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
-            echo(f"{place}{entry.name}: {entry.title}\n\n{entry.summary}\n")
+            echo(f"{place}{entry.name}: {entry.title}\n\n{fill(entry.summary, 98)}\n")
         if entry.missing and install:
             _gallery.install(entry.missing)
         elif entry.missing and len(chosen) > 1:
@@ -246,6 +249,11 @@ def gallery(
                 result.save(out / f"{entry.name}-runs" / _file_name(key), overwrite=True)
             if not as_json:
                 echo("\n".join(f"wrote {path}" for path in paths))
+                echo(f"wrote {out / f'{entry.name}-runs'}, to look at with causal-scrubbing show")
+                if "" in outcome.pages:
+                    echo(f"\nopen {out / f'{entry.name}.html'}")
+                if entry.page:
+                    echo(f"explained in docs/{entry.page}")
     if as_json:
         _print_json(body)
 

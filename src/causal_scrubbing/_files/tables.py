@@ -44,12 +44,18 @@ def write_table(table: Any, file: Path) -> None:
     Raises:
         ScrubError: the disk is full or cannot be written.
     """
+    write_whole(file, table_bytes(table))
+
+
+def table_bytes(table: Any) -> bytes:
+    """A table as the content of a Parquet file, with a checksum on each page."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
-    write_whole(file, sink.getvalue().to_pybytes())
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def read_table(content: bytes) -> pa.Table:

@@ -69,6 +69,8 @@ class Outcome:
         text: what to read: the table and words, in Markdown.
         figure: the picture.
         more: further tables by name, too long to read in the text.
+        pages: HTML pages by what follows the entry's name in the name of the file; "" is the page
+            to open first.
     """
 
     results: Mapping[str, cs.Result]
@@ -76,9 +78,10 @@ class Outcome:
     text: str
     figure: Figure
     more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path, name: str) -> list[Path]:
-        """Write NAME.csv, NAME.md, NAME.png, and NAME-MORE.csv for further tables.
+        """Write NAME.csv, NAME.md, NAME.png, NAME-MORE.csv for further tables, and pages.
 
         Args:
             folder: where, made if missing.
@@ -95,6 +98,9 @@ class Outcome:
         for key, table in self.more.items():
             paths.append(folder / f"{name}-{key}.csv")
             table.to_csv(paths[-1], index=False)
+        for key, page in self.pages.items():
+            paths.append(folder / f"{name}{key}.html")
+            paths[-1].write_text(page, encoding="utf-8")
         return paths
 
 

@@ -1,5 +1,9 @@
 """What a run measured: estimates, tables, comparison, save and load."""
 
+from causal_scrubbing._result.bundle import DATA as DATA
+from causal_scrubbing._result.bundle import RUN_FOLDER as RUN_FOLDER
+from causal_scrubbing._result.bundle import data_of_table as data_of_table
+from causal_scrubbing._result.bundle import opened as opened
 from causal_scrubbing._result.compare import Comparison as Comparison
 from causal_scrubbing._result.compare import compare as compare
 from causal_scrubbing._result.exact_result import Behaviour as Behaviour

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import write_page
 from causal_scrubbing._page import render_page
 from causal_scrubbing._report import footnotes, scores_html
+from causal_scrubbing._result.bundle import write_bundle
 from causal_scrubbing._result.labels import Zero, first_notes
 from causal_scrubbing._result.page import page_data
 from causal_scrubbing._result.pictures import RunPictures
@@ -114,6 +116,53 @@ class Result(RunPictures):
                 or the disk cannot be written.
         """
         return save(self, Path(path), overwrite=overwrite)
+
+    def bundle(
+        self,
+        path: str | Path,
+        *,
+        data: bool = True,
+        run_file: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        """Write the run as one zip file to hand over, which `cs.rerun` runs again.
+
+        It holds the hypothesis, the dataset or its hash, how the graph was made (in words and names
+        of nodes), fingerprints, versions, the tables, and the page. The model is not in it. Where
+        the graph was captured, and no node, feature or metric is code of one's own, it holds a run
+        file too, with which it runs again on the model's folder alone.
+
+        Example::
+
+            result.bundle("claim.zip")
+            assert cs.verify("claim.zip")
+            assert cs.rerun("claim.zip", graph=graph, metric=metric)
+
+        Args:
+            path: the file; an existing one is replaced.
+            data: whether the dataset goes along; its hash does in any case.
+            run_file: the run file that the run was made from as plain data, its paths being names
+                of `files`; ``causal-scrubbing check --out`` gives it.
+            files: what the run file names: name in the bundle -> content. The dataset is among
+                them, so that `data` adds nothing.
+
+        Returns:
+            The file.
+
+        Raises:
+            ScrubError: it is of a subset, the dataset is not at hand or has a type that Parquet has
+                not, `files` without `run_file`, or the file cannot be written.
+        """
+        if self.record.subset is not None:
+            raise ScrubError(
+                f"this result is on the subset {self.record.subset!r}; bundle the whole run."
+            )
+        if files and run_file is None:
+            raise ScrubError("files= are what run_file= names; give both.")
+        write_bundle(
+            self, self.report(), Path(path), run_file=run_file, files=files or {}, data=data
+        )
+        return Path(path)
 
     def verify(self, path: str | Path | None = None) -> Verification:
         """Check the saved run: every file as written, every estimate as the tables give it.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError
+from causal_scrubbing._files import is_archive, read_json
 from causal_scrubbing._format import plural
+from causal_scrubbing._result.bundle import RUN_FOLDER, opened
 from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.save import read
+from causal_scrubbing._result.seal import RUN
 
 _RELATIVE: Final = 1e-9
 """Estimates computed on another machine differ by rounding."""
@@ -72,13 +75,15 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
         assert cs.verify("run/")
 
     Args:
-        path: the folder that `Result.save` or ``scrub(out=...)`` wrote.
+        path: the folder that `Result.save` or ``scrub(out=...)`` wrote, or a bundle.
         data: the dataset; its hash is compared too.
 
     Returns:
         What was checked. It is true where nothing differs.
     """
     folder = Path(path)
+    if is_archive(folder):
+        return _of_bundle(folder, data)
     try:
         result = read(folder, RunData, data)
     except CausalScrubbingError as error:
@@ -90,6 +95,21 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
         count += number
         differences += [] if difference is None else [difference]
     return Verification(str(path), result.files, count, tuple(differences), tuple(unchecked))
+
+
+def _of_bundle(file: Path, data: Dataset | None) -> Verification:
+    """The same of the run in a bundle, and every other file of the bundle as written."""
+    try:
+        with opened(file) as (folder, body):
+            found = verify(folder / RUN_FOLDER, data=data)
+            said = dict(read_json(folder / RUN_FOLDER / RUN)["fingerprints"])
+    except CausalScrubbingError as error:
+        return Verification(str(file), 0, 0, (str(error),))
+    differences = found.differences
+    if body["fingerprints"] != said:
+        differences = (*differences, "the hashes of data and graph are not those of the run")
+    files = len(body["files"]) + 1
+    return replace(found, path=str(file), files=files, differences=differences)
 
 
 def _compared(result: RunData, unchecked: list[str]) -> Iterator[tuple[int, str | None]]:

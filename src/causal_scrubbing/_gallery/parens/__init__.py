@@ -13,8 +13,9 @@ import causal_scrubbing as cs
 from causal_scrubbing.gallery import Entry, Options, Outcome
 
 from . import _model as model
+from . import _module
 from . import _outcome as outcome
-from ._experiments import dataset, hypotheses
+from ._experiments import CAPTURED, STATEMENTS, captured, dataset, hypotheses
 from ._graph import build_graph
 from ._strings import generate
 
@@ -75,27 +76,28 @@ def make_data(options: Options, weights: model.Weights, rows: int = ROWS) -> cs.
 def run(options: Options) -> Outcome:
     """All experiments on the shipped weights and generated strings, or on others."""
     weights = load_weights(options.weights or HERE)
+    data = make_data(options, weights)
     experiments = hypotheses(build_graph(weights))
-    options.progress(f"scrubbing {len(experiments)} hypotheses")
-    results = cs.scrub(
-        list(experiments.values()),
-        make_data(options, weights),
-        metric={
-            "loss": cs.metrics.cross_entropy("balanced"),
-            "accuracy": cs.metrics.accuracy("balanced"),
-        },
-        samples=options.samples or SAMPLES,
-        seed=options.seed,
-    )
-    named = dict(zip(experiments, results, strict=True))
+    options.progress("capturing the module")
+    module = captured(_module.capture(_module.module(weights), data[:8]))
+    options.progress(f"scrubbing {len(experiments) + 1} hypotheses")
+    results = [
+        result
+        for made in (list(experiments.values()), [module])
+        for result in cs.scrub(
+            made,
+            data,
+            metric={
+                "loss": cs.metrics.cross_entropy("balanced"),
+                "accuracy": cs.metrics.accuracy("balanced"),
+            },
+            samples=options.samples or SAMPLES,
+            seed=options.seed,
+        )
+    ]
     options.progress("estimating")
-    lines = outcome.table(named)
-    return Outcome(
-        results=named,
-        table=lines,
-        text=outcome.to_markdown(lines),
-        figure=outcome.picture(lines),
-    )
+    named = dict(zip([*experiments, CAPTURED], results, strict=True))
+    return outcome.outcome({name: named[name] for name in STATEMENTS})
 
 
 ENTRY = Entry(

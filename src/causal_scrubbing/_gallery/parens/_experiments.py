@@ -12,11 +12,15 @@ from . import _model as model
 from ._graph import POSITION_NAMES
 from ._strings import LONGEST, PAD, POSITIONS, tokenize
 
+CAPTURED = "1b module"
+"""Experiment 1b on the graph that is captured from the PyTorch module."""
+
 STATEMENTS = {
     "0": "the model itself: the logits carry the whole string",
     "0r": "the logits carry nothing",
     "1a": "1.0 and 2.0 carry 'equal counts', 2.1 'never above the horizon', nothing else matters",
     "1b": "1a, but 1.0 and 2.0 carry 'equal counts and starts open'",
+    CAPTURED: "1b on the graph that cs.capture makes of the PyTorch module",
     "2a": "1b; 1.0 and 2.0 read position 1 only, there directly the embedding and head 0.0",
     "2a routes": "2a, embedding and head 0.0 by every route through the components in between",
     "2b": "2a, and of head 0.0 only phi(p) = v(2p - 1), p the share of opens",
@@ -84,7 +88,7 @@ def side_weights(weights: model.Weights, tokens: Tensor) -> Tensor:
 
 
 def hypotheses(graph: cs.Graph) -> dict[str, cs.Hypothesis]:
-    """All experiments by name, in the order they are read."""
+    """All experiments on the graph written by hand, by name, in the order they are read."""
     count = [_head(name, "equal_counts") for name in ("a1.h0", "a2.h0")]
     count_open = [_head(name, "equal_and_open") for name in ("a1.h0", "a2.h0")]
     direct = [_reads_position_1(layer) for layer in (1, 2)]
@@ -109,6 +113,13 @@ def hypotheses(graph: cs.Graph) -> dict[str, cs.Hypothesis]:
         "4 routes": cs.claim("logits", cs.exact, *routed_phi, weighed),
     }
     return {name: cs.Hypothesis(graph, root, name=name) for name, root in roots.items()}
+
+
+def captured(graph: cs.Graph) -> cs.Hypothesis:
+    """Experiment 1b on a graph that was captured from the module."""
+    count_open = [_head(name, "equal_and_open") for name in ("a1.h0", "a2.h0")]
+    root = cs.claim("logits", cs.exact, *count_open, _head("a2.h1", "never_above"))
+    return cs.Hypothesis(graph, root, name=CAPTURED)
 
 
 def _head(name: str, feature: str) -> cs.Claim:

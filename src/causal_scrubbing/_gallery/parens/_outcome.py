@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import causal_scrubbing as cs
+from causal_scrubbing.gallery import Outcome
 
-from ._experiments import STATEMENTS
+from ._experiments import CAPTURED, STATEMENTS
+from ._page import page
+from ._verdict import HOLDS, MOSTLY, verdicts
 
 SUBSETS = {
     "all": None,
@@ -55,37 +60,114 @@ def table(results: Mapping[str, cs.Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def to_markdown(lines: pd.DataFrame) -> str:
-    """The tables a person reads: an experiment a row, a kind of string a column."""
-    records = lines.to_dict("records")
-    parts = [
-        _grid("% recovered", records, _recovered),
-        _grid("loss (se)", records, lambda line: f"{line['loss']:.3f} ({line['loss_se']:.3f})"),
-        _grid("% right", records, lambda line: f"{line['accuracy']:.1f}"),
+def outcome(results: Mapping[str, cs.Result]) -> Outcome:
+    """What the entry gives: the verdicts, one table, the picture, and pages that hold them.
+
+    Args:
+        results: experiment -> result.
+    """
+    lines = table(results)
+    found = verdicts(results)
+    figure = picture(lines)
+    rows = _rows(lines)
+    pages = {
+        f"-{name.replace(' ', '-')}": results[name].report()
+        for name in ("1b", "2a")
+        if name in results
+    }
+    links = [
+        Markup('<a href="{}">{}</a>').format(f"parens{key}.html", key[1:]) for key in sorted(pages)
+    ]
+    note = Markup("Pages of single runs: {}. {}").format(Markup(", ").join(links), _untested(lines))
+    pages[""] = page(figure, found, RULE, rows, STATEMENTS, note)
+    return Outcome(
+        results=results,
+        table=lines,
+        text=to_markdown(lines, found),
+        figure=figure,
+        pages=pages,
+    )
+
+
+def to_markdown(lines: pd.DataFrame, found: Sequence[tuple[str, str]]) -> str:
+    """What a person reads: the verdicts, a table with an experiment a row, and what each claims."""
+    items = [
+        fill(f"- **{word}**: {sentence}", 98, subsequent_indent="  ") for word, sentence in found
     ]
     names = names_in(lines)
-    own = {str(line["experiment"]): line["own_row"] for line in records if line["strings"] == "all"}
-    void = [f"{name} ({own[name]:.0f}%)" for name in names if own[name] >= 1]
-    if void:
-        parts.append(
-            "Samples in which every claim could only keep its own row, so that nothing was tested: "
-            f"{', '.join(void)}; in the others under 1%."
+    parts = [
+        "\n".join(items),
+        fill(RULE, 98),
+        _grid(_rows(lines)),
+        fill(_untested(lines), 98),
+        "\n".join(f"- **{name}**: {STATEMENTS[name]}." for name in names),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+RULE = (
+    f"A claim holds if it costs under {HOLDS:.0f} points of the loss, counted from the experiment "
+    f"it refines, and mostly holds under {MOSTLY:.0f}. 100% is the model's own loss, 0% the loss "
+    "with another string's logits. The last columns say on which strings a claim fails."
+)
+
+
+def _untested(lines: pd.DataFrame) -> str:
+    """Which experiments could mostly swap nothing."""
+    whole = lines[lines["strings"] == "all"]
+    own = dict(zip(whole["experiment"], whole["own_row"], strict=True))
+    void = [f"{name} ({share:.0f}%)" for name, share in own.items() if share >= 1]
+    if not void:
+        return ""
+    return (
+        "Samples in which every claim could only keep its own row, so that nothing was tested: "
+        f"{', '.join(void)}; in the others under 1%."
+    )
+
+
+HEADS = {
+    "balanced": "bal.",
+    "unbalanced": "unbal.",
+    "count fails": "bad count",
+    "horizon fails": "bad horizon",
+}
+"""Subset -> the head of its column, which holds percent recovered."""
+
+
+def _rows(lines: pd.DataFrame) -> list[list[str]]:
+    """The table a person reads, its head first: an experiment a row."""
+    rows = [["claim", "% recovered", "loss", "right", *HEADS.values()]]
+    by = {(line["experiment"], line["strings"]): line for line in lines.to_dict("records")}
+    for name in names_in(lines):
+        whole = by[name, "all"]
+        rows.append(
+            [
+                name,
+                _recovered(whole, interval=True),
+                f"{whole['loss']:.3f}",
+                f"{whole['accuracy']:.1f}",
+                *(_recovered(by[name, subset]) for subset in HEADS),
+            ]
         )
-    parts.append("\n".join(f"- **{name}**: {STATEMENTS[name]}." for name in names))
-    return "\n\n".join(parts) + "\n"
+    return rows
 
 
-def _recovered(line: dict[Hashable, Any]) -> str:
-    return "undefined" if math.isnan(line["recovered"]) else f"{line['recovered']:.1f}"
+def _recovered(line: dict[Hashable, Any], interval: bool = False) -> str:
+    if math.isnan(line["recovered"]):
+        return "undefined"
+    ends = f" [{line['recovered_low']:.1f}, {line['recovered_high']:.1f}]" if interval else ""
+    return f"{line['recovered']:.1f}{ends}"
 
 
-def _grid(
-    what: str, records: list[dict[Hashable, Any]], cell: Callable[[dict[Hashable, Any]], str]
-) -> str:
-    rows: dict[str, list[str]] = {what: list(SUBSETS), "---": ["---:"] * len(SUBSETS)}
-    for line in records:
-        rows.setdefault(line["experiment"], []).append(cell(line))
-    return "\n".join("| " + " | ".join([name, *cells]) + " |" for name, cells in rows.items())
+def _grid(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with its columns aligned."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+    return "\n".join(lines)
 
 
 def names_in(lines: pd.DataFrame) -> list[str]:
@@ -95,7 +177,7 @@ def names_in(lines: pd.DataFrame) -> list[str]:
 
 def picture(lines: pd.DataFrame) -> Figure:
     """Percent of the loss recovered by each experiment, overall and on each kind of string."""
-    names = [name for name in names_in(lines) if name not in ("0", "0r")]
+    names = [name for name in names_in(lines) if name not in ("0", "0r", CAPTURED)]
     figure = Figure(figsize=(10, 0.5 * len(names) + 1.6), layout="constrained")
     axes = figure.add_subplot()
     marks = dict(zip(SUBSETS, ["o", "^", "v", "s", "D"], strict=True))
