@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_scrubbing._controls import recovered
 from causal_scrubbing._data import Dataset, Feature, Floats, exact
@@ -70,6 +69,8 @@ class Scored:
 
     def is_better(self, than: Scored, tried: int) -> bool:
         """Whether it does better by more than chance would give the best of so many."""
+        from scipy.stats import norm
+
         error = float(norm.isf(0.05 / max(tried, 2))) * self.error(than)
         return self.worth - than.worth > max(error, LEAST)
 

@@ -6,6 +6,7 @@ line in `MODULES`.
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,25 @@ def load(name: str) -> Entry:
     return entry
 
 
+def titles() -> dict[str, str]:
+    """The title of each entry by name, read from its source: no entry is loaded.
+
+    Example:
+        >>> titles()["sharing"]
+        'g = p q with p = q: together, per-claim and separate give 1, 1 and 0'
+    """
+    return {name: _title(_source(name).read_text(encoding="utf-8")) for name in MODULES}
+
+
+def _title(source: str) -> str:
+    for line in ast.parse(source).body:
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "ENTRY":
+            given = line.value.keywords if isinstance(line.value, ast.Call) else []
+            title: str = next(ast.literal_eval(k.value) for k in given if k.arg == "title")
+            return title
+    raise AssertionError("every module of the gallery makes its ENTRY")
+
+
 def how_to_install(entry: Entry) -> str:
     """What an entry lacks and the commands that install it."""
     return "; ".join(
@@ -131,9 +151,9 @@ def copy(name: str, folder: Path) -> Path:
     Raises:
         GalleryError: there is no such entry, or it is there already.
     """
-    *_, room, module = _module(name).split(".")
-    here = Path(__file__).parents[1] / room
-    source = here / module if (here / module).is_dir() else here / f"{module}.py"
+    file = _source(name)
+    source = file.parent if file.name == "__init__.py" else file
+    module = source.stem
     target, script = folder / source.name, folder / f"run_{module}.py"
     for path in (target, script):
         if path.exists():
@@ -145,6 +165,14 @@ def copy(name: str, folder: Path) -> Path:
         shutil.copyfile(source, target)
     script.write_text(_RUNNER.format(name=name, file=script.name, module=module), encoding="utf-8")
     return script
+
+
+def _source(name: str) -> Path:
+    """The file that makes an entry's ``ENTRY``."""
+    *_, room, module = _module(name).split(".")
+    folder = Path(__file__).parents[1] / room
+    whole = folder / module / "__init__.py"
+    return whole if whole.is_file() else folder / f"{module}.py"
 
 
 def _module(name: str) -> str:

@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
@@ -24,6 +23,9 @@ from causal_scrubbing._files import (
 from causal_scrubbing._result.recipe import run_file_of
 from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.save import save
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BUNDLE: Final = "bundle.json"
 FORMAT: Final = 1
@@ -98,6 +100,8 @@ def data_table(data: Dataset | None) -> pa.Table:
     Raises:
         ScrubError: there is none, or a field is of a type that the table has not.
     """
+    import pyarrow as pa
+
     if data is None:
         raise ScrubError(
             "this result was loaded without its dataset: cs.load(path, data=data), or bundle it "
@@ -124,6 +128,8 @@ def data_table(data: Dataset | None) -> pa.Table:
 
 def data_of_table(table: pa.Table) -> Dataset:
     """The dataset of which `data_table` made a table."""
+    import pyarrow as pa
+
     fields: dict[str, Any] = {}
     weights = None
     for name in table.column_names:
