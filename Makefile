@@ -1,4 +1,4 @@
-# make demo    install the tool, run the paren-checker gallery, leave tables and plots in demo/
+# make demo    install the tool, say which published claims hold of a model; open demo/parens.html
 # make test    install the tool and its test tools, then lint, types and tests: what CI runs
 # Both need Python 3.11 or later with pip, and nothing else: everything goes into .venv.
 

@@ -1,39 +1,12 @@
-"""Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer."""
+"""Causal scrubbing for PyTorch: state a hypothesis, scrub it, read the answer.
 
-from causal_scrubbing._ablate import Ablation as Ablation
-from causal_scrubbing._ablate import ablate as ablate
-from causal_scrubbing._algebra import free as free
-from causal_scrubbing._algebra import isomorphic as isomorphic
-from causal_scrubbing._algebra import join as join
-from causal_scrubbing._algebra import permits as permits
-from causal_scrubbing._algebra import restate as restate
-from causal_scrubbing._capture import capture as capture
-from causal_scrubbing._capture import load_graph as load_graph
-from causal_scrubbing._claims import Check as Check
-from causal_scrubbing._claims import Diff as Diff
-from causal_scrubbing._claims import Fault as Fault
-from causal_scrubbing._claims import Ground as Ground
-from causal_scrubbing._claims import Rerun as Rerun
-from causal_scrubbing._claims import RunFile as RunFile
-from causal_scrubbing._claims import RunFileError as RunFileError
-from causal_scrubbing._claims import Verdict as Verdict
-from causal_scrubbing._claims import check as check
-from causal_scrubbing._claims import diff as diff
-from causal_scrubbing._claims import rerun as rerun
-from causal_scrubbing._controls import Control as Control
-from causal_scrubbing._controls import Controls as Controls
-from causal_scrubbing._controls import controls as controls
-from causal_scrubbing._data import Dataset as Dataset
-from causal_scrubbing._data import Feature as Feature
-from causal_scrubbing._data import anything as anything
-from causal_scrubbing._data import bins as bins
-from causal_scrubbing._data import distinct as distinct
-from causal_scrubbing._data import exact as exact
-from causal_scrubbing._data import quantiles as quantiles
-from causal_scrubbing._data import rounded as rounded
-from causal_scrubbing._discover import Discovery as Discovery
-from causal_scrubbing._discover import discover as discover
-from causal_scrubbing._engine import Explanation as Explanation
+The public names are loaded when the first of them is used, so that the command can list and help
+without PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from causal_scrubbing._errors import CausalScrubbingError as CausalScrubbingError
 from causal_scrubbing._errors import DataError as DataError
 from causal_scrubbing._errors import ExactError as ExactError
@@ -42,50 +15,28 @@ from causal_scrubbing._errors import HypothesisError as HypothesisError
 from causal_scrubbing._errors import MetricError as MetricError
 from causal_scrubbing._errors import Notice as Notice
 from causal_scrubbing._errors import ScrubError as ScrubError
-from causal_scrubbing._exact import entropy as entropy
-from causal_scrubbing._exact import theory as theory
-from causal_scrubbing._executors import executors as executors
-from causal_scrubbing._graph import Dictionary as Dictionary
-from causal_scrubbing._graph import Equality as Equality
-from causal_scrubbing._graph import Graph as Graph
-from causal_scrubbing._graph import add as add
-from causal_scrubbing._graph import check_equal as check_equal
-from causal_scrubbing._graph import dictionary as dictionary
-from causal_scrubbing._graph import of_sum as of_sum
-from causal_scrubbing._hypothesis import Claim as Claim
-from causal_scrubbing._hypothesis import Hypothesis as Hypothesis
-from causal_scrubbing._hypothesis import circuit as circuit
-from causal_scrubbing._hypothesis import claim as claim
-from causal_scrubbing._hypothesis import each as each
-from causal_scrubbing._hypothesis import mean as mean
-from causal_scrubbing._hypothesis import nothing as nothing
-from causal_scrubbing._interchange import Exchanged as Exchanged
-from causal_scrubbing._interchange import Interchange as Interchange
-from causal_scrubbing._interchange import interchange as interchange
-from causal_scrubbing._metrics import metrics as metrics
-from causal_scrubbing._path_patch import PathEffect as PathEffect
-from causal_scrubbing._path_patch import PathEffects as PathEffects
-from causal_scrubbing._path_patch import path_patch as path_patch
-from causal_scrubbing._places import site as site
-from causal_scrubbing._refute import Finding as Finding
-from causal_scrubbing._refute import Refutation as Refutation
-from causal_scrubbing._refute import Where as Where
-from causal_scrubbing._refute import improve as improve
-from causal_scrubbing._refute import refute as refute
-from causal_scrubbing._result import Comparison as Comparison
-from causal_scrubbing._result import ExactResult as ExactResult
-from causal_scrubbing._result import Result as Result
-from causal_scrubbing._result import Verification as Verification
-from causal_scrubbing._result import compare as compare
-from causal_scrubbing._result import load as load
-from causal_scrubbing._result import verify as verify
-from causal_scrubbing._scrub import exact_scrub as exact_scrub
-from causal_scrubbing._scrub import scrub as scrub
-from causal_scrubbing._simulate import Metric as Metric
-from causal_scrubbing._simulate import Options as Options
-from causal_scrubbing._simulate import explain as explain
-from causal_scrubbing._sites import SiteMap as SiteMap
-from causal_scrubbing._sites import sites as sites
-from causal_scrubbing._statistics import Estimate as Estimate
+
+if TYPE_CHECKING:
+    from causal_scrubbing._public import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+
+def _loaded() -> dict[str, Any]:
+    """The public names that are not here from the start."""
+    names = vars(import_module("causal_scrubbing._public"))
+    return {name: value for name, value in names.items() if not name.startswith("_")}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__":  # for `from causal_scrubbing import *`
+        return [each for each in __dir__() if not each.startswith("_")]
+    if not name.startswith("_"):
+        globals().update(_loaded())
+    if name not in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_loaded()} - {"Any", "TYPE_CHECKING", "import_module"})

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 import causal_scrubbing as cs
 from causal_scrubbing._claims import CHECK, RUN_FILE
+from causal_scrubbing._metrics import metric_to_plain
 
 
 def check(folder: Path, body: dict | None = None, **options) -> cs.Check:
@@ -115,6 +116,27 @@ def test_data_in_each_format_is_the_same_data(tmp_path: Path, name: str) -> None
     assert [one.place for one in check(tmp_path, body).faults] == ["/data/fields/x"]
 
 
+def test_every_metric_with_its_arguments_is_the_one_made_in_python(tmp_path: Path) -> None:
+    body = claimed.body()
+    body["data"]["fields"] = {"x": "float64", "z": "float64", "y": "int64"}
+    body["metrics"] = {
+        "a": {"kind": "cross_entropy", "label": "y", "ignore": -100, "where": "x", "per": "token"},
+        "b": {"kind": "accuracy", "label": "y"},
+        "c": {"kind": "logit_difference", "correct": "y", "wrong": 3, "at": -1},
+        "d": {"kind": "squared_error", "target": "y"},
+        "e": {"kind": "correlation", "field": "y"},
+        "f": {"kind": "to_model", "measure": "kl", "per": "row"},
+    }
+    body["require"]["bounds"][0]["metric"] = "d"
+    run = cs.RunFile.read(claimed.write(tmp_path, body), allow_code=True)
+    assert run.metrics is not None
+    assert run.metrics["a"] == cs.metrics.cross_entropy("y", ignore=-100, where="x", per="token")
+    assert run.metrics["c"] == cs.metrics.logit_difference("y", 3, at=-1)
+    assert run.metrics["f"] == cs.metrics.to_model("kl", per="row")
+    assert {name: metric_to_plain(one) for name, one in run.metrics.items()} == body["metrics"]
+    assert metric_to_plain(lambda output, rows: output) is None
+
+
 def test_what_was_not_tested_does_not_hold(tmp_path: Path) -> None:
     body = claimed.body()
     body["hypotheses"] = [
@@ -182,10 +204,12 @@ def test_limits_are_kept_and_told(tmp_path: Path) -> None:
     assert found.status == 2
     assert [one.code for one in found.faults] == ["limit"]
     body = claimed.body()
-    body["run"]["samples"] = 2_000_000
-    found = check(tmp_path, body, max_seconds=1.0)
+    body["model"] = {"kind": "code", "call": "claimed:slow"}
+    found = check(tmp_path, body, max_seconds=2.0)
     assert found.status == 3
-    assert "seconds allowed are over" in found.verdicts[0].grounds[0].message
+    for verdict in found.verdicts:
+        assert "seconds allowed are over" in verdict.grounds[0].message
+        assert verdict.result is None
     with pytest.raises(cs.ScrubError, match="max_flops=0: give a number above 0"):
         cs.check("none.json", max_flops=0)
 

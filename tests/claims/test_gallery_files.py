@@ -13,13 +13,13 @@ import torch
 import causal_scrubbing as cs
 from causal_scrubbing._gallery import parens
 
-SAMPLES = 120
-EXPERIMENTS = ("1a", "2a", "2b routes", "3a")
+SAMPLES = 60
+EXPERIMENTS = ("1b", "2b routes", "3a")
 
 
 def test_parens_in_files_give_the_numbers_of_their_python_twins(tmp_path: Path) -> None:
     weights = parens.load_weights(parens.HERE)
-    data = parens.dataset(parens.generate(200, np.random.default_rng(0)), weights)
+    data = parens.dataset(parens.generate(120, np.random.default_rng(0)), weights)
     twins = {
         k: h for k, h in parens.hypotheses(parens.build_graph(weights)).items() if k in EXPERIMENTS
     }
@@ -131,6 +131,11 @@ def test_a_folder_of_transformers_and_its_bundle(tmp_path: Path, model: Path) ->
     result = opened.verdicts[0].result
     assert result is not None
     assert result.samples.equals(twin.samples)
+    own = twin.bundle(tmp_path / "own.zip")
+    again = cs.rerun(own, model=model)
+    assert again, str(again)
+    assert again.result.fingerprints["data"] == captured.data.fingerprint
+    assert cs.rerun(own, graph=captured.graph, metric=cs.metrics.to_model("distance"))
 
 
 def _without_position(body: dict) -> dict:

@@ -68,6 +68,8 @@ CASES: list[tuple[Callable[[Body], None], str, str]] = [
     (change("data", "weights", "w"), "unknown-field", "/data/weights"),
     (change("data", "rows", 0), "value", "/data/rows"),
     (change("hypotheses", []), "value", "/hypotheses"),
+    (change("hypotheses", 1, 3), "type", "/hypotheses/1"),
+    (change("require", "bounds", [None]), "type", "/require/bounds/0"),
     (change("hypotheses", 1, "name", "right"), "twice", "/hypotheses/1/name"),
     (drop("hypotheses", 0, "claims"), "choice", "/hypotheses/0"),
     (change("hypotheses", 0, "file", "h.json"), "choice", "/hypotheses/0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ def graph(scale: float = 2.0) -> cs.Graph:
             "b": (lambda z: z + 0.0, ["z"]),
             "out": (lambda a, b: a + 0.001 * b, ["a", "b"]),
         },
+        output="out",
+    )
+
+
+def slow() -> cs.Graph:
+    """The same, but it takes half a minute to evaluate."""
+
+    def wait(x: torch.Tensor) -> torch.Tensor:
+        time.sleep(30)
+        return x
+
+    return cs.Graph.build(
+        inputs=["x", "z"],
+        nodes={"a": (wait, ["x"]), "out": (torch.add, ["a", "z"])},
         output="out",
     )
 

@@ -135,3 +135,31 @@ def test_a_swap_at_the_last_position_costs_about_one_position(case) -> None:
 def test_what_the_output_does_not_read_is_not_computed() -> None:
     some, every = both("llama", "sdpa", "none", "last", 1, [0, LENGTH - 1])
     assert work(some) < 0.6 * work(every)
+
+
+class Unflattened(torch.nn.Module):
+    """Attention whose heads come by `unflatten`, read at the last position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.v = torch.nn.Embedding(10, 8), torch.nn.Linear(8, 8)
+        self.out, self.unembed = torch.nn.Linear(8, 8), torch.nn.Linear(8, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embed(tokens)
+        q, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in (x, self.v(x)))
+        read = ((q @ q.mT).softmax(-1) @ v).transpose(1, 2).flatten(2)
+        return self.unembed((x + self.out(read))[:, -1])
+
+
+def test_unflattened_heads_are_computed_at_some_positions() -> None:
+    torch.manual_seed(0)
+    model = Unflattened().double().eval()
+    data = cs.Dataset(tokens=torch.randint(0, 10, (ROWS, LENGTH)), third=torch.arange(ROWS) % 3)
+    sites = {"r0": "embed", "z": "out:input"}
+    graph = cs.capture(model, data[:2], fields=["tokens"], sites=sites, output="logits")
+    space, root, rows, graph = swapped(graph, data, 0, [0, LENGTH - 1])
+    some = Executor(graph, space, [root], data, Settings(), samples=SAMPLES)
+    every = Executor(graph, space, [root], data, batch_size=4)
+    torch.testing.assert_close(outputs(some, root, rows), outputs(every, root, rows))
+    assert work(some) < work(every)

@@ -27,14 +27,35 @@ def declared() -> set[str]:
     return requirement_names(project["dependencies"] + extras)
 
 
+def public_imports() -> list[ast.ImportFrom]:
+    """The lines that make names public: errors in `__init__.py`, the rest in `_public.py`."""
+    lines = [
+        node
+        for file in ("__init__.py", "_public.py")
+        for node in ast.parse((PACKAGE / file).read_text()).body
+        if isinstance(node, ast.ImportFrom)
+    ]
+    return [line for line in lines if (line.module or "").startswith("causal_scrubbing.")]
+
+
 def test_public_names_are_explicit_and_sorted() -> None:
     names: list[str] = []
-    for node in ast.parse((PACKAGE / "__init__.py").read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            for alias in node.names:
-                assert alias.asname == alias.name, f"write `{alias.name} as {alias.name}`"
-                names.append(alias.name)
+    for line in public_imports():
+        for alias in line.names:
+            assert alias.asname == alias.name, f"write `{alias.name} as {alias.name}`"
+            names.append(alias.name)
     assert len(names) == len(set(names))
+    assert {"scrub", "Hypothesis", "DataError"} <= set(names)
+
+
+def test_public_names_are_what_the_package_has_and_star_imports() -> None:
+    names = {alias.name for line in public_imports() for alias in line.names}
+    assert names == {name for name in dir(cs) if not name.startswith("_")} - {"gallery"}
+    everything: dict[str, object] = {}
+    exec("from causal_scrubbing import *", everything)
+    assert names <= set(everything)
+    with pytest.raises(AttributeError, match=r"'causal_scrubbing' has no attribute 'scrup'"):
+        cs.scrup  # noqa: B018
 
 
 def test_everything_public_is_in_the_reference() -> None:
@@ -42,13 +63,7 @@ def test_everything_public_is_in_the_reference() -> None:
         r"^::: [\w.]*\.(\w+)$", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE
     )
     assert len(listed) == len(set(listed))
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    public = {
-        alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
-        for alias in node.names
-    }
+    public = {alias.name for line in public_imports() for alias in line.names}
     assert not public - set(listed), "docs/reference.md lacks these: one line each"
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._display import Displayed
@@ -25,6 +23,9 @@ from causal_scrubbing._statistics import (
     Triples,
     compare_runs,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NO_BASELINE = "an ablation is compared with the model itself, not with random outputs"
 
@@ -137,6 +138,8 @@ class Ablation(Displayed):
     @property
     def samples(self) -> pd.DataFrame:
         """One row a sample: reference row, the model's own value and each ablated one."""
+        import pandas as pd
+
         columns: dict[str, Any] = {"reference": self.reference}
         for i, name in enumerate(self.metrics):
             front = "" if i == 0 else f"{name}."

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from causal_scrubbing._algebra.block_form import (
     GROUP,
@@ -24,6 +23,9 @@ from causal_scrubbing._algebra.block_form import (
 )
 from causal_scrubbing._algebra.join_errors import check_via, crossing
 from causal_scrubbing._data import flatten_feature
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass
@@ -56,6 +58,8 @@ def pair_forms(one: BlockForm, two: BlockForm) -> BlockForm:
     Raises:
         HypothesisError: a claim of one stands where the other's routes pass.
     """
+    import networkx as nx
+
     root = _shape(one.root, two.root, f"0:{one.root.block}", f"1:{two.root.block}")
     # Positions are nodes of a graph whose edges are "same datum in one of the hypotheses".
     sharing: nx.Graph[str] = nx.Graph()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from torch.export.graph_signature import InputKind
 
 from causal_scrubbing._capture.failures import NotExportedError, export_failed
 from causal_scrubbing._capture.flat import flatten
@@ -186,6 +185,8 @@ def _state(program: torch.export.ExportedProgram) -> list[str]:
 
     What is only written is taken from the graph's outputs.
     """
+    from torch.export.graph_signature import InputKind
+
     changed = program.graph_signature.buffers_to_mutate
     if not changed:
         return []
@@ -286,6 +287,8 @@ def _resize(fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def _read(
     program: torch.export.ExportedProgram, runner: torch.nn.Module, fields: Sequence[str]
 ) -> Traced:
+    from torch.export.graph_signature import InputKind
+
     inputs: dict[str, str] = {}
     constants: dict[str, torch.Tensor] = {}
     sizes: dict[Any, tuple[str, int]] = {}

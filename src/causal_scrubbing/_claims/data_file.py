@@ -144,13 +144,24 @@ def _column(column: pa.ChunkedArray, kind: str | None) -> Any:
     import pyarrow as pa
 
     nested = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    nested = nested or pa.types.is_fixed_size_list(column.type)
+    if pa.types.is_fixed_size_list(column.type):
+        shape: list[int] = [len(column)]
+        flat: Any = column.combine_chunks()
+        while pa.types.is_fixed_size_list(flat.type):
+            shape.append(flat.type.list_size)
+            flat = flat.flatten()
+        numbers = flat.to_numpy(zero_copy_only=False).reshape(shape)
+        return _typed(numbers, kind)
     values: Any = column.to_pylist() if nested else column.to_numpy()
     if nested and kind is None:
         inner: Any = column.type
         while hasattr(inner, "value_type"):
             inner = inner.value_type
         values = np.asarray(values, dtype=inner.to_pandas_dtype())
+    return _typed(values, kind)
+
+
+def _typed(values: Any, kind: str | None) -> Any:
     if kind is None:
         return values
     given = np.asarray(values)

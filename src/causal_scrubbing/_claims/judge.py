@@ -104,21 +104,12 @@ def judge(run: RunFile, name: str, limits: Limits) -> Verdict:
     number = [one["name"] for one in run.body["hypotheses"]].index(name)
     try:
         with limits.watch():
-            result = _scrubbed(run, name, limits)
+            verdict = _estimated(run, name, _scrubbed(run, name, limits))
     except OverLimitError as error:
         return Verdict(name, "untested", (Ground("limit", "untested", str(error)),))
     except CausalScrubbingError as error:
         fault = Fault("run", pointer("hypotheses", number), str(error))
         return Verdict(name, "error", faults=(fault,))
-    verdict = Verdict(
-        name,
-        "untested",
-        tuple(_bounds(run, name, result)),
-        estimates={metric: scores.to_dict() for metric, scores in result.scores.items()},
-        function_distance=_function_distance(result),
-        untested={"samples": result.stuck, "never_swapped": list(result.never_swapped)},
-        result=result,
-    )
     for step in (_with_controls, _with_refutation):
         verdict = _tried(step, run, verdict, limits, number)
     order: tuple[Answer, ...] = ("error", "falls short", "untested", "holds")
@@ -156,6 +147,19 @@ def _scrubbed(run: RunFile, name: str, limits: Limits) -> Result:
         limits.take(plan.flops.total, f"{plan.samples:,} samples of {name!r}")
     options["progress"] = limits.progress
     return scrub(h, run.data, run.metrics, **options)
+
+
+def _estimated(run: RunFile, name: str, result: Result) -> Verdict:
+    """What the run alone says; the answer is still to be drawn from the grounds."""
+    return Verdict(
+        name,
+        "untested",
+        tuple(_bounds(run, name, result)),
+        estimates={metric: scores.to_dict() for metric, scores in result.scores.items()},
+        function_distance=_function_distance(result),
+        untested={"samples": result.stuck, "never_swapped": list(result.never_swapped)},
+        result=result,
+    )
 
 
 def _bounds(run: RunFile, name: str, result: Result) -> list[Ground]:
@@ -276,7 +280,9 @@ def _with_controls(run: RunFile, verdict: Verdict, limits: Limits) -> Verdict:
     answer: Answer = "untested" if not equal else "falls short"
     if equal and len(beaten) == len(equal):
         answer = "holds"
-    text = f"it recovers more than {len(beaten)} of {len(equal)} random hypotheses of equal size."
+    text = (
+        f"it recovers more than {len(beaten)} of the {len(equal)} random hypotheses of equal size."
+    )
     shown = [
         {
             "text": row.text,

@@ -70,8 +70,8 @@ class Limits:
         if self.flops is not None and self.spent + flops > self.flops:
             raise OverLimitError(
                 "flops",
-                f"{what} would take {short(flops, 3)} floating-point operations besides the "
-                f"{short(self.spent, 3)} taken up, and {short(self.flops, 3)} are allowed.",
+                f"{what} would take {flops:,.0f} floating-point operations besides the "
+                f"{self.spent:,.0f} taken up, and {self.flops:,.0f} are allowed.",
             )
         self.spent += flops
 

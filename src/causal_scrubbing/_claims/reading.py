@@ -157,7 +157,7 @@ def _of(error: ValidationError, place: tuple[object, ...]) -> Iterator[Fault]:
             yield Fault("value", where, f"{_brief(said)} is not known here.", _near(said, wanted))
         case "const":
             yield Fault("value", where, f"{_brief(said)} is not {wanted!r}.", f"Give {wanted!r}.")
-        case "oneOf" | "anyOf":
+        case "oneOf" | "anyOf" if isinstance(said, Mapping):
             keys = [repr(one["required"][0]) for one in wanted]
             count = "exactly" if error.validator == "oneOf" else "at least"
             given = sum(one["required"][0] in said for one in wanted)
@@ -167,6 +167,8 @@ def _of(error: ValidationError, place: tuple[object, ...]) -> Iterator[Fault]:
                 f"it has {given} of {', '.join(keys)}.",
                 f"Give {count} one of them.",
             )
+        case "oneOf" | "anyOf":
+            return  # of what is not a table the type is told
         case _:
             rule = f"{error.validator} {wanted!r}"
             yield Fault("value", where, f"{_brief(said)} breaks the rule {rule}.", "Change it.")

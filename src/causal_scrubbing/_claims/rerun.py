@@ -113,7 +113,8 @@ def rerun(
     path = Path(file)
     with opened(path) as (folder, body):
         saved = load(folder / RUN_FOLDER)
-        if body.get("run_file") is not None:
+        tables = graph is not None and body.get("data") == DATA
+        if body.get("run_file") is not None and not tables:
             if graph is not None or metric is not None:
                 raise ScrubError(
                     f"{path} has a run file, which names the graph and metrics: leave out graph= "

@@ -7,20 +7,20 @@ import sys
 import warnings
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import click
 
-from causal_scrubbing import gallery as _gallery
+from causal_scrubbing import _gallery
 from causal_scrubbing._cli.check import check, schema
 from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
-from causal_scrubbing._cli.kept import save_runs, unfinished
 from causal_scrubbing._cli.rerun import rerun
-from causal_scrubbing._cli.target import read_target
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
-from causal_scrubbing._result import Result, compare, load, verify
-from causal_scrubbing._scrub import scrub
+
+if TYPE_CHECKING:
+    from causal_scrubbing._result import Result
 
 BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
@@ -78,6 +78,10 @@ def run(
     With --out, finished blocks are kept until all is done: the same command goes on where an
     interrupted one stopped, with equal results.
     """
+    from causal_scrubbing._cli.kept import save_runs, unfinished
+    from causal_scrubbing._cli.target import read_target
+    from causal_scrubbing._scrub import scrub
+
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
     if out is not None and not overwrite and not shared:
@@ -127,6 +131,8 @@ def _below(result: Result, at_least: float) -> bool:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
     """Show the claim trees of TARGET with their agreement figures; no model is run."""
+    from causal_scrubbing._cli.target import read_target
+
     found = read_target(target, names)
     figures = {name: h.agreement(found.data) for name, h in found.hypotheses.items()}
     if as_json:
@@ -144,6 +150,8 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
     """Compare saved RUNS, paired on their common reference rows."""
+    from causal_scrubbing._result import compare, load
+
     comparison = compare([load(path) for path in runs])
     if as_json:
         _print_json(comparison.to_dict())
@@ -159,6 +167,8 @@ def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
 
     Exit status 4 where anything differs.
     """
+    from causal_scrubbing._result import verify
+
     found = [verify(path) for path in runs]
     if as_json:
         _print_json([one.to_dict() for one in found])
@@ -175,6 +185,8 @@ def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
 )
 def report(runs: tuple[Path, ...], out: Path | None) -> None:
     """Write the page of a saved run, or one page that compares several RUNS."""
+    from causal_scrubbing._result import compare, load
+
     results = [load(path) for path in runs]
     if len(results) == 1:
         page = results[0].report(out or runs[0] / "report.html")
@@ -189,8 +201,6 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of all random draws.")
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Other weights.")
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
-@click.option("--model", help="Another language model: a name or folder that transformers loads.")
-@click.option("--install", is_flag=True, help="Install the packages the entry needs, with pip.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
 @click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -200,20 +210,18 @@ def gallery(
     seed: int,
     weights: Path | None,
     data: Path | None,
-    model: str | None,
-    install: bool,
     out: Path | None,
     copy_to: Path | None,
     as_json: bool,
 ) -> None:
     """List ready experiments, or run the one called NAME ("all" runs every one)."""
     if name is None:
-        entries = {each: _gallery.load(each) for each in _gallery.names()}
+        titles = _gallery.titles()
         if as_json:
-            _print_json({k: e.title for k, e in entries.items()})
+            _print_json(titles)
             return
-        width = max((len(each) for each in entries), default=0)
-        echo("\n".join(f"{k:<{width}}  {e.title}" for k, e in entries.items()))
+        width = max((len(each) for each in titles), default=0)
+        echo("\n".join(f"{each:<{width}}  {title}" for each, title in titles.items()))
         return
     chosen = _gallery.names() if name == "all" else (name,)
     if copy_to is not None:
@@ -226,20 +234,14 @@ def gallery(
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
             echo(f"{place}{entry.name}: {entry.title}\n\n{fill(entry.summary, 98)}\n")
-        if entry.missing and install:
-            _gallery.install(entry.missing)
-        elif entry.missing and len(chosen) > 1:
-            _tell(f"skipped: {_gallery.how_to_install(entry)}")
-            continue
         options = _gallery.Options(
             samples=samples,
             seed=seed,
             weights=weights,
             data=data,
-            model=model,
             progress=_tell,
         )
-        outcome = _gallery.run(entry, options)
+        outcome = entry.run(options)
         body[each] = outcome.table.to_dict(orient="records")
         if not as_json:
             echo(outcome.text)

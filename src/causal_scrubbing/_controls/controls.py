@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from causal_scrubbing._controls.variants import Variant, variants
@@ -32,6 +31,7 @@ from causal_scrubbing._statistics import Estimate, Triples, holm, mean_estimate
 from causal_scrubbing._trials import Chunk, Trials, check_run, confirm
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 EDGES = 200
@@ -101,6 +101,8 @@ class Controls(Tabular):
 
     def to_frame(self) -> pd.DataFrame:
         """The table, one row a control."""
+        import pandas as pd
+
         return pd.DataFrame(
             [
                 {

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import safetensors.torch
 import torch
 
 from causal_scrubbing._engine.locks import Lock
@@ -201,6 +199,9 @@ class Checkpoint:
         Raises:
             ScrubError: the disk is full or cannot be written; finished blocks are kept.
         """
+        import pyarrow as pa
+        import safetensors.torch
+
         file = self._file(start, stop)
         beside = b""
         if tensors:
@@ -227,6 +228,8 @@ def _block_digest(arrays: Arrays, beside: bytes, start: int, stop: int) -> str:
 def _read_block(
     file: Path, start: int, stop: int, tensors: bool
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, torch.Tensor]]:
+    import safetensors.torch
+
     table = read_table(file.read_bytes())
     arrays = {name: from_column(table.column(name)) for name in table.column_names}
     beside = file.with_suffix(".safetensors").read_bytes() if tensors else b""

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._graph import Add, Graph, Node, call, needed_nodes, read_field
@@ -197,6 +196,8 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # else torch loads the compiler, only to tell it to leave this class alone
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if func.is_view:

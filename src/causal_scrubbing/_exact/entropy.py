@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from causal_scrubbing._algebra import Free, as_hypothesis
 from causal_scrubbing._data import Classes, Dataset, joint_classes
@@ -15,6 +14,9 @@ from causal_scrubbing._display import Tabular
 from causal_scrubbing._exact.budget import BUDGET
 from causal_scrubbing._exact.joint import Joint, bits, enters_itself, leaf_draws
 from causal_scrubbing._hypothesis import REFERENCE, Block, Hypothesis
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Entropy(Tabular):
 
     def to_frame(self) -> pd.DataFrame:
         """The terms as a table, one row a draw."""
+        import pandas as pd
+
         return pd.DataFrame([asdict(term) for term in self.terms])
 
     def to_dict(self) -> dict[str, Any]:

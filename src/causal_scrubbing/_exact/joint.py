@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import ExactError, HypothesisError
@@ -25,6 +25,9 @@ from causal_scrubbing._exact.distribution import (
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._graph import nearest
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, TreeClaim
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHOWN, _WRITTEN = 10, 100_000
 """Rows of a joint distribution that printing shows, and combinations it may make for that."""
@@ -131,6 +134,8 @@ class Joint:
         Raises:
             ExactError: there are more than the budget.
         """
+        import pandas as pd
+
         dist, _ = self._distribution(collapse=False)
         meter = Meter(self.budget, "the table of the joint distribution")
         variables = _variables(self.hypothesis, self.data)[0]

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import numpy as np
-
 
 def plain(value: Any) -> Any:
     """Return ``value`` as dicts, lists, strings and finite floats.
@@ -17,10 +15,14 @@ def plain(value: Any) -> Any:
     not, becomes None (null); the infinities become the strings ``"inf"`` and ``"-inf"``, which
     ``float`` reads back. Finite floats survive ``json`` exactly.
     """
+    if value is None or type(value) in (str, bool, int):
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):

@@ -6,19 +6,17 @@ line in `MODULES`.
 
 from __future__ import annotations
 
+import ast
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module, invalidate_caches
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
-from causal_scrubbing._gallery._entry import Need as Need
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
 
@@ -84,38 +82,23 @@ def load(name: str) -> Entry:
     return entry
 
 
-def how_to_install(entry: Entry) -> str:
-    """What an entry lacks and the commands that install it."""
-    return "; ".join(
-        f"{entry.name} needs {need.what}: {need.command}, or run it with --install"
-        for need in entry.missing
-    )
+def titles() -> dict[str, str]:
+    """The title of each entry by name, read from its source: no entry is loaded.
 
-
-def run(entry: Entry, options: Options) -> Outcome:
-    """Run an entry whose packages are all there.
-
-    Raises:
-        GalleryError: a package it needs is missing; the command that installs it is given.
+    Example:
+        >>> titles()["sharing"]
+        'g = p q with p = q: together, per-claim and separate give 1, 1 and 0'
     """
-    if entry.missing:
-        raise GalleryError(f"{how_to_install(entry)}.")
-    return entry.run(options)
+    return {name: _title(_source(name).read_text(encoding="utf-8")) for name in MODULES}
 
 
-def install(needs: Sequence[Need]) -> None:
-    """Install what entries need with pip, into the running interpreter's environment.
-
-    Raises:
-        GalleryError: pip failed; its last lines are given.
-    """
-    for need in needs:
-        command = [sys.executable, "-m", "pip", "install", *need.install]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise GalleryError(f"{need.command} failed:\n{last}")
-    invalidate_caches()
+def _title(source: str) -> str:
+    for line in ast.parse(source).body:
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "ENTRY":
+            given = line.value.keywords if isinstance(line.value, ast.Call) else []
+            title: str = next(ast.literal_eval(k.value) for k in given if k.arg == "title")
+            return title
+    raise AssertionError("every module of the gallery makes its ENTRY")
 
 
 def copy(name: str, folder: Path) -> Path:
@@ -131,9 +114,9 @@ def copy(name: str, folder: Path) -> Path:
     Raises:
         GalleryError: there is no such entry, or it is there already.
     """
-    *_, room, module = _module(name).split(".")
-    here = Path(__file__).parents[1] / room
-    source = here / module if (here / module).is_dir() else here / f"{module}.py"
+    file = _source(name)
+    source = file.parent if file.name == "__init__.py" else file
+    module = source.stem
     target, script = folder / source.name, folder / f"run_{module}.py"
     for path in (target, script):
         if path.exists():
@@ -145,6 +128,14 @@ def copy(name: str, folder: Path) -> Path:
         shutil.copyfile(source, target)
     script.write_text(_RUNNER.format(name=name, file=script.name, module=module), encoding="utf-8")
     return script
+
+
+def _source(name: str) -> Path:
+    """The file that makes an entry's ``ENTRY``."""
+    *_, room, module = _module(name).split(".")
+    folder = Path(__file__).parents[1] / room
+    whole = folder / module / "__init__.py"
+    return whole if whole.is_file() else folder / f"{module}.py"
 
 
 def _module(name: str) -> str:

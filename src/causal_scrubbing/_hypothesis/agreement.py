@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from causal_scrubbing._data import (
     Classes,
@@ -24,6 +23,9 @@ from causal_scrubbing._format import plural, share
 from causal_scrubbing._graph import Graph, shorten
 from causal_scrubbing._hypothesis.ablation import Fixed, fixed_label
 from causal_scrubbing._hypothesis.tree import Block, Tree
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Agreement(Tabular):
 
     def to_frame(self) -> pd.DataFrame:
         """The figures as a table, one row a block."""
+        import pandas as pd
+
         return pd.DataFrame([asdict(row) for row in self.table])
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import is_printable, printable
 from causal_scrubbing._nodes.node import Node, is_hidden
 from causal_scrubbing._nodes.ops import OfSum, add, recognise
 from causal_scrubbing._nodes.patterns import nearest
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def make_nodes(written: Mapping[str, tuple[Callable[..., Any], Sequence[str]]]) -> list[Node]:
@@ -113,6 +114,8 @@ def sort_nodes(nodes: list[Node], output: str) -> dict[str, Node]:
 
 
 def _cycle(nodes: Mapping[str, Node], start: str) -> str:
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from((p, n.name) for n in nodes.values() for p in n.parents)
     cycle = [edge[0] for edge in nx.find_cycle(graph, start, orientation="reverse")]

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import networkx as nx
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
@@ -29,6 +28,7 @@ from causal_scrubbing._nodes.source import Source
 from causal_scrubbing._nodes.wires import visible_parents
 
 if TYPE_CHECKING:
+    import networkx as nx
     from matplotlib.figure import Figure
 
 G = TypeVar("G", bound="BaseGraph")
@@ -266,6 +266,8 @@ class BaseGraph(Displayed):
 
         Node attributes: ``kind`` ("input", "sum", "function"), ``field``, ``output``.
         """
+        import networkx as nx
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         for name in self.names:
             node = self._nodes[name]

@@ -7,9 +7,8 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from causal_scrubbing._format import alike, plural, share
@@ -18,12 +17,9 @@ from causal_scrubbing._page.packing import pack
 from causal_scrubbing._page.scale import forest, scale
 from causal_scrubbing._report import KINDS, cell, kinds, opened
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("causal_scrubbing._page", "templates"),
-    autoescape=select_autoescape(default_for_string=True, default=True),
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _SCRIPTS: Final = (
     "vendor/dagre.min.js",
     "dom.js",
@@ -35,6 +31,18 @@ _SCRIPTS: Final = (
     "behaviour.js",
     "main.js",
 )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("causal_scrubbing._page", "templates"),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @cache
@@ -75,22 +83,26 @@ def render_page(page: PageData) -> str:
     children: dict[int | None, list[int]] = {}
     for i, claim in enumerate(page.claims):
         children.setdefault(claim.parent, []).append(i)
-    return _ENVIRONMENT.get_template("run.html.jinja").render(
-        page=page,
-        children=children,
-        rows=opened({metric.name: metric.scores for metric in page.metrics}),
-        scale=scale(page.metrics, page.zero),
-        labels=dict(zip(KINDS, kinds(page.zero), strict=True)),
-        kinds=KINDS,
-        cell=cell,
-        share=share,
-        plural=plural,
-        alike=alike,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        data=Markup(pack(page)),
+    return (
+        _environment()
+        .get_template("run.html.jinja")
+        .render(
+            page=page,
+            children=children,
+            rows=opened({metric.name: metric.scores for metric in page.metrics}),
+            scale=scale(page.metrics, page.zero),
+            labels=dict(zip(KINDS, kinds(page.zero), strict=True)),
+            kinds=KINDS,
+            cell=cell,
+            share=share,
+            plural=plural,
+            alike=alike,
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            data=Markup(pack(page)),
+        )
     )
 
 
@@ -110,13 +122,17 @@ def render_comparison(comparison: ComparisonData) -> str:
     style = "\n" + _asset("page.css")
     first, *others = comparison.runs
     changed = [_changed(first.claims, run.claims) for run in others]
-    return _ENVIRONMENT.get_template("compare.html.jinja").render(
-        page=comparison,
-        forest=forest(comparison.runs),
-        others=list(zip(others, changed, strict=True)),
-        first=first,
-        style=Markup(style),
-        style_hash=_hash(style),
+    return (
+        _environment()
+        .get_template("compare.html.jinja")
+        .render(
+            page=comparison,
+            forest=forest(comparison.runs),
+            others=list(zip(others, changed, strict=True)),
+            first=first,
+            style=Markup(style),
+            style_hash=_hash(style),
+        )
     )
 
 

@@ -153,7 +153,7 @@ def _runner(
         args, kwargs = _fill(step.args, put), _fill(step.kwargs, put)
         if masked is not None:
             args, kwargs = masked(args, kwargs)
-        return target(*args, **kwargs)
+        return step.target(*args, **kwargs)
 
     return run
 

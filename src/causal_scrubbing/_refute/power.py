@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from causal_scrubbing._format import short
 from causal_scrubbing._trials import LONGER, LOOKS, OPEN, Stage
@@ -98,6 +97,8 @@ def detectable(
         alpha: the false alarm level.
         tolerance: shifts within it do not count.
     """
+    from scipy import stats
+
     se = max(sd / math.sqrt(samples), 1e-300)
     level = float(stats.norm.isf(alpha / (2 * LOOKS * max(tests, 1))))
     open_ = float(stats.norm.isf(OPEN / 2))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from jinja2 import Environment, PackageLoader, select_autoescape
+from functools import cache
+from typing import TYPE_CHECKING
 
 from causal_scrubbing._report.tables import KINDS, cell, kinds, opened
 from causal_scrubbing._statistics import Scores
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("causal_scrubbing._report", "templates"),
-    autoescape=select_autoescape(default_for_string=True, default=True),
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("causal_scrubbing._report", "templates"),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def scores_html(
@@ -26,7 +34,7 @@ def scores_html(
     zero: str = "randomized",
 ) -> str:
     """A result as a notebook shows it: one row a metric, and the notes."""
-    template = _ENVIRONMENT.get_template("scores.html.jinja")
+    template = _environment().get_template("scores.html.jinja")
     return template.render(
         title=title,
         summary=summary,

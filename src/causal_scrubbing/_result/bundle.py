@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
@@ -21,8 +20,12 @@ from causal_scrubbing._files import (
     unpack,
     write_archive,
 )
+from causal_scrubbing._result.recipe import run_file_of
 from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.save import save
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BUNDLE: Final = "bundle.json"
 FORMAT: Final = 1
@@ -64,12 +67,17 @@ def write_bundle(
     if run_file is not None:
         contents[RUN_FILE] = _json(run_file)
     elif data:
-        contents[DATA] = table_bytes(data_table(result.data))
+        table = data_table(result.data)
+        contents[DATA] = table_bytes(table)
+        weights = WEIGHTS if WEIGHTS in table.column_names else None
+        made = run_file_of(result, DATA, weights)
+        if made is not None:
+            contents |= {RUN_FILE: _json(made[0]), **made[1]}
     graph = None if result.hypothesis is None else result.hypothesis.graph
     body = {
         "format": FORMAT,
         "name": result.name,
-        "run_file": RUN_FILE if run_file is not None else None,
+        "run_file": RUN_FILE if RUN_FILE in contents else None,
         "data": DATA if DATA in contents and run_file is None else None,
         "fingerprints": dict(result.fingerprints),
         "graph": None
@@ -92,6 +100,8 @@ def data_table(data: Dataset | None) -> pa.Table:
     Raises:
         ScrubError: there is none, or a field is of a type that the table has not.
     """
+    import pyarrow as pa
+
     if data is None:
         raise ScrubError(
             "this result was loaded without its dataset: cs.load(path, data=data), or bundle it "
@@ -118,6 +128,8 @@ def data_table(data: Dataset | None) -> pa.Table:
 
 def data_of_table(table: pa.Table) -> Dataset:
     """The dataset of which `data_table` made a table."""
+    import pyarrow as pa
+
     fields: dict[str, Any] = {}
     weights = None
     for name in table.column_names:

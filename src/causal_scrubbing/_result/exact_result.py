@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from causal_scrubbing._data import Dataset, Floats
 from causal_scrubbing._display import Displayed
@@ -29,6 +28,9 @@ from causal_scrubbing._statistics import (
     along_last,
     vector_distance,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ROUNDING = 1e-12
 _EQUAL = (
@@ -235,6 +237,8 @@ class ExactResult(Displayed):
         Raises:
             ScrubError: there is no such law or metric.
         """
+        import pandas as pd
+
         name = self.metrics[0] if metric is None else metric
         self[name]
         laws = {w: getattr(self.behaviours[name], w) for w in ("scrubbed", "model", "randomized")}
@@ -273,6 +277,8 @@ class ExactResult(Displayed):
 
     def by_row(self, metric: str | None = None) -> pd.DataFrame:
         """Expectation under the swaps for each reference row, beside the model's own behaviour."""
+        import pandas as pd
+
         name = self.metrics[0] if metric is None else metric
         self[name]
         one = self.behaviours[name]

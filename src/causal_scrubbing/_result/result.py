@@ -128,7 +128,9 @@ class Result(RunPictures):
         """Write the run as one zip file to hand over, which `cs.rerun` runs again.
 
         It holds the hypothesis, the dataset or its hash, how the graph was made (in words and names
-        of nodes), fingerprints, versions, the tables, and the page. The model is not in it.
+        of nodes), fingerprints, versions, the tables, and the page. The model is not in it. Where
+        the graph was captured, and no node, feature or metric is code of one's own, it holds a run
+        file too, with which it runs again on the model's folder alone.
 
         Example::
 

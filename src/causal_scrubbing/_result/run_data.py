@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
@@ -22,6 +21,9 @@ from causal_scrubbing._result.subset import Subset, rows_inside, subset_name
 from causal_scrubbing._result.tables import by_row_table, draws_table, samples_table
 from causal_scrubbing._simulate import RunPlan, RunRecord, Swaps, never_swapped
 from causal_scrubbing._statistics import BoolArray, Distance, FloatArray, KnownMeans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)

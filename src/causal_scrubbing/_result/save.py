@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import safetensors.torch
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
@@ -37,6 +35,9 @@ from causal_scrubbing._result.run_data import RunData
 from causal_scrubbing._result.seal import RUN, open_sealed, sealed
 from causal_scrubbing._simulate import RunRecord, Swaps
 from causal_scrubbing._statistics import Components, FloatArray, KnownMeans, Scores
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T", bound=RunData)
 
@@ -65,6 +66,9 @@ def save(result: RunData, path: Path, *, overwrite: bool) -> Path:
 
 
 def _save(result: RunData, path: Path, *, overwrite: bool) -> None:
+    import pyarrow as pa
+    import safetensors.torch
+
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise ScrubError(f"{path} is not empty; choose another folder or pass overwrite=True.")
     path.mkdir(parents=True, exist_ok=True)
@@ -211,6 +215,8 @@ def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
 
 def _known_table(known: Mapping[str, KnownMeans]) -> pa.Table:
     """What is known of each metric on every row of the data: a row each."""
+    import pyarrow as pa
+
     columns: dict[str, pa.Array] = {}
     for name, one in known.items():
         columns["weight"] = pa.array(one.weights)
@@ -269,6 +275,8 @@ def _moved(table: pa.Table, kind: str) -> dict[str, FloatArray]:
 
 
 def _outputs(file: Path, content: bytes | None) -> tuple[torch.Tensor, torch.Tensor] | None:
+    import safetensors.torch
+
     if content is None:
         return None
     with reading(file):

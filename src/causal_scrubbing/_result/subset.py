@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import DataError, ScrubError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Subset: TypeAlias = (
     "str | Callable[[Dataset], Any] | npt.NDArray[np.bool_] | torch.Tensor | pd.Series[bool]"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from causal_scrubbing._data import Ints
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
@@ -14,9 +13,14 @@ from causal_scrubbing._result.estimates import Estimated
 from causal_scrubbing._sampling import SCRAMBLING
 from causal_scrubbing._statistics import FloatArray
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def samples_table(result: Estimated) -> pd.DataFrame:
     """See `Result.samples`."""
+    import pandas as pd
+
     columns: dict[str, Any] = {"reference": result.drawn[REFERENCE].astype(np.int64)}
     for i, name in enumerate(result.metrics):
         for what in ("scrubbed", "model", "randomized"):
@@ -33,6 +37,8 @@ def draws_table(drawn: Mapping[str, Ints], agreement: Sequence[Mapping[str, Any]
         drawn: draw key -> row of each sample.
         agreement: the agreement figures, which say what each draw is for.
     """
+    import pandas as pd
+
     order = {"reference": drawn[REFERENCE]}
     for key, rows in drawn.items():
         if key not in (REFERENCE, RANDOMIZED, SCRAMBLING):
@@ -51,6 +57,8 @@ def _also(key: str, agreement: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def by_row_table(result: Estimated, name: str) -> pd.DataFrame:
     """See `Result.by_row`."""
+    import pandas as pd
+
     trio = result.triples(name)
     rows, place, counts = np.unique(
         result.drawn[REFERENCE], return_inverse=True, return_counts=True

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
 from causal_scrubbing._graph import Graph, evaluate, shorten
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._sampling import Sampler
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ALL: Final = 64
 """A dataset of at most so many rows is looked at whole."""
@@ -101,6 +103,8 @@ class Swaps:
 
     def to_frame(self) -> pd.DataFrame:
         """The shares as a table, one row a draw."""
+        import pandas as pd
+
         return pd.DataFrame([asdict(one) for one in self.table])
 
     def to_dict(self) -> dict[str, Any]:

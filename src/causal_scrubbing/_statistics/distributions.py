@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from scipy.spatial.distance import cdist
 
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import MetricError
@@ -156,6 +154,8 @@ def compare_distributions(
     Raises:
         MetricError: If the shapes differ or a value is not finite.
     """
+    from scipy import stats
+
     left, right = _flat(name, model), _flat(name, scrubbed)
     if left.shape != right.shape:
         raise MetricError(
@@ -246,6 +246,8 @@ def _swap_scalars(
 
 def _independent(x: FloatArray, y: FloatArray) -> TwoSampleTest:
     # The approximation is of no law at all for one pair.
+    from scipy import stats
+
     result = stats.ks_2samp(x, y, method="asymp" if len(x) > 1 else "exact")
     return TwoSampleTest(
         "Kolmogorov-Smirnov, textbook", float(result.statistic), float(result.pvalue), len(x), _KS
@@ -255,6 +257,8 @@ def _independent(x: FloatArray, y: FloatArray) -> TwoSampleTest:
 def _swap_vectors(
     x: FloatArray, y: FloatArray, seed: int, permutations: int, pools: IntArray | None
 ) -> TwoSampleTest:
+    from scipy.spatial.distance import cdist
+
     most = min(_MAX_PAIRS_ENERGY, max(20, int((_ENERGY_WORK / x.shape[1]) ** 0.5)))
     chosen = _choose(len(x), most, seed)
     x, y = x[chosen], y[chosen]

@@ -25,7 +25,6 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from causal_scrubbing._statistics.resample import Group, jackknife
 from causal_scrubbing._statistics.values import FloatArray, IntArray
@@ -53,6 +52,8 @@ def bca_interval(
         level: Two-sided coverage, between 0 and 1.
         freedom: Of Student's quantile; n - 1 if None.
     """
+    from scipy import stats
+
     kept = replicates[~np.isnan(replicates)]
     if len(kept) == 0 or (kept == estimate).all():
         return estimate, estimate
@@ -76,6 +77,8 @@ def bca_interval(
 
 def t_interval(estimate: float, se: float, freedom: float, level: float) -> tuple[float, float]:
     """Student's interval; ``freedom`` may be infinite (``se`` zero)."""
+    from scipy import stats
+
     if se == 0:
         return estimate, estimate
     half = se * float(stats.t.ppf((1 + level) / 2, freedom))
@@ -95,6 +98,8 @@ def quantile_interval(ordered: FloatArray, probability: float, level: float) -> 
         probability: The quantile asked for, strictly between 0 and 1.
         level: Two-sided coverage.
     """
+    from scipy import stats
+
     n = len(ordered)
     tail = (1 - level) / 2
     # P(X_(r) > q) = P(count <= r - 1) < tail, and P(X_(s) < q) <= P(count >= s) <= tail.
@@ -123,6 +128,8 @@ def pooled_quantile_interval(
         probability: The quantile asked for, strictly between 0 and 1.
         level: Two-sided coverage.
     """
+    from scipy import stats
+
     ordered = np.sort(values)
     n, units = len(ordered), int(pools.max()) + 1
     if units < 2:

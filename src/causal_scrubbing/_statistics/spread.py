@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import MetricError
@@ -89,6 +88,8 @@ def worst_cases(
     Raises:
         MetricError: If values are vectors or not finite, or a probability is out of range.
     """
+    from scipy import stats
+
     array = as_values(name, values)
     if array.ndim != 1:
         raise MetricError(f"metric {name!r} gives vectors; take the percentiles of one component")

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from causal_scrubbing._data import Floats
 from causal_scrubbing._statistics import holm
@@ -69,6 +68,8 @@ def one_test(values: Floats, tolerance: float, side: float = 0.0) -> Shift:
         tolerance: a mean within it does not count.
         side: 0 for either direction; 1 or -1 for one only.
     """
+    from scipy import stats
+
     n = len(values)
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     se = sd / math.sqrt(n)
