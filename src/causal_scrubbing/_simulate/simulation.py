@@ -28,6 +28,7 @@ from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
+from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.self_check import check_samples_again
@@ -138,6 +139,7 @@ class Simulation:
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
         self.workers: Workers | None = None
+        self.bar = Progress(False, samples)
 
     def _source(
         self, request: Request, hypotheses: Sequence[Hypothesis], baseline: Hypothesis | None
@@ -338,6 +340,7 @@ class Simulation:
             if checkpoint is not None:
                 self._keep(*block, checkpoint, values)
             found[block] = values
+            self._report(values[0])
             yield block[1] - block[0]
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
@@ -391,6 +394,7 @@ class Simulation:
         """Bring the table to where an uninterrupted run would have it before this block."""
         waiting = [look for look in self._looks if not look.filled]
         began, drawing = time.perf_counter(), self.spent.drawing
+        self.bar.phase("clean rows")
         # A single block with nothing before it fills the table as it runs.
         if len(self._looks) > 1 or len(self._looks[0].blocks) > 1:
             self.executor.fill(
@@ -401,6 +405,7 @@ class Simulation:
         self.executor.actual.table_seconds += passed - (self.spent.drawing - drawing)
         for look in waiting:
             look.filled = True
+        self.bar.phase("samples")
 
     def _drawn(self, blocks: Sequence[tuple[int, int]], most: int) -> Iterator[Mapping[str, Ints]]:
         return (self.draw(*block)[0] for block in blocks[:most])
@@ -455,11 +460,19 @@ class Simulation:
             reference = rows[REFERENCE][low:high]
             self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
+            self._report(parts[-1])
+            self.bar.batch(high - low)
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
                     tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
         return joined(parts), {name: torch.cat(some) for name, some in tensors.items()}
+
+    def _report(self, measured: Sequence[Measured]) -> None:
+        """Add the first metric of the first hypothesis to the running mean that is shown."""
+        name, values = next(iter(measured[0].scrubbed.items()))
+        if values.ndim == 1:
+            self.bar.estimate(name, float(values.sum()), len(values))
 
     def metric_rows(self, rows: Ints, own: torch.Tensor) -> Dataset:
         """What a metric is given of some rows: their fields, and the model's own output."""
