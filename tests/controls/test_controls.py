@@ -101,7 +101,9 @@ def test_every_inner_claims_unimportant_parents_are_ablated_in_three_ways() -> N
         },
         output="y",
     )
-    claims = cs.claim("y", cs.exact, cs.claim("u", "a", cs.claim("m", "a")), cs.claim("n", "b"))
+    claims = cs.claim(
+        "y", cs.exact, cs.claim("u", "a", cs.claim("m", "a")), cs.claim("n", cs.distinct("b"))
+    )
     table = cs.controls(cs.Hypothesis(graph, claims), data, squared, samples=4000, random=0)
     n, k = (x + 1.0).numpy(), (3.0 * x).numpy()
     known = {

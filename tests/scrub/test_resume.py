@@ -100,7 +100,7 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         from causal_scrubbing._simulate import Simulation
-        compute, count = Simulation._compute, []
+        compute, count = Simulation.compute, []
 
         def limited(self, start, rows):
             count.append(1)
@@ -108,7 +108,7 @@ def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
             return compute(self, start, rows)
 
-        Simulation._compute = limited
+        Simulation.compute = limited
         """
     )
     child = start(folder, tmp_path, pause=0.0, before=limit)

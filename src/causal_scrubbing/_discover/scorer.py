@@ -176,16 +176,23 @@ class Scorer:
             chunk = trials.run(range(len(fresh)), seed, start, stop)
             for i, (tree, h) in enumerate(fresh.items()):
                 one = recovered(chunk, chunk.values[i], resamples=0)
-                if not one.defined or chunk.randomized is None:
+                # The few samples of a screening rank trees; they need not settle the baseline.
+                unsettled = not one.defined and part != SCREENING
+                if unsettled or chunk.randomized is None:
                     raise ScrubError(
                         f"percent recovered is undefined ({one.reason}), so no hypothesis can be "
                         "grown towards a target. Give a metric, or randomize=."
                     )
                 below = chunk.model - chunk.randomized
                 whole = float(below.mean())
+                if whole == 0.0:
+                    continue
+                above = chunk.values[i] - chunk.randomized
+                share = float(above.mean()) / whole
+                error = float(np.std(above - share * below, ddof=1)) / abs(whole)
                 self.known[tree, part] = Scored(
-                    tree, one.mean, one.se, self.bits(h), 100 * chunk.values[i] / whole,
-                    np.asarray(below / whole),
+                    tree, 100 * share, 100 * error / len(below) ** 0.5, self.bits(h),
+                    100 * chunk.values[i] / whole, np.asarray(below / whole),
                 )  # fmt: skip
         return [self.known[tree, part] for tree in trees if (tree, part) in self.known]
 

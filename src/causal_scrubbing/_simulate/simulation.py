@@ -138,6 +138,7 @@ class Simulation:
         self._known = [Known() for _ in hypotheses]
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
+        self._checks = request.check
         self.workers: Workers | None = None
         self.bar = Progress(False, samples)
 
@@ -458,7 +459,8 @@ class Simulation:
         tensors: dict[str, list[torch.Tensor]] = {}
         for low, high, found in self.outputs.run(rows):
             reference = rows[REFERENCE][low:high]
-            self._note(start + low, start + high, found)
+            if self._checks:
+                self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
             self._report(parts[-1])
             self.bar.batch(high - low)

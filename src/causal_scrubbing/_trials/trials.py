@@ -201,14 +201,16 @@ class Trials:
         rows = {REFERENCE: self.data.classes(()).pick(anyone, stream(REFERENCE))}
         for i in numbers:
             sampler = self.sampler(i)
-            variables = sampler.variables
+            variables, again = sampler.variables, sampler.hypothesis.self_draws
             for block in self.hypotheses[i].tree.blocks:
                 if variables[block.key] not in rows:
                     agree = rows[variables[block.of]]
                     rows[variables[block.key]] = sampler.classes[block.key].pick(
-                        agree, stream(block.key)
+                        agree, stream(block.key), self_draws=again
                     )
         sampler = self.sampler(numbers[0])
         within = self.data.classes(sampler.hypothesis.within)
-        rows[sampler.variables[RANDOMIZED]] = within.pick(rows[REFERENCE], stream(RANDOMIZED))
+        rows[sampler.variables[RANDOMIZED]] = within.pick(
+            rows[REFERENCE], stream(RANDOMIZED), self_draws=sampler.hypothesis.self_draws
+        )
         return rows

@@ -70,15 +70,11 @@ def outcome(results: Mapping[str, cs.Result]) -> Outcome:
     found = verdicts(results)
     figure = picture(lines)
     rows = _rows(lines)
-    pages = {
-        f"-{name.replace(' ', '-')}": results[name].report()
-        for name in ("1b", "2a")
-        if name in results
-    }
-    links = [
-        Markup('<a href="{}">{}</a>').format(f"parens{key}.html", key[1:]) for key in sorted(pages)
-    ]
-    note = Markup("Pages of single runs: {}. {}").format(Markup(", ").join(links), _untested(lines))
+    pages, link = {}, Markup("")
+    if "1b" in results:
+        pages["-1b"] = results["1b"].report()
+        link = Markup('<a href="parens-1b.html">1b in full</a>. ')
+    note = link + Markup.escape(_untested(lines))
     pages[""] = page(figure, found, RULE, rows, STATEMENTS, note)
     return Outcome(
         results=results,

@@ -11,6 +11,7 @@ import torch
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._errors import CausalScrubbingError
+from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._page import BlockData, ClaimData
@@ -49,12 +50,17 @@ def with_movement(
     every = np.asarray(trio.scrubbed - trio.model, dtype=np.float64)
     fit = movement_costs(every[chosen], table)
     if fit is None and not isinstance(moved, str):
-        reason = f"{len(chosen)} samples with activations are too few for {len(blocks)} draws"
+        reason = (
+            f"{len(chosen)} {plural(len(chosen), 'sample')} with activations cannot tell apart "
+            f"{len(blocks)} {plural(len(blocks), 'draw')}"
+        )
         chosen, table, how = _by_rows(result, blocks, reason)
         fit = movement_costs(every[chosen], table)
     if fit is None:
         return tuple(found), (
-            f"Costs are not fitted: {len(chosen)} samples are too few for {len(blocks)} draws."
+            f"Costs are not fitted: {len(chosen)} {plural(len(chosen), 'sample')} cannot tell "
+            "apart "
+            f"{len(blocks)} {plural(len(blocks), 'draw')}."
         )
     found = [replace(block, cost=cost) for block, cost in zip(found, fit.costs, strict=True)]
     return tuple(found), (
