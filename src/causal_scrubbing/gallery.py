@@ -2,15 +2,11 @@
 
 from causal_scrubbing._gallery import Entry as Entry
 from causal_scrubbing._gallery import GalleryError as GalleryError
-from causal_scrubbing._gallery import Need as Need
 from causal_scrubbing._gallery import Options as Options
 from causal_scrubbing._gallery import Outcome as Outcome
 from causal_scrubbing._gallery import copy as copy
-from causal_scrubbing._gallery import how_to_install as how_to_install
-from causal_scrubbing._gallery import install as install
 from causal_scrubbing._gallery import load as load
 from causal_scrubbing._gallery import names as names
-from causal_scrubbing._gallery import run as run
 from causal_scrubbing._gallery._exhibit import Exhibit as Exhibit
 from causal_scrubbing._gallery._exhibit import add_legend as add_legend
 from causal_scrubbing._gallery._exhibit import as_text as as_text

@@ -208,8 +208,6 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of all random draws.")
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Other weights.")
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
-@click.option("--model", help="Another language model: a name or folder that transformers loads.")
-@click.option("--install", is_flag=True, help="Install the packages the entry needs, with pip.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
 @click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -219,8 +217,6 @@ def gallery(
     seed: int,
     weights: Path | None,
     data: Path | None,
-    model: str | None,
-    install: bool,
     out: Path | None,
     copy_to: Path | None,
     as_json: bool,
@@ -245,20 +241,14 @@ def gallery(
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
             echo(f"{place}{entry.name}: {entry.title}\n\n{fill(entry.summary, 98)}\n")
-        if entry.missing and install:
-            _gallery.install(entry.missing)
-        elif entry.missing and len(chosen) > 1:
-            _tell(f"skipped: {_gallery.how_to_install(entry)}")
-            continue
         options = _gallery.Options(
             samples=samples,
             seed=seed,
             weights=weights,
             data=data,
-            model=model,
             progress=_tell,
         )
-        outcome = _gallery.run(entry, options)
+        outcome = entry.run(options)
         body[each] = outcome.table.to_dict(orient="records")
         if not as_json:
             echo(outcome.text)

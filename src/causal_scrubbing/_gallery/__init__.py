@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import ast
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module, invalidate_caches
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
-from causal_scrubbing._gallery._entry import Need as Need
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
 
@@ -102,40 +99,6 @@ def _title(source: str) -> str:
             title: str = next(ast.literal_eval(k.value) for k in given if k.arg == "title")
             return title
     raise AssertionError("every module of the gallery makes its ENTRY")
-
-
-def how_to_install(entry: Entry) -> str:
-    """What an entry lacks and the commands that install it."""
-    return "; ".join(
-        f"{entry.name} needs {need.what}: {need.command}, or run it with --install"
-        for need in entry.missing
-    )
-
-
-def run(entry: Entry, options: Options) -> Outcome:
-    """Run an entry whose packages are all there.
-
-    Raises:
-        GalleryError: a package it needs is missing; the command that installs it is given.
-    """
-    if entry.missing:
-        raise GalleryError(f"{how_to_install(entry)}.")
-    return entry.run(options)
-
-
-def install(needs: Sequence[Need]) -> None:
-    """Install what entries need with pip, into the running interpreter's environment.
-
-    Raises:
-        GalleryError: pip failed; its last lines are given.
-    """
-    for need in needs:
-        command = [sys.executable, "-m", "pip", "install", *need.install]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise GalleryError(f"{need.command} failed:\n{last}")
-    invalidate_caches()
 
 
 def copy(name: str, folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,31 +15,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
-    """A package that an entry needs and that does not come with this one.
-
-    Attributes:
-        module: what is imported.
-        install: arguments of ``pip install``.
-        what: what it holds, in a few words.
-    """
-
-    module: str
-    install: tuple[str, ...]
-    what: str
-
-    @property
-    def met(self) -> bool:
-        """Whether the module can be imported."""
-        return find_spec(self.module) is not None
-
-    @property
-    def command(self) -> str:
-        """The command that installs it."""
-        return f"pip install {' '.join(self.install)}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Options:
     """How an entry is run.
 
@@ -49,7 +23,6 @@ class Options:
         seed: of the draws.
         weights: a folder with other weights for the entry's model; None for its own.
         data: a file with other data; None for the entry's own.
-        model: the name or folder of another language model; None for the entry's own.
         progress: told what is being done, one line at a time.
     """
 
@@ -57,7 +30,6 @@ class Options:
     seed: int = 0
     weights: Path | None = None
     data: Path | None = None
-    model: str | None = None
     progress: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -116,7 +88,6 @@ class Entry:
         summary: what is claimed of what, in a paragraph.
         run: runs it.
         page: its page in the documentation, where it has one.
-        needs: packages without which it cannot run.
     """
 
     name: str
@@ -124,9 +95,3 @@ class Entry:
     summary: str
     run: Callable[[Options], Outcome]
     page: str | None = None
-    needs: tuple[Need, ...] = ()
-
-    @property
-    def missing(self) -> tuple[Need, ...]:
-        """The packages it needs that are not installed."""
-        return tuple(need for need in self.needs if not need.met)
