@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +38,15 @@ Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 
 _WATCHED: Final = 1
 """How many hypotheses have samples computed again after a run."""
+
+_ALONE: Final = 32
+"""Clean rows that are evaluated one by one when samples are computed again."""
+
+_READS: Final = 8
+"""Batches of clean rows then, where there are more."""
+
+_LONG: Final = 10_000
+"""Steps of a program from which on two samples are computed again, and not up to four."""
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""
@@ -435,6 +444,9 @@ class Simulation:
         kept = {number: values for part in self._noted for number, values in part.items()}
         if not kept:
             return 0
+        if len(kept) > 2 and len(self.executor.program.steps) > _LONG:
+            ends = (min(kept), max(kept))
+            kept = {number: kept[number] for number in ends}
         asked = self.executor.settings
         engine = Settings(1, asked.device, store="memory", store_dtype=asked.store_dtype)
         outputs = Outputs(self.outputs.graph, self.data, engine, samples=len(kept))
@@ -444,7 +456,21 @@ class Simulation:
             numbers.append(outputs.scrubbed(sampler.hypothesis.tree, sampler.variables))
         drawn = [self.draw(number, number + 1)[0] for number in kept]
         rows = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
+        self._read_together(outputs.executor, rows)
         return check_samples_again(outputs, numbers, rows, kept, asked.store_dtype)
+
+    def _read_together(self, again: Executor, rows: Mapping[str, Ints]) -> None:
+        """Take what the run knows, and clean rows a few at a time where samples read many.
+
+        A sample of many claims reads most rows of the data: each alone would take longer than
+        the run.
+        """
+        if again.graph is self.executor.graph:
+            again.costs = self.executor.costs  # measured on the same nodes
+        needed = len(np.unique(np.concatenate(list(rows.values()))))
+        together = min(-(-needed // _READS), self.executor.layout.row_batch)
+        if needed > _ALONE and together > 1:
+            again.layout = replace(again.layout, row_batch=together)
 
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 _ALL: Final = 64
 """A dataset of at most so many rows is looked at whole."""
 _ROWS: Final = 32
-"""Rows looked at in any case; an eighth of the number of samples where that is more."""
+"""Rows looked at in any case; a sixteenth of the number of samples where that is more."""
 _SAMPLES: Final = 1024
 _FEWEST: Final = 10
 """Swaps looked at of which something is said."""
 _BATCH: Final = 32
+_TOGETHER: Final = 16
+"""Nodes compared at once."""
 _RELATIVE: Final = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Differences taken for rounding; 1e-5 for other floats, none for integers."""
+
+_Draw: TypeAlias = tuple[str, str, str, tuple[str, ...]]
+"""Name, key of the draw, key it agrees with, nodes."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +134,20 @@ def look_at_swaps(
         One for each hypothesis. Where the data has many rows, a part of them is looked at.
     """
     graph = samplers[0].hypothesis.graph
-    most = max(_ROWS, samples // 8)
-    total = count = min(samples, _SAMPLES)
+    most = max(_ROWS, samples // 16)
+    total = min(samples, _SAMPLES)
     drawn = [sampler.draw(0, total).rows for sampler in samplers]
-    every = len(data) <= max(_ALL, most)
-    rows = np.arange(len(data)) if every else _rows(drawn, count)
-    while not every and len(rows) > most and count > 1:
-        count = max(1, min(count - 1, count * most // len(rows)))
-        rows = _rows(drawn, count)
     draws = [_draws(sampler.hypothesis) for sampler in samplers]
-    nodes = dict.fromkeys(n for one in draws for _, _, _, names in one for n in names)
-    signs = _signatures(graph, data, rows, list(nodes), device)
-    constant = {n for n, one in signs.items() if not _differ(one, one[:1]).any()}
+    every = len(data) <= max(_ALL, most)
+    rows = np.arange(len(data)) if every else _rows(drawn, draws, total, most)
+    nodes = list(dict.fromkeys(n for one in draws for _, _, _, names in one for n in names))
+    signs = _signatures(graph, data, rows, nodes, device)
+    place = {node: i for i, node in enumerate(nodes)}
+    allowed = _allowed(signs)
+    same = _same(signs, allowed)
+    constant = {node for node, one in zip(nodes, same, strict=True) if one}
+    where = np.full(len(data), -1)
+    where[rows] = np.arange(len(rows))
     found = []
     for sampler, known, one in zip(samplers, drawn, draws, strict=True):
         paths = {entry.path for entry in sampler.hypothesis.tree.claims}
@@ -148,12 +155,10 @@ def look_at_swaps(
         for name, key, of, names in one:
             drawn_row, kept_row = known[key], known[of]
             other = drawn_row != kept_row
-            looked = other & np.isin(drawn_row, rows) & np.isin(kept_row, rows)
-            here = np.searchsorted(rows, drawn_row[looked])
-            there = np.searchsorted(rows, kept_row[looked])
-            moved = np.zeros(len(here), dtype=bool)
-            for node in names:
-                moved |= _differ(signs[node][here], signs[node][there], signs[node])
+            here, there = where[drawn_row], where[kept_row]
+            looked = other & (here >= 0) & (there >= 0)
+            some = np.array([place[node] for node in names])
+            moved = _moved(signs, allowed, some, here[looked], there[looked])
             share = float(other.mean())
             # Of the swaps looked at; a draw of the row itself changes nothing.
             changed = share * float(moved.mean()) if len(moved) else 0.0 if not share else None
@@ -163,15 +168,33 @@ def look_at_swaps(
     return found
 
 
-def _rows(drawn: Sequence[Mapping[str, Ints]], count: int) -> Ints:
-    return np.unique(np.concatenate([one[:count] for rows in drawn for one in rows.values()]))
+def _rows(
+    drawn: Sequence[Mapping[str, Ints]], draws: Sequence[Sequence[_Draw]], total: int, most: int
+) -> Ints:
+    """Rows of the first samples, as many samples as have at most so many rows in all.
+
+    Where one sample has more, the rows of some of its swaps.
+    """
+    count = min(total, most)
+    while count:
+        rows = np.unique(np.concatenate([one[:count] for key in drawn for one in key.values()]))
+        if len(rows) <= most:
+            return rows
+        count = min(count - 1, count * most // len(rows))
+    pairs = [
+        (known[key][0], known[of][0])
+        for known, one in zip(drawn, draws, strict=True)
+        for _, key, of, _ in one
+    ]
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, max(1, most // 2)).astype(np.int64))
+    return np.unique(np.array(pairs, dtype=np.int64)[chosen])
 
 
-def _draws(hypothesis: Hypothesis) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def _draws(hypothesis: Hypothesis) -> list[_Draw]:
     """For each claim and each draw of unimportant parents: name, key, key agreed with, nodes."""
     tree = hypothesis.tree
     of = {block.key: block.of for block in tree.blocks}
-    found: list[tuple[str, str, str, tuple[str, ...]]] = [
+    found: list[_Draw] = [
         (entry.path, entry.draw, of[entry.draw], (entry.claim.node,)) for entry in tree.claims[1:]
     ]
     for block in tree.blocks:
@@ -182,20 +205,20 @@ def _draws(hypothesis: Hypothesis) -> list[tuple[str, str, str, tuple[str, ...]]
 
 
 def _signatures(
-    graph: Graph, data: Dataset, rows: Ints, nodes: list[str], device: torch.device | None
-) -> dict[str, Floats]:
-    """Node -> a few numbers a row that differ where its values do, [rows, 4].
+    graph: Graph, data: Dataset, rows: Ints, nodes: Sequence[str], device: torch.device | None
+) -> Floats:
+    """A few numbers for each row of a node that differ where its values do, [nodes, rows, 4].
 
     The last is what is taken for rounding, relative to each number.
     """
-    parts: dict[str, list[Floats]] = {node: [] for node in nodes}
+    found = np.empty((len(nodes), len(rows), 4))
     for start in range(0, len(rows), _BATCH):
         chosen = rows[start : start + _BATCH]
         with torch.no_grad():
-            values = evaluate(graph, data.take(chosen), nodes, device=device)
-        for node in nodes:
-            parts[node].append(_numbers(values[node], len(chosen)))
-    return {node: np.concatenate(some) for node, some in parts.items()}
+            values = evaluate(graph, data.take(chosen), list(nodes), device=device)
+        for number, node in enumerate(nodes):
+            found[number, start : start + len(chosen)] = _numbers(values[node], len(chosen))
+    return found
 
 
 def _numbers(value: torch.Tensor, rows: int) -> Floats:
@@ -212,9 +235,28 @@ def _numbers(value: torch.Tensor, rows: int) -> Floats:
     return found
 
 
-def _differ(one: Floats, other: Floats, among: Floats | None = None) -> np.ndarray:
-    """Whether rows have different values, [rows]."""
-    among = one if among is None else among
-    allowed = among[:, 3].max(initial=0.0) * np.abs(among[:, :3]).max(axis=0, initial=0.0)
+def _allowed(signs: Floats) -> Floats:
+    """How much numbers may differ by rounding, [nodes, 1, 3]."""
+    largest = np.abs(signs[:, :, :3]).max(axis=1, keepdims=True, initial=0.0)
+    return np.asarray(signs[:, :, 3:].max(axis=1, keepdims=True, initial=0.0) * largest)
+
+
+def _same(signs: Floats, allowed: Floats) -> np.ndarray:
+    """Whether a node has the value of the first row on every row, [nodes]."""
     with np.errstate(invalid="ignore"):  # infinite less infinite is no difference
-        return np.asarray((np.abs(one[:, :3] - other[:, :3]) > allowed).any(axis=1))
+        differ = np.abs(signs[:, :, :3] - signs[:, :1, :3]) > allowed
+    return np.asarray(~differ.any(axis=(1, 2)))
+
+
+def _moved(signs: Floats, allowed: Floats, nodes: Ints, here: Ints, there: Ints) -> np.ndarray:
+    """Whether the value of one of some nodes differs between two rows, [swaps]."""
+    moved = np.zeros(len(here), dtype=bool)
+    for start in range(0, len(nodes), _TOGETHER):
+        left = np.flatnonzero(~moved)
+        if not len(left):
+            break
+        some = nodes[start : start + _TOGETHER, None]
+        one, other = signs[some, here[left], :3], signs[some, there[left], :3]
+        with np.errstate(invalid="ignore"):
+            moved[left] = (np.abs(one - other) > allowed[some[:, 0]]).any(axis=(0, 2))
+    return moved
