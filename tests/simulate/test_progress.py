@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,8 +55,8 @@ def test_the_line_says_phase_rate_time_left_and_the_mean_so_far() -> None:
     assert bar.text() == "checking 0/10,000"
     bar.phase("samples")
     clock.now = 110.0
-    bar.estimate("loss", 250.0, 500)
-    bar.estimate("loss", 500.0, 500)
+    bar.estimate({"loss": np.full(500, 0.5)})
+    bar.estimate({"loss": np.full(500, 1.0)})
     bar.batch(1000)
     assert bar.text() == "samples 1,000/10,000, 100/s, 1:30 left, loss 0.75 so far"
     bar.advance(10_000)

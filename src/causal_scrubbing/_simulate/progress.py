@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
+
+from causal_scrubbing._statistics import FloatArray
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -110,15 +112,16 @@ class Progress:
         if self._clock() - self._last >= _OFTEN:
             self._report()
 
-    def estimate(self, name: str, total: float, count: int) -> None:
-        """Add values of the first metric to its running mean.
+    def estimate(self, values: Mapping[str, FloatArray]) -> None:
+        """Add to the running mean of the first metric, if it is one number a row.
 
         Args:
-            name: of the metric.
-            total: the sum of the values.
-            count: how many there are.
+            values: metric name -> values of some samples, [N] or [N, k].
         """
-        self._name, self._sum, self._count = name, self._sum + total, self._count + count
+        name, first = next(iter(values.items()))
+        if first.ndim == 1:
+            self._name = name
+            self._sum, self._count = self._sum + float(first.sum()), self._count + len(first)
 
     def text(self) -> str:
         """The line that is shown: phase, amount, rate, time left and running mean."""

@@ -350,7 +350,7 @@ class Simulation:
             if checkpoint is not None:
                 self._keep(*block, checkpoint, values)
             found[block] = values
-            self._report(values[0])
+            self.bar.estimate(values[0][0].scrubbed)
             yield block[1] - block[0]
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
@@ -488,19 +488,13 @@ class Simulation:
             if self._checks:
                 self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
-            self._report(parts[-1])
+            self.bar.estimate(parts[-1][0].scrubbed)
             self.bar.batch(high - low)
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
                     tensors.setdefault(f"scrubbed{i}", []).append(found[root].cpu())
         return joined(parts), {name: torch.cat(some) for name, some in tensors.items()}
-
-    def _report(self, measured: Sequence[Measured]) -> None:
-        """Add the first metric of the first hypothesis to the running mean that is shown."""
-        name, values = next(iter(measured[0].scrubbed.items()))
-        if values.ndim == 1:
-            self.bar.estimate(name, float(values.sum()), len(values))
 
     def metric_rows(self, rows: Ints, own: torch.Tensor) -> Dataset:
         """What a metric is given of some rows: their fields, and the model's own output."""
