@@ -106,8 +106,15 @@ class Progress:
         self._inside = 0
         self._report()
 
-    def batch(self, amount: int) -> None:
-        """Report work inside a block, which `advance` will count when the block is done."""
+    def batch(self, amount: int, values: Mapping[str, FloatArray] | None = None) -> None:
+        """Report work inside a block, which `advance` will count when the block is done.
+
+        Args:
+            amount: how much.
+            values: what was measured, as for `estimate`.
+        """
+        if values is not None:
+            self.estimate(values)
         self._inside += amount
         if self._clock() - self._last >= _OFTEN:
             self._report()

@@ -488,8 +488,7 @@ class Simulation:
             if self._checks:
                 self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
-            self.bar.estimate(parts[-1][0].scrubbed)
-            self.bar.batch(high - low)
+            self.bar.batch(high - low, parts[-1][0].scrubbed)
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
