@@ -325,14 +325,15 @@ def test_tables_and_pictures_call_the_mean_of_a_baseline_so(
     plain = cs.scrub(about(graph), data, error, samples=60)
     run = cs.scrub(about(graph), data, error, samples=600, baseline=base)
     exact = cs.exact_scrub(about(graph), data, error, baseline=base)
-    for text in (str(run), pictured(run), run._repr_html_(), run.report(), str(exact)):
+    shown = re.sub(r"<(script|style).*?</\1>", "", run.report(), flags=re.DOTALL)
+    for text in (str(run), pictured(run), run._repr_html_(), shown, str(exact)):
         assert "baseline" in text
         assert "randomized" not in text
     assert "randomized" in pictured(plain)
     functions = run.compare_functions()
     assert "(baseline mybase's: " in str(functions)
-    assert "<th>baseline mybase&#39;s</th>" in run.report()
-    assert "random row" not in str(functions) + run.report()
+    assert "baseline mybase" in shown
+    assert "random row" not in str(functions) + shown
     assert "(a random row's: " in str(plain.compare_functions())
 
 
@@ -391,7 +392,7 @@ def test_results_are_short_as_a_notebooks_last_line(graph: cs.Graph, data: cs.Da
         cs.interchange(h, data, output="half", read=lambda y: y % 2),
         cs.controls(h, data, error, samples=60),
         cs.refute(h, data, error, budget=600, samples=60, features=["third"], activations=()),
-        cs.discover(graph, data, metric=error, features=["third"], samples=60),
+        cs.discover(graph, data, metric=error, features=["third"], samples=600),
     ]  # fmt: skip
     for one in found:
         assert repr(one).startswith(f"{type(one).__name__}(")

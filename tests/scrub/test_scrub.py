@@ -226,7 +226,7 @@ def test_save_and_load_reload_every_estimate_equal(tmp_path) -> None:
     assert again.on("y").scrubbed == result.on("y").scrubbed
     assert str(again) == str(result)
     body = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert body["hypothesis"]["claims"]["node"] == "D"
+    assert body["hypothesis"]["claims"][0]["node"] == "D"
     assert body["settings"]["seed"] == 3
     assert body["fingerprints"]["data"] == data.fingerprint
     assert body["settings"]["versions"]["torch"] == torch.__version__

@@ -42,6 +42,10 @@ class Narrowing:
     notes: tuple[str, ...]
 
 
+ABLATED: Final = ("~mean/", "~zero/")
+"""How the names of nodes begin that hold a fixed value in place of another node's."""
+
+
 def narrow(
     graph: Graph, space: Space, roots: Sequence[int], data: Dataset, device: torch.device | None
 ) -> Narrowing | None:
@@ -61,6 +65,8 @@ def narrow(
     called = {expr.node for expr in map(space.__getitem__, order) if isinstance(expr, Apply)}
     if not any(isinstance(graph.nodes[name].fn, HasSteps | Join) for name in called):
         return None
+    if any(name.startswith(ABLATED) for name in graph.nodes):
+        return None  # a fixed value stands where another node's clean one would be read
     return _Pass(graph, space, order, data, device).run(roots)
 
 

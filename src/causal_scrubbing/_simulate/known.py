@@ -8,6 +8,7 @@ operations, not in seconds, so that what is known does not depend on the machine
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -41,6 +42,10 @@ PARTS: Final = 16
 FEWEST_READ: Final = 64
 """Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
 
+SLOW: Final = 5.0
+"""Seconds that metrics may take on pairs, going by what they took on every row: a metric's cost is
+not counted in operations. Metrics of tensors take a hundredth of it."""
+
 _PAIRS: Final = 1 << 14
 """Pairs evaluated at once."""
 
@@ -71,6 +76,7 @@ class KnownRows:
         device: where to compute.
         batch_size: rows evaluated at once.
         read_batch: rows whose outputs are measured at once; None for no limit.
+        most_pairs: pairs measured at once, or None to choose it.
         held: bytes of outputs that may be held to be paired.
         seed: of partners, where not all pairs are taken.
         randomize: the node whose value E_randomized takes on another row, or None.
@@ -87,6 +93,7 @@ class KnownRows:
         device: torch.device | None,
         batch_size: int,
         read_batch: int | None,
+        most_pairs: int | None,
         held: float,
         seed: int,
         randomize: str | None,
@@ -99,7 +106,8 @@ class KnownRows:
         self.device = device
         # The run's own table is still held; outputs are gathered and copied beside it.
         fewest = _PAIRS if read_batch is None else max(1, read_batch // 4)
-        self.batch_size, self.pairs = min(batch_size, fewest), min(_PAIRS, fewest)
+        self.batch_size = min(batch_size, fewest)
+        self.pairs = min(_PAIRS, fewest, most_pairs or _PAIRS)
         self.held = min(HELD, held)
         self.seed = seed
         self.randomize = randomize
@@ -109,7 +117,9 @@ class KnownRows:
         self._output: torch.Tensor | None = None
         self._node: torch.Tensor | None = None
         self._paired: dict[tuple[str, bool], Mapping[str, FloatArray]] = {}
+        began = time.perf_counter()
         self.model = self._model()
+        self._seconds = (time.perf_counter() - began) / len(data)
 
     def means(self, classes: Classes, *, self_draws: bool) -> Known:
         """What is known where a random row is drawn within some classes.
@@ -204,6 +214,8 @@ class KnownRows:
         count = int(sizes.sum())
         each = max(1.0, self._pair_cost())
         most = max(self.work / each, min(FREE_PAIRS, FREE / each))
+        if min(most, count) * self._seconds > SLOW:
+            most = SLOW / self._seconds
         if count <= most:
             return self._mean_over(_all_partners(classes, self_draws=self_draws), 1)
         some = int(most / len(self.data)) // PARTS

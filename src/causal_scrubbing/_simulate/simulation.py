@@ -266,6 +266,7 @@ class Simulation:
                 device=executor.device,
                 batch_size=executor.layout.row_batch,
                 read_batch=read_batch,
+                most_pairs=executor.settings.batch_size,
                 held=executor.budget.device * SHARE,
                 seed=self.samplers[0].seed,
                 randomize=self.randomize,
