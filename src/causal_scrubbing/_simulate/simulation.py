@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -29,7 +29,7 @@ from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRow
 from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.progress import Progress
-from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
+from causal_scrubbing._simulate.record import Gathered, Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.self_check import check_samples_again
 
@@ -50,21 +50,6 @@ _LONG: Final = 10_000
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""
-
-
-@dataclass
-class _Gathered:
-    """What is gathered for one hypothesis, block after block.
-
-    Attributes:
-        measured: values, a block each.
-        draws: draw key -> rows, a block each.
-        outputs: scrubbed and model's own outputs, a block each, where they are kept.
-    """
-
-    measured: list[Measured] = field(default_factory=list)
-    draws: dict[str, list[Ints]] = field(default_factory=dict)
-    outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
 
 @dataclass
@@ -141,7 +126,7 @@ class Simulation:
         self.reader = Reader(
             data, self.metrics, self.model, self.roots, self.randomized, request.compare, self.spent
         )
-        self._gathered = [_Gathered() for _ in hypotheses]
+        self._gathered = [Gathered() for _ in hypotheses]
         self._store_dtype = request.engine.store_dtype
         self._rows: KnownRows | None = None
         self._known = [Known() for _ in hypotheses]
