@@ -260,3 +260,51 @@ def test_bundles_run_again_and_claims_are_compared(tmp_path, capsys) -> None:
     code, _, error = run(capsys, "rerun", right, "--allow-code")
     assert code == 2
     assert "not a plain relative path" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "executor"),
+    [
+        (["processes:2"], cs.executors.Processes(2)),
+        (["processes"], cs.executors.Processes()),
+        (["ray"], cs.executors.Ray("auto")),
+        (["ray", "--address", "10.0.0.1:6379"], cs.executors.Ray("10.0.0.1:6379")),
+    ],
+)
+def test_run_hands_over_the_executor(capsys, file, monkeypatch, arguments, executor) -> None:
+    seen = []
+
+    def scrub(*args: object, **options: object) -> None:
+        seen.append(options["executor"])
+        raise cs.ScrubError("enough")
+
+    monkeypatch.setattr("causal_scrubbing._scrub.scrub", scrub)
+    code, _, _ = run(capsys, "run", file, "right", "--executor", *arguments)
+    assert code == 2
+    assert seen == [executor]
+
+
+def test_run_in_two_processes_gives_the_same_numbers(capsys, file) -> None:
+    plain = run(capsys, "run", file, "wrong", "--samples", "50", "--json")
+    spread = run(
+        capsys, "run", file, "wrong", "--samples", "50", "--json", "--executor", "processes:2"
+    )
+    assert spread[0] == plain[0] == 0
+    found = [json.loads(out)["wrong"] for _, out, _ in (plain, spread)]
+    assert found[0]["estimates"] == found[1]["estimates"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--executor", "threads"], "--executor threads: there is no such executor. Give"),
+        (["--executor", "processes:none"], "'none' is not a number of processes"),
+        (["--executor", "processes:0"], "'0' is not a number of processes; give at least 1"),
+        (["--executor", "processes:2", "--address", "auto"], "it is for --executor ray only"),
+        (["--address", "auto"], "it is for --executor ray only"),
+    ],
+)
+def test_a_wrong_executor_is_said(capsys, file, arguments, text) -> None:
+    code, _, err = run(capsys, "run", file, *arguments)
+    assert code == 2
+    assert text in err

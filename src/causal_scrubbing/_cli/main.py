@@ -54,6 +54,8 @@ for _command in (check, diff, rerun, schema):
 @click.option(
     "--shared", is_flag=True, help="Other processes with this option and --out take part."
 )
+@click.option("--executor", help="Compute in processes:N, or on the cluster of ray.")
+@click.option("--address", help="Of the Ray cluster; auto if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--at-least", type=float, help="Exit with 3 if a run recovers less, in percent.")
 def run(
@@ -67,6 +69,8 @@ def run(
     out: Path | None,
     overwrite: bool,
     shared: bool,
+    executor: str | None,
+    address: str | None,
     as_json: bool,
     at_least: float | None,
 ) -> None:
@@ -78,10 +82,12 @@ def run(
     With --out, finished blocks are kept until all is done: the same command goes on where an
     interrupted one stopped, with equal results.
     """
+    from causal_scrubbing._cli.executor import read_executor
     from causal_scrubbing._cli.kept import save_runs, unfinished
     from causal_scrubbing._cli.target import read_target
     from causal_scrubbing._scrub import scrub
 
+    spread = None if executor is None and address is None else read_executor(executor, address)
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
     if out is not None and not overwrite and not shared:
@@ -99,6 +105,7 @@ def run(
         baseline=found.options.get("baseline"),
         out=None if out is None else unfinished(out),
         shared=shared,
+        executor=spread,
     )
     named = dict(zip(found.hypotheses, results, strict=True))
     if out is not None:

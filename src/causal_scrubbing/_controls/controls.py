@@ -228,7 +228,9 @@ def controls(
     if edges is not None:
         whole("edges", edges, "how many edges to remove, or None for all", least=0)
     self_check(h, data, device, batch_size=batch_size)
-    made, notes = variants(h, data, seed, random, edges, device)
+    with Progress(progress, 0) as bar:
+        bar.phase("candidates")
+        made, notes = variants(h, data, seed, random, edges, device)
     settings: dict[str, Any] = {
         "randomize": randomize,
         "batch_size": batch_size,

@@ -153,7 +153,9 @@ class Search:
         self_check(h, data, settings.device, batch_size=settings.batch_size)
         try_metrics({trials.metric_name: trials.metric}, h.graph, data, settings.device, check=True)
         probed = probe(h.graph, data, trials.metric_name, trials.metric, settings.device)
-        made = candidates(base, data, named, settings, improve=improve)
+        with Progress(settings.progress, 0) as bar:
+            bar.phase("candidates")
+            made = candidates(base, data, named, settings, improve=improve)
         self.named, self.added, self.cut, self.notes = (
             made.named, made.added, made.cut, made.notes,
         )  # fmt: skip

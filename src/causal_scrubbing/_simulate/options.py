@@ -66,8 +66,9 @@ class Options(TypedDict, total=False):
             saves that work where outputs are wide.
         check: make the self-checks (that nodes and metrics are functions of a row), and check
             rewrites made without data. Metrics are tried on a few rows in any case.
-        progress: True or False shows progress or not; None shows it on a terminal. A function is
-            called with (done, of).
+        progress: True or False shows progress or not; None shows it on a terminal and in a
+            notebook. A function is called with (done, of) after each block, and about twice a
+            second inside one.
     """
 
     samples: int | Literal["auto"]

@@ -185,3 +185,18 @@ def versions() -> dict[str, str]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
     }
+
+
+@dataclass
+class Gathered:
+    """What is gathered for one hypothesis, block after block.
+
+    Attributes:
+        measured: values, a block each.
+        draws: draw key -> rows, a block each.
+        outputs: scrubbed and model's own outputs, a block each, where they are kept.
+    """
+
+    measured: list[Measured] = field(default_factory=list)
+    draws: dict[str, list[Ints]] = field(default_factory=dict)
+    outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)

@@ -81,11 +81,14 @@ def simulate(request: Request) -> Iterator[Run]:
         )
         for numbers in request.groups
     ]
-    checked = [_check(request, work) for work in works]
     with Progress(request.progress, request.most * len(works)) as bar:
+        bar.phase("checking")
+        checked = [_check(request, work) for work in works]
+        bar.phase("samples")
         for place, numbers in enumerate(request.groups):
             began = time.perf_counter()
             work = works.pop(0)  # its table is freed before the next one is filled
+            work.bar = bar
             blocks = None if request.folder is None else request.folder / f"blocks{place or ''}"
             what = _identity(request, work)
             with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
@@ -93,6 +96,7 @@ def simulate(request: Request) -> Iterator[Run]:
                 with _workers(request, work, baseline) as work.workers:
                     done, stopped = _drive(request, work, bar, checkpoint)
                 work.workers = None
+                bar.phase("metrics")
                 work.know()
                 looked = checked[place]
                 if looked is not None:
@@ -103,6 +107,7 @@ def simulate(request: Request) -> Iterator[Run]:
                 if request.check:
                     swaps = look_at_swaps(work.samplers, request.data, done, work.executor.device)
                     found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
+                bar.phase("intervals")
                 yield Run(
                     numbers=tuple(numbers),
                     sampled=tuple(found),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -28,7 +28,8 @@ from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
 from causal_scrubbing._simulate.outputs import Outputs
-from causal_scrubbing._simulate.record import Measured, Sampled, from_columns, to_columns
+from causal_scrubbing._simulate.progress import Progress
+from causal_scrubbing._simulate.record import Gathered, Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.self_check import check_samples_again
 
@@ -49,21 +50,6 @@ _LONG: Final = 10_000
 
 _PAUSE: Final = 0.1
 """Seconds between looks at whether other processes have finished their blocks."""
-
-
-@dataclass
-class _Gathered:
-    """What is gathered for one hypothesis, block after block.
-
-    Attributes:
-        measured: values, a block each.
-        draws: draw key -> rows, a block each.
-        outputs: scrubbed and model's own outputs, a block each, where they are kept.
-    """
-
-    measured: list[Measured] = field(default_factory=list)
-    draws: dict[str, list[Ints]] = field(default_factory=dict)
-    outputs: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
 
 @dataclass
@@ -140,7 +126,7 @@ class Simulation:
         self.reader = Reader(
             data, self.metrics, self.model, self.roots, self.randomized, request.compare, self.spent
         )
-        self._gathered = [_Gathered() for _ in hypotheses]
+        self._gathered = [Gathered() for _ in hypotheses]
         self._store_dtype = request.engine.store_dtype
         self._rows: KnownRows | None = None
         self._known = [Known() for _ in hypotheses]
@@ -148,6 +134,7 @@ class Simulation:
         self._noted: list[dict[int, list[torch.Tensor]]] = []
         self._checks = request.check
         self.workers: Workers | None = None
+        self.bar = Progress(False, samples)
 
     def _source(
         self, request: Request, hypotheses: Sequence[Hypothesis], baseline: Hypothesis | None
@@ -349,6 +336,7 @@ class Simulation:
             if checkpoint is not None:
                 self._keep(*block, checkpoint, values)
             found[block] = values
+            self.bar.estimate(values[0][0].scrubbed)
             yield block[1] - block[0]
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
@@ -402,6 +390,7 @@ class Simulation:
         """Bring the table to where an uninterrupted run would have it before this block."""
         waiting = [look for look in self._looks if not look.filled]
         began, drawing = time.perf_counter(), self.spent.drawing
+        self.bar.phase("clean rows")
         # A single block with nothing before it fills the table as it runs.
         if len(self._looks) > 1 or len(self._looks[0].blocks) > 1:
             self.executor.fill(
@@ -412,6 +401,7 @@ class Simulation:
         self.executor.actual.table_seconds += passed - (self.spent.drawing - drawing)
         for look in waiting:
             look.filled = True
+        self.bar.phase("samples")
 
     def _drawn(self, blocks: Sequence[tuple[int, int]], most: int) -> Iterator[Mapping[str, Ints]]:
         return (self.draw(*block)[0] for block in blocks[:most])
@@ -484,6 +474,7 @@ class Simulation:
             if self._checks:
                 self._note(start + low, start + high, found)
             parts.append(self.reader.read(found, reference, self.executor.layout.read_batch))
+            self.bar.batch(high - low, parts[-1][0].scrubbed)
             if self.keep_outputs:
                 tensors.setdefault("model", []).append(found[self.model].cpu())
                 for i, root in enumerate(self.roots):
