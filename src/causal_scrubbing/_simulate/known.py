@@ -117,9 +117,8 @@ class KnownRows:
         self._output: torch.Tensor | None = None
         self._node: torch.Tensor | None = None
         self._paired: dict[tuple[str, bool], Mapping[str, FloatArray]] = {}
-        began = time.perf_counter()
+        self._seconds = 0.0
         self.model = self._model()
-        self._seconds = (time.perf_counter() - began) / len(data)
 
     def means(self, classes: Classes, *, self_draws: bool) -> Known:
         """What is known where a random row is drawn within some classes.
@@ -201,8 +200,11 @@ class KnownRows:
     def _measure(
         self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints
     ) -> FloatArray:
+        began = time.perf_counter()
         batch = self.data.lazy(rows, own.device).with_model_output(own)
-        return evaluate_metric(name, self.metrics[name], output, batch)
+        values = evaluate_metric(name, self.metrics[name], output, batch)
+        self._seconds += time.perf_counter() - began
+        return values
 
     # --- pairs of rows ---------------------------------------------------------------------------
 
@@ -214,8 +216,9 @@ class KnownRows:
         count = int(sizes.sum())
         each = max(1.0, self._pair_cost())
         most = max(self.work / each, min(FREE_PAIRS, FREE / each))
-        if min(most, count) * self._seconds > SLOW:
-            most = SLOW / self._seconds
+        seconds = self._seconds / len(self.data)  # of the metrics, on a row
+        if min(most, count) * seconds > SLOW:
+            most = SLOW / seconds
         if count <= most:
             return self._mean_over(_all_partners(classes, self_draws=self_draws), 1)
         some = int(most / len(self.data)) // PARTS
