@@ -119,6 +119,7 @@ class KnownRows:
         self._paired: dict[tuple[str, bool], Mapping[str, FloatArray]] = {}
         self._seconds = 0.0
         self.model = self._model()
+        self._row_seconds = self._seconds / len(data)  # of the metrics
 
     def means(self, classes: Classes, *, self_draws: bool) -> Known:
         """What is known where a random row is drawn within some classes.
@@ -216,9 +217,8 @@ class KnownRows:
         count = int(sizes.sum())
         each = max(1.0, self._pair_cost())
         most = max(self.work / each, min(FREE_PAIRS, FREE / each))
-        seconds = self._seconds / len(self.data)  # of the metrics, on a row
-        if min(most, count) * seconds > SLOW:
-            most = SLOW / seconds
+        if min(most, count) * self._row_seconds > SLOW:
+            most = SLOW / self._row_seconds
         if count <= most:
             return self._mean_over(_all_partners(classes, self_draws=self_draws), 1)
         some = int(most / len(self.data)) // PARTS
