@@ -111,7 +111,7 @@ def test_each_line_of_the_parens_table_has_the_share_of_its_own(
     assert table["all"] == pytest.approx(100 * result.stuck)
     assert table["low"] == 100
     assert 100 * result.stuck < table["few"] < 100
-    text = _outcome.to_markdown(_outcome.table({"1a": result}))
+    text = _outcome.to_markdown(_outcome.table({"1a": result}), [])
     assert f"1a ({100 * result.stuck:.0f}%)" in text
     unknown = replace(result, stuck=None, alone=None)
     assert np.isnan(_outcome.table({"1a": unknown})["own_row"]).all()
