@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,12 +16,12 @@ import torch
 from resumable import METRIC, problem
 
 import causal_scrubbing as cs
-from causal_scrubbing._executors import packed
+from causal_scrubbing._executors import load, packed
 
 H, DATA = problem()
 
 
-def same(one: cs.Result, other: cs.Result) -> None:
+def assert_same(one: cs.Result, other: cs.Result) -> None:
     assert one.draws.equals(other.draws)
     for column in one.samples:
         assert np.allclose(one.samples[column], other.samples[column], rtol=1e-5, atol=1e-7)
@@ -56,16 +57,18 @@ def test_workers_give_the_run_of_one_process_though_some_are_killed(tmp_path) ->
         progress=lambda now, of: done.append(now),
     )  # fmt: skip
     assert len(flaky.killed) == 2
-    same(alone, spread)
+    assert_same(alone, spread)
     assert done[-1] == 900
     # The blocks that workers finished serve a run in this process.
-    same(alone, cs.scrub(H, DATA, METRIC, samples=900, seed=3, out=tmp_path / "run"))
+    assert_same(alone, cs.scrub(H, DATA, METRIC, samples=900, seed=3, out=tmp_path / "run"))
 
 
 def test_auto_stops_where_one_process_stops() -> None:
     options = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
     alone = cs.scrub(H, DATA, METRIC, **options)
-    same(alone, cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes(1, threads=1), **options))
+    assert_same(
+        alone, cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes(1, threads=1), **options)
+    )
 
 
 def test_a_block_that_fails_for_its_own_reason_fails_the_run_with_its_samples() -> None:
@@ -79,6 +82,28 @@ def test_a_block_that_fails_for_its_own_reason_fails_the_run_with_its_samples() 
             H, DATA, metric, samples=300, batch_size=64, check=False,
             executor=cs.executors.Processes(1, threads=1),
         )  # fmt: skip
+
+
+def test_workers_that_give_other_values_are_found_out() -> None:
+    @contextmanager
+    def open_(self, work: bytes) -> Iterator[Wrong]:
+        self.compute_block = load(work)
+        yield self
+
+    class Wrong:
+        open = open_
+
+        def compute(self, blocks):
+            for block in blocks:
+                measured, tensors = self.compute_block(*block)
+                wrong = [
+                    replace(one, scrubbed={name: v + 1.0 for name, v in one.scrubbed.items()})
+                    for one in measured
+                ]
+                yield block, (tuple(wrong), tensors)
+
+    with pytest.raises(cs.ScrubError, match="a worker gave other values of 'squared'"):
+        cs.scrub(H, DATA, METRIC, samples=300, executor=Wrong())
 
 
 def test_workers_that_cannot_begin_are_an_error() -> None:

@@ -8,7 +8,7 @@ import torch
 from carries import carry, true
 
 import causal_scrubbing as cs
-from causal_scrubbing._interchange import _draw
+from causal_scrubbing._interchange import draw_pairs
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -227,7 +227,7 @@ def test_the_other_row_is_drawn_from_those_that_are_comparable() -> None:
     f[t == 3] = 1  # here no row disagrees
     weights = rng.uniform(0.1, 2, n)
     data = cs.Dataset(weights=weights, f=f, t=t)
-    base, source = _draw(data, "t", "f", "key", 40_000, 0)
+    base, source = draw_pairs(data, "t", "f", "key", 40_000, 0)
     assert (t[base] == t[source]).all()
     assert (f[base] != f[source]).all()
     assert set(t[base]) == {0, 1, 2}

@@ -3,4 +3,5 @@
 from causal_scrubbing._executors import executors as executors
 from causal_scrubbing._executors.protocol import Executor as Executor
 from causal_scrubbing._executors.protocol import Workers as Workers
+from causal_scrubbing._executors.work import load as load
 from causal_scrubbing._executors.work import packed as packed

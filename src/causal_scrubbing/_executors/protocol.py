@@ -33,7 +33,7 @@ class Executor(Protocol):
         """Start workers on some work.
 
         Args:
-            work: made by `packed`. ``load(work)`` from `causal_scrubbing._executors.work` makes the
+            work: made by `packed`. ``causal_scrubbing._executors.load(work)`` makes the
                 function that turns a block into its value; it is called once in each worker.
         """
         ...

@@ -212,7 +212,7 @@ def _exchange(
     batch_size: int,
     device: torch.device | str | None,
 ) -> Exchanged:
-    base, source = _draw(
+    base, source = draw_pairs(
         data, h.within, entry.claim.feature, f"~interchange/{entry.path}", samples, seed
     )
     predicted = program.predict(entry, base, source, shared)
@@ -262,7 +262,7 @@ def _inside(h: Hypothesis, key: str, entry: TreeClaim) -> bool:
     return key == entry.draw or key in below or key in loose
 
 
-def _draw(
+def draw_pairs(
     data: Dataset, within: Feature, feature: Feature, key: str, samples: int, seed: int
 ) -> tuple[Ints, Ints]:
     """Base rows from D; for each a row from D given that it agrees on `within`, not on a feature.

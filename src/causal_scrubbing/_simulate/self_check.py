@@ -20,6 +20,7 @@ from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph, check_batch, evaluate, is_out_of_memory
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis, resampled
 from causal_scrubbing._simulate.outputs import Outputs
+from causal_scrubbing._statistics import FloatArray
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference allowed between two ways to one output, relative to the output's scale."""
@@ -254,3 +255,31 @@ def _compare(
             f"self-check: {what}: largest difference {worst:.3g}, allowed {tolerance * scale:.1g} "
             f"for {str(want.dtype).removeprefix('torch.')}. {why}"
         )
+
+
+FEW: Final = 4
+"""Samples of a run by workers that this process computes too."""
+
+
+def check_workers(
+    mine: Sequence[Mapping[str, FloatArray]], theirs: Sequence[Mapping[str, FloatArray]]
+) -> None:
+    """Hold the first samples of a run that workers made against this process's own.
+
+    Args:
+        mine: metric name -> scrubbed values of the first samples, a hypothesis each.
+        theirs: the same of the workers, of these samples and more.
+
+    Raises:
+        ScrubError: they differ by more than float32 may.
+    """
+    for one, other in zip(mine, theirs, strict=True):
+        for name, own in one.items():
+            found = other[name][: len(own)]
+            scale = float(np.abs(own).max(initial=0.0))
+            if not np.allclose(own, found, rtol=0.0, atol=TOLERANCE[torch.float32] * scale):
+                raise ScrubError(
+                    f"a worker gave other values of {name!r} than this process on the same samples "
+                    f"(sample 0: {found[0]} and {own[0]}). The model, a metric or a feature reads "
+                    "something that differs between processes, such as a global or a file."
+                )

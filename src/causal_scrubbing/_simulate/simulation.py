@@ -31,7 +31,7 @@ from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import Gathered, Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
-from causal_scrubbing._simulate.self_check import check_samples_again
+from causal_scrubbing._simulate.self_check import FEW, check_samples_again, check_workers
 
 Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 """Values of some samples, a hypothesis each, and outputs by name where they are kept."""
@@ -338,6 +338,11 @@ class Simulation:
             found[block] = values
             self.bar.estimate(values[0][0].scrubbed)
             yield block[1] - block[0]
+        if self._checks and missing:
+            low = missing[0][0]
+            few = self.compute(low, self.draw(low, min(low + FEW, missing[0][1]))[0])
+            theirs = found[missing[0]][0]
+            check_workers([one.scrubbed for one in few[0]], [one.scrubbed for one in theirs])
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
             self._add(found.pop(block), self.draw(*block)[1])
