@@ -7,6 +7,7 @@ the same content, and can be written as plain values and read again.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeAlias
@@ -26,7 +27,7 @@ _NEAR: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class RealFeature:
+class RealFeature(ABC):
     """A feature made of another that gives real numbers.
 
     Attributes:
@@ -36,17 +37,18 @@ class RealFeature:
     base: Base
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What it is called in tables."""
-        raise NotImplementedError
 
     def __call__(self, rows: Any) -> torch.Tensor:
         """Its values on the rows of a dataset, one (or one row of values) a row."""
         values = rows.evaluate(self.base)
         return self._of(values, rows).reshape(values.shape)
 
+    @abstractmethod
     def _of(self, values: Any, rows: Any) -> torch.Tensor:
-        raise NotImplementedError
+        """The values of the feature, given those of what it is made of."""
 
     def _settled(self, values: Any) -> Floats:
         if not isinstance(values, torch.Tensor) or values.is_complex():
