@@ -26,8 +26,8 @@ def run_file_of(
         weights: its column of weights, or None.
 
     Returns:
-        The run file and name -> content, or None where the run is not of the first samples of one seed, the graph was not captured, or the graph,
-        a feature or a metric is code.
+        The run file and name -> content, or None where the run is not of the first samples of one
+        seed, the graph was not captured, or the graph, a feature or a metric is code.
     """
     h, plan = result.hypothesis, result.run_plan
     if result.record.start or result.record.parts:
