@@ -60,7 +60,8 @@ def test_runs_of_other_seeds_are_independent_samples_of_one(tmp_path) -> None:
     assert merged.settings["parts"][1] == {"seed": 5, "start": 0, "stop": 300}
     assert merged["squared"].exact == one["squared"].exact == ("model", "randomized")
     found = cs.verify(merged.save(tmp_path / "run"), data=DATA)
-    assert found and found.estimates
+    assert found
+    assert found.estimates
     assert "cs.merge([" in merged.report()
     with pytest.raises(cs.ScrubError, match="holds no plan: it was merged"):
         merged.explain()
@@ -76,7 +77,7 @@ def test_sobol_runs_of_other_seeds_keep_their_scramblings() -> None:
     assert sorted(set(merged.drawn["~scrambling"])) == list(range(32))
     mean = np.mean([one.samples["scrubbed"].mean() for one in runs])
     assert merged.samples["scrubbed"].mean() == pytest.approx(mean)
-    with pytest.raises(cs.ScrubError, match="as many samples each, .*these have 320, 160"):
+    with pytest.raises(cs.ScrubError, match=r"as many samples each, .*these have 320, 160"):
         cs.merge([runs[0], run(160, seed=1, draw="sobol")])
 
 
