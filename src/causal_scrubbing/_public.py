@@ -70,6 +70,7 @@ from causal_scrubbing._result import Result as Result
 from causal_scrubbing._result import Verification as Verification
 from causal_scrubbing._result import compare as compare
 from causal_scrubbing._result import load as load
+from causal_scrubbing._result import merge as merge
 from causal_scrubbing._result import verify as verify
 from causal_scrubbing._scrub import exact_scrub as exact_scrub
 from causal_scrubbing._scrub import scrub as scrub
