@@ -162,8 +162,11 @@ def _from_tables(
     with reading(folder / DATA):
         data = data_of_table(read_table((folder / DATA).read_bytes()))
     record = saved.record
+    if record.parts:
+        raise ScrubError(f"{path} was merged of several runs: run each of them again.")
     options = Options(
         samples=record.samples,
+        start=record.start,
         seed=record.seed,
         draw=record.draw,
         randomize=record.randomize,

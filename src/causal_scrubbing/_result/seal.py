@@ -34,6 +34,8 @@ _SHAPE: Final[Shape] = {
         "samples": int,
         "rows": int,
         "seed": int,
+        "start": Optional(int),
+        "parts": Optional(ListOf({"seed": int, "start": int, "stop": int})),
         "baseline": Optional(dict),
         "metric_in_graph": bool,
         "reads_logits": bool,

@@ -69,6 +69,23 @@ def check_samples_or_auto(samples: object) -> int | Literal["auto"]:
         ) from None
 
 
+def check_start(start: object, samples: int | str, draw: str) -> int:
+    """The number of the first sample.
+
+    Raises:
+        ScrubError: it is not an integer of at least 0, or it does not go with other arguments.
+    """
+    number = whole("start", start, "the number of the first sample", least=0)
+    if number and samples == "auto":
+        raise ScrubError(f'start={number} needs samples= a number, not "auto".')
+    if number and draw != "independent":
+        raise ScrubError(
+            f"start={number} with draw={draw!r}: those rows are chosen for the whole of a run, "
+            'from its first sample on. Take draw="independent".'
+        )
+    return number
+
+
 def check_most(max_samples: object) -> int:
     """The most samples of "auto".
 

@@ -124,23 +124,26 @@ class Swaps(Tabular):
 
 
 def look_at_swaps(
-    samplers: Sequence[Sampler], data: Dataset, samples: int, device: torch.device | None
+    samplers: Sequence[Sampler],
+    data: Dataset,
+    span: tuple[int, int],
+    device: torch.device | None,
 ) -> list[Swaps]:
     """Compare clean activations on the rows drawn with those on the rows they stand in for.
 
     Args:
         samplers: of hypotheses about one graph.
         data: the dataset.
-        samples: how many samples the run has.
+        span: the first sample of the run, and one past its last.
         device: where to compute; where the graph says if None.
 
     Returns:
         One for each hypothesis. Where the data has many rows, a part of them is looked at.
     """
-    graph = samplers[0].hypothesis.graph
+    graph, samples = samplers[0].hypothesis.graph, span[1] - span[0]
     most = max(_ROWS, samples // 16)
     total = min(samples, _SAMPLES)
-    drawn = [sampler.draw(0, total).rows for sampler in samplers]
+    drawn = [sampler.draw(span[0], span[0] + total).rows for sampler in samplers]
     draws = [_draws(sampler.hypothesis) for sampler in samplers]
     every = len(data) <= max(_ALL, most)
     rows = np.arange(len(data)) if every else _rows(drawn, draws, total, most)
