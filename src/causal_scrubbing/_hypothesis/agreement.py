@@ -267,7 +267,7 @@ def _unclaimed(
 
 
 def _fields_above(graph: Graph) -> Mapping[str, frozenset[str]]:
-    """The dataset fields that each node is computed from; kept, as many hypotheses share a graph."""
+    """The dataset fields that each node is computed from; kept for the next hypothesis."""
     if graph not in _FIELDS_ABOVE:
         found: dict[str, frozenset[str]] = {}
         for name in graph.names:
