@@ -17,6 +17,7 @@ from typing import Final
 
 from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
+from causal_scrubbing._gallery._entry import Need as Need
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
 
@@ -27,6 +28,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "parens": f"{_HERE}.parens",
         "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
+        "ioi": f"{_SYSTEMS}.ioi",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
         "sharing": f"{_HERE}.sharing",

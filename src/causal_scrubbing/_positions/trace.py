@@ -104,6 +104,9 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
     given += held
     fixed = [*fixed, *([True] * len(held))]
     few = [one if is_fixed else one[: ROWS - 1] for one, is_fixed in zip(given, fixed, strict=True)]
+    # Sizes are read from whole arguments: of what is the same for every row one row is left above.
+    less_of = [one[: ROWS - 1] if one.shape[:1] == (ROWS,) else one for one in arguments]
+    sizes = (arguments, less_of)
     found = Trace(
         result=result.number,
         arguments=[tuple(one.shape) for one in given],
@@ -111,7 +114,7 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
     )
     more, less = list[Any](), list[Any]()
     for step in steps:
-        operation = _operation(step, given, few, more, less, found)
+        operation = _operation(step, (given, more), (few, less), sizes, found)
         if operation is None:
             return None
         found.operations.append(operation)
@@ -152,18 +155,26 @@ def kind(target: Any) -> str:
 
 def _operation(
     step: Step,
-    arguments: Sequence[torch.Tensor],
-    few: Sequence[torch.Tensor],
-    more: list[Any],
-    less: list[Any],
+    many: tuple[Sequence[torch.Tensor], list[Any]],
+    few: tuple[Sequence[torch.Tensor], list[Any]],
+    sizes: tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]],
     found: Trace,
 ) -> Operation | None:
-    """Run one operation both ways and see what its value is."""
+    """Run one operation both ways and see what its value is.
 
-    def put(values: list[Any], outside: Sequence[torch.Tensor]) -> Any:
+    Args:
+        step: the operation.
+        many: the node's arguments on all rows, and the values of operations so far.
+        few: the same on one row less.
+        sizes: the arguments that sizes are read from, on all rows and on one less.
+        found: the trace so far.
+    """
+    arguments, more = many
+
+    def put(values: list[Any], outside: Sequence[torch.Tensor], whole: Any) -> Any:
         def of(one: Any) -> Any:
             if isinstance(one, Size):
-                return one(outside)
+                return one(whole)
             return outside[one.number] if one.is_argument else values[one.number]
 
         return of
@@ -171,19 +182,19 @@ def _operation(
     def sized(one: Any) -> Any:
         if isinstance(one, Ref):
             return one
-        large, small = one(arguments), one(few)
+        large, small = (one(whole) for whole in sizes)
         if large == small:
             return large
         times, over = divmod(large, ROWS)
         return Rows(times) if not over and small == times * (ROWS - 1) else one
 
-    for values, outside in ((more, arguments), (less, few)):
+    for (outside, values), whole in zip((many, few), sizes, strict=True):
         with torch.no_grad():
-            given = put_in(step.args, put(values, outside))
-            named = put_in(step.kwargs, put(values, outside))
+            given = put_in(step.args, put(values, outside, whole))
+            named = put_in(step.kwargs, put(values, outside, whole))
             values.append(step.target(*given, **named))
     fixed = Step(step.target, put_in(step.args, sized), put_in(step.kwargs, sized))
-    value, other = more[-1], less[-1]
+    value, other = more[-1], few[1][-1]
     if kind(step.target) == "cat":  # a cache of keys, which is empty, and the keys
         full = [ref for ref in Operation("cat", step).reads
                 if (arguments if ref.is_argument else more)[ref.number].numel()]  # fmt: skip
