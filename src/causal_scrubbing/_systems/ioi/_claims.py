@@ -44,9 +44,7 @@ def metrics() -> dict[str, cs.Metric]:
 def late_components(graph: cs.Graph, found: Found) -> list[str]:
     """The heads and MLPs from a layer on."""
     parents = graph.parents("logits")
-    return [
-        name for name in parents if name[0] in "am" and place_of(name)[0] >= found.late
-    ]
+    return [name for name in parents if name[0] in "am" and place_of(name)[0] >= found.late]
 
 
 def carry(
