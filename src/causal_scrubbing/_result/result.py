@@ -16,7 +16,8 @@ from causal_scrubbing._result.bundle import write_bundle
 from causal_scrubbing._result.labels import Zero, first_notes
 from causal_scrubbing._result.page import page_data
 from causal_scrubbing._result.pictures import RunPictures
-from causal_scrubbing._result.save import read, save
+from causal_scrubbing._result.read import read
+from causal_scrubbing._result.save import save
 from causal_scrubbing._result.verify import Verification, verify
 from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._simulate import Run, Sampled, stuck_samples
