@@ -69,6 +69,7 @@ _RECORD: Final[Shape] = {
     "actual": _ACTUAL,
     "baseline": Optional(dict),
     "seconds": _SECONDS,
+    "parts": Optional(ListOf({"seed": NATURAL, "start": COUNT, "stop": COUNT})),
     "environment": DictOf(_SCALAR),
 }
 _BODY: Final[Shape] = {

@@ -30,6 +30,7 @@ from causal_scrubbing._simulate.runs import simulate as simulate
 from causal_scrubbing._simulate.self_check import TOLERANCE as TOLERANCE
 from causal_scrubbing._simulate.self_check import self_check as self_check
 from causal_scrubbing._simulate.simulation import Simulation as Simulation
+from causal_scrubbing._simulate.swaps import Swap as Swap
 from causal_scrubbing._simulate.swaps import Swaps as Swaps
 from causal_scrubbing._simulate.untested import never_swapped as never_swapped
 from causal_scrubbing._simulate.untested import stuck_samples as stuck_samples

@@ -69,6 +69,23 @@ def check_samples_or_auto(samples: object) -> int | Literal["auto"]:
         ) from None
 
 
+def check_start(start: object, samples: int | str, draw: str) -> int:
+    """The number of the first sample.
+
+    Raises:
+        ScrubError: it is not an integer of at least 0, or it does not go with other arguments.
+    """
+    number = whole("start", start, "the number of the first sample", least=0)
+    if number and samples == "auto":
+        raise ScrubError(f'start={number} needs samples= a number, not "auto".')
+    if number and draw != "independent":
+        raise ScrubError(
+            f"start={number} with draw={draw!r}: those rows are chosen for the whole of a run, "
+            'from its first sample on. Take draw="independent".'
+        )
+    return number
+
+
 def check_most(max_samples: object) -> int:
     """The most samples of "auto".
 
@@ -223,8 +240,9 @@ def check_arguments(
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
-        one.graph.check_fresh()
         many.append(one)
+    for graph in {id(one.graph): one.graph for one in many}.values():
+        graph.check_fresh()
     check_dataset(data, error=ScrubError)
     if baseline is not None:
         if isinstance(baseline, Free):

@@ -140,13 +140,19 @@ class KnownRows:
             found[name] = KnownMeans(self.data.weights, values, pairs)
         return Known(found, tuple(self.notes))
 
-    def agrees(self, name: str, rows: Ints, values: FloatArray) -> bool:
-        """Whether a run's own values on some rows are those found here, up to rounding."""
+    def agrees(self, name: str, rows: Ints, values: FloatArray, size: float) -> bool:
+        """Whether a run's own values on some rows are those found here, up to rounding.
+
+        Args:
+            name: the metric.
+            rows: the rows.
+            values: on these.
+            size: the largest value in the run; those of the model itself may be rounding alone.
+        """
         there = self.model[name][rows]
         if there.shape != values.shape:
             return False
-        scale = float(np.abs(there).max(initial=0.0))
-        return float(np.abs(there - values).max(initial=0.0)) <= _CLOSE * scale
+        return float(np.abs(there - values).max(initial=0.0)) <= _CLOSE * size
 
     # --- the model on every row ----------------------------------------------------------------
 

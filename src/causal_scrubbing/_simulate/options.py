@@ -24,6 +24,8 @@ class Options(TypedDict, total=False):
 
     Attributes:
         samples: N, the number of independent samples; "auto" runs until recovered is known.
+        start: number of the first sample of the seed, 0 unless given. Samples 500 to 999 are those
+            a run of 1,000 has in its second half; `merge` puts such runs together.
         tolerance: with "auto", the half-width of recovered's 95% interval to reach, in percentage
             points.
         max_samples: with "auto", the number of samples at which to stop in any case.
@@ -72,6 +74,7 @@ class Options(TypedDict, total=False):
     """
 
     samples: int | Literal["auto"]
+    start: int
     tolerance: float
     max_samples: int
     seed: int
@@ -96,6 +99,7 @@ class Options(TypedDict, total=False):
 
 DEFAULTS: Final = Options(
     samples=1000,
+    start=0,
     tolerance=1.0,
     max_samples=1_000_000,
     seed=0,

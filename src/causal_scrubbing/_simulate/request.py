@@ -27,6 +27,7 @@ from causal_scrubbing._simulate.arguments import (
     check_seed,
     check_shared,
     check_size,
+    check_start,
     check_store,
     check_store_dtype,
     check_tolerance,
@@ -48,6 +49,7 @@ class Request:
         metrics: by name, the main one first.
         metric_in_graph: whether no metric was given, the graph's own output being the behaviour.
         samples: their number, or "auto".
+        start: number of the first sample.
         most: the most samples that may be run.
         tolerance: see `Options`.
         seed: of all draws.
@@ -66,6 +68,7 @@ class Request:
     metrics: Mapping[str, Metric]
     metric_in_graph: bool
     samples: int | Literal["auto"]
+    start: int
     most: int
     tolerance: float
     seed: int
@@ -114,6 +117,7 @@ class Request:
         metrics = named_metrics(metric)
         many = check_arguments(hypothesis, data, given["randomize"], baseline)
         number, seed = check_samples_or_auto(given["samples"]), check_seed(given["seed"])
+        start = check_start(given["start"], number, given["draw"])
         if not given["autocast"]:
             refuse_autocast()
         device = check_device(given["device"])
@@ -147,6 +151,7 @@ class Request:
             metrics=metrics,
             metric_in_graph=metric is None,
             samples=number,
+            start=start,
             most=most,
             tolerance=tolerance,
             seed=seed,

@@ -22,10 +22,12 @@ _NEAR: Final = 1.5
 """How near to the tolerance, as a factor, a half-width must be for a look to bootstrap."""
 
 
-def drive(work: Simulation, samples: int, bar: Progress, checkpoint: Checkpoint | None) -> None:
+def drive(
+    work: Simulation, samples: int, bar: Progress, checkpoint: Checkpoint | None, start: int = 0
+) -> None:
     """Run a fixed number of samples."""
     block = block_size(samples, kept=checkpoint is not None or work.workers is not None)
-    _blocks(work, spans(samples, block), bar, checkpoint)
+    _blocks(work, spans(samples, block, start), bar, checkpoint)
 
 
 def drive_until(

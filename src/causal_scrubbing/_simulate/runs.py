@@ -105,7 +105,8 @@ def simulate(request: Request) -> Iterator[Run]:
                     work.sampled(i, request.hypotheses[number]) for i, number in enumerate(numbers)
                 ]
                 if request.check:
-                    swaps = look_at_swaps(work.samplers, request.data, done, work.executor.device)
+                    span = (request.start, request.start + done)
+                    swaps = look_at_swaps(work.samplers, request.data, span, work.executor.device)
                     found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
                 bar.phase("intervals")
                 yield Run(
@@ -165,7 +166,7 @@ def _drive(
     """Run all samples: how many there were, and why so many."""
     if request.samples == "auto":
         return drive_until(work, request.tolerance, request.most, request.seed, bar, checkpoint)
-    drive(work, request.samples, bar, checkpoint)
+    drive(work, request.samples, bar, checkpoint, request.start)
     return request.samples, None
 
 
@@ -183,6 +184,7 @@ def _asked(request: Request, work: Simulation) -> dict[str, Any]:
     """What results depend on besides hypotheses, data and code."""
     return {
         "seed": request.seed,
+        "start": request.start,
         "draw": request.draw,
         "order": work.order,
         "baseline": None if request.baseline is None else request.baseline.to_dict(),
@@ -248,6 +250,6 @@ def _plan(
 ) -> RunPlan:
     auto = request.samples == "auto"
     block = block_size(samples, kept=request.folder is not None or request.executor is not None)
-    cuts = auto_spans(0, samples) if auto else spans(samples, block)
+    cuts = auto_spans(0, samples) if auto else spans(samples, block, request.start)
     members = tuple(sampler.hypothesis for sampler in work.samplers)
     return RunPlan(request, members, baseline, tuple(cuts), note_layout(work.executor))

@@ -67,6 +67,11 @@ class _Look:
     filled: bool = False
 
 
+def _largest(values: Measured, name: str) -> float:
+    both = (values.model[name], values.scrubbed[name])
+    return max(float(np.abs(one).max(initial=0.0)) for one in both)
+
+
 class Simulation:
     """The work of several hypotheses about one graph, on common random numbers.
 
@@ -266,8 +271,12 @@ class Simulation:
     def _agreeing(self, rows: KnownRows, found: Known, number: int) -> Known:
         """What is known of the metrics that the run's own values agree with."""
         reference = self.reference(number)
-        model = self.measured(number).model
-        other = [name for name in found.means if not rows.agrees(name, reference, model[name])]
+        values = self.measured(number)
+        other = [
+            name
+            for name in found.means
+            if not rows.agrees(name, reference, values.model[name], _largest(values, name))
+        ]
         notes = [
             f"E_model of {name} is not exact: evaluated again on every row, the model gave other "
             "values than in the run"
