@@ -22,6 +22,7 @@ from causal_scrubbing._format import plain
 if TYPE_CHECKING:
     from causal_scrubbing._result import Result
 
+_CLAIMS_HELP = "Write its hypotheses as files here, for check."
 BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
 
@@ -219,6 +220,7 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
 @click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
+@click.option("--claims", "claims_to", type=click.Path(path_type=Path), help=_CLAIMS_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def gallery(
     name: str | None,
@@ -228,6 +230,7 @@ def gallery(
     data: Path | None,
     out: Path | None,
     copy_to: Path | None,
+    claims_to: Path | None,
     as_json: bool,
 ) -> None:
     """List ready experiments, or run the one called NAME ("all" runs every one)."""
@@ -243,6 +246,11 @@ def gallery(
     if copy_to is not None:
         for each in chosen:
             echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
+        return
+    if claims_to is not None:
+        options = _gallery.Options(samples=samples, seed=seed, weights=weights, data=data)
+        for file in _gallery.write_files(name, options, claims_to):
+            echo(f"written; check it: causal-scrubbing check {file} --allow-code")
         return
     body = {}
     for count, each in enumerate(chosen, 1):
