@@ -43,8 +43,9 @@ FEWEST_READ: Final = 64
 """Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
 
 SLOW: Final = 5.0
-"""Processor seconds that metrics may take on pairs, going by what they took on every row: a metric's
-cost is not counted in operations, and other work on the machine must not tell. Metrics of tensors take a hundredth of it."""
+"""Processor seconds that metrics may take on pairs, going by what they took on every row: their
+cost is not counted in operations, and other work on the machine must not tell. Metrics of tensors
+take a hundredth of it."""
 
 _PAIRS: Final = 1 << 14
 """Pairs evaluated at once."""
