@@ -20,7 +20,7 @@ from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, GraphError
 from causal_scrubbing._files import (
     fault_of,
-    json_object,
+    parsed_object,
 )
 from causal_scrubbing._graph import Graph, Node
 from causal_scrubbing._places import Forward, Place, Run, Seen, find_device
@@ -94,7 +94,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
     if whole != sealed(text, packed):
         raise _damaged(path / GRAPH, f"its digest is not that of {GRAPH} and {TENSORS}")
     try:
-        body = json_object(text.encode())
+        body = parsed_object(text.encode())
     except (ValueError, RecursionError) as error:
         raise _damaged(path / GRAPH, str(error)) from error
     if body.get("format") != FORMAT:

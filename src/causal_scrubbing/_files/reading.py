@@ -30,7 +30,7 @@ class reading:
         advice: what to do.
     """
 
-    def __init__(self, file: Path, advice: str = ADVICE) -> None:
+    def __init__(self, file: Path | str, advice: str = ADVICE) -> None:
         self.file, self.advice = file, advice
 
     def __enter__(self) -> None:
@@ -72,11 +72,27 @@ def read_json(file: Path, advice: str = ADVICE) -> dict[str, Any]:
         ScrubError: it is not there, not JSON, or not an object; it is nested too deeply.
     """
     with reading(file, advice):
-        return json_object(file.read_bytes())
+        content = file.read_bytes()
+    return json_object(content, file, advice)
 
 
-def json_object(content: bytes) -> dict[str, Any]:
-    """A JSON object from the content of a file; call it within `reading`.
+def json_object(content: bytes, file: Path | str, advice: str = ADVICE) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        content: of a file.
+        file: which, for messages.
+        advice: what to do where it is damaged.
+
+    Raises:
+        ScrubError: it is not JSON, not an object, or nested more than 100 deep.
+    """
+    with reading(file, advice):
+        return parsed_object(content)
+
+
+def parsed_object(content: bytes) -> dict[str, Any]:
+    """A JSON object from the content of a file.
 
     Raises:
         ValueError: it is not JSON, not an object, or nested more than 100 deep.
