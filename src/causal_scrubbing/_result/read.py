@@ -37,23 +37,30 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=RunData)
 
 
-def read(folder: Path, make: type[T], data: Dataset | None = None) -> T:
+def read(
+    folder: Path,
+    make: type[T],
+    data: Dataset | None = None,
+    *,
+    source: Path | str | None = None,
+) -> T:
     """Read a run back from its folder; every estimate is equal to the one saved.
 
     Args:
         folder: what `save` wrote.
         make: class of what is wanted.
         data: the run's dataset; its hash is checked.
+        source: where the user keeps it; `folder` if None.
 
     Raises:
         ScrubError: there is no whole run there, a file is not as it was written or does not hold
             what a run's does, or the data is not the run's. Names the file.
     """
     with reading(folder / RUN):
-        return _read(folder, make, data)
+        return _read(folder, make, data, folder if source is None else source)
 
 
-def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
+def _read(folder: Path, make: type[T], data: Dataset | None, source: Path | str) -> T:
     file = folder / RUN
     if not file.is_file():
         raise ScrubError(
@@ -108,7 +115,7 @@ def _read(folder: Path, make: type[T], data: Dataset | None) -> T:
         moved=moved,
         moved_randomized=moved_randomized,
         outputs=_outputs(folder / OUTPUTS, files.get(OUTPUTS), samples),
-        source=folder,
+        source=source,
         files=len(files) + 1,
         plan=body.get("plan"),
         swaps=None if body.get("swaps") is None else Swaps.from_dict(body["swaps"]),

@@ -226,5 +226,4 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
             not the run's.
     """
     with copied(path) as folder:
-        found = read(folder, Result, data)
-    return replace(found, source=path if is_address(path) else local_path(path))
+        return read(folder, Result, data, source=path if is_address(path) else local_path(path))
