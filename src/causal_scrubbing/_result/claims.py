@@ -56,7 +56,7 @@ def plain_claims(readable: Mapping[str, Any]) -> list[PlainClaim]:
                 draw=claim.get("draw"),
                 extras=tuple(_extras(claim)),
                 is_leaf="children" not in claim,
-                family=str(claim.get("family") or ""),
+                family=" carries ".join((claim.get("family") or ())[:2]),
             )
         )
         waiting += [
