@@ -100,10 +100,16 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
         one[:1] if is_fixed and one.ndim and bool((one == one[:1]).all()) else one
         for one, is_fixed in zip(arguments, fixed, strict=True)
     ]
+    # A value that is the same for every row may still say how many there are.
+    counted = [one is not kept for one, kept in zip(arguments, given, strict=True)]
     steps, held = _lifted(steps, len(given))
     given += held
     fixed = [*fixed, *([True] * len(held))]
     few = [one if is_fixed else one[: ROWS - 1] for one, is_fixed in zip(given, fixed, strict=True)]
+    sizes = [
+        (one, one[: ROWS - 1] if counts else less)
+        for one, counts, less in zip(arguments, counted, few, strict=False)
+    ]
     found = Trace(
         result=result.number,
         arguments=[tuple(one.shape) for one in given],
@@ -111,7 +117,7 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
     )
     more, less = list[Any](), list[Any]()
     for step in steps:
-        operation = _operation(step, given, few, more, less, found)
+        operation = _operation(step, given, few, sizes, more, less, found)
         if operation is None:
             return None
         found.operations.append(operation)
@@ -154,16 +160,18 @@ def _operation(
     step: Step,
     arguments: Sequence[torch.Tensor],
     few: Sequence[torch.Tensor],
+    sizes: Sequence[tuple[torch.Tensor, torch.Tensor]],
     more: list[Any],
     less: list[Any],
     found: Trace,
 ) -> Operation | None:
     """Run one operation both ways and see what its value is."""
+    whole, part = [one for one, _ in sizes], [one for _, one in sizes]
 
     def put(values: list[Any], outside: Sequence[torch.Tensor]) -> Any:
         def of(one: Any) -> Any:
             if isinstance(one, Size):
-                return one(outside)
+                return one(whole if outside is arguments else part)
             return outside[one.number] if one.is_argument else values[one.number]
 
         return of
@@ -171,7 +179,7 @@ def _operation(
     def sized(one: Any) -> Any:
         if isinstance(one, Ref):
             return one
-        large, small = one(arguments), one(few)
+        large, small = one(whole), one(part)
         if large == small:
             return large
         times, over = divmod(large, ROWS)
