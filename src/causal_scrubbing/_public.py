@@ -67,9 +67,11 @@ from causal_scrubbing._refute import refute as refute
 from causal_scrubbing._result import Comparison as Comparison
 from causal_scrubbing._result import ExactResult as ExactResult
 from causal_scrubbing._result import Result as Result
+from causal_scrubbing._result import Results as Results
 from causal_scrubbing._result import Verification as Verification
 from causal_scrubbing._result import compare as compare
 from causal_scrubbing._result import load as load
+from causal_scrubbing._result import merge as merge
 from causal_scrubbing._result import verify as verify
 from causal_scrubbing._scrub import exact_scrub as exact_scrub
 from causal_scrubbing._scrub import scrub as scrub

@@ -7,6 +7,8 @@ from causal_scrubbing._gallery import Outcome as Outcome
 from causal_scrubbing._gallery import copy as copy
 from causal_scrubbing._gallery import load as load
 from causal_scrubbing._gallery import names as names
+from causal_scrubbing._gallery import write_files as write_files
+from causal_scrubbing._gallery._claim_files import write_claims as write_claims
 from causal_scrubbing._gallery._exhibit import Exhibit as Exhibit
 from causal_scrubbing._gallery._exhibit import add_legend as add_legend
 from causal_scrubbing._gallery._exhibit import as_text as as_text

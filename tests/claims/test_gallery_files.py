@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import claimed
@@ -11,48 +12,64 @@ import pytest
 import torch
 
 import causal_scrubbing as cs
+from causal_scrubbing import gallery
 from causal_scrubbing._gallery import parens
+from causal_scrubbing._systems import modular_addition
 
 SAMPLES = 60
-EXPERIMENTS = ("1b", "2b routes", "3a")
 
 
-def test_parens_in_files_give_the_numbers_of_their_python_twins(tmp_path: Path) -> None:
-    weights = parens.load_weights(parens.HERE)
-    data = parens.dataset(parens.generate(120, np.random.default_rng(0)), weights)
-    twins = {
-        k: h for k, h in parens.hypotheses(parens.build_graph(weights)).items() if k in EXPERIMENTS
-    }
-    data.to_pandas().to_parquet(tmp_path / "data.parquet")
-    entries = []
-    for number, (name, h) in enumerate(twins.items()):
-        h.save(tmp_path / f"{number}.json")
-        entries.append({"name": name, "file": f"{number}.json"})
-    body = {
-        "format": 1,
-        "model": {"kind": "code", "call": "claimed:parens"},
-        "data": {"file": "data.parquet"},
-        "hypotheses": entries,
-        "metrics": {
-            "loss": {"kind": "cross_entropy", "label": "balanced"},
-            "accuracy": {"kind": "accuracy", "label": "balanced"},
-        },
-        "run": {"samples": SAMPLES, "seed": 0},
-        "require": {"bounds": [{"metric": "loss", "at_least": 50}]},
-    }
-    found = cs.check(claimed.write(tmp_path, body), allow_code=True, memory="1GiB")
-    assert not found.faults
-    metric = {
-        "loss": cs.metrics.cross_entropy("balanced"),
-        "accuracy": cs.metrics.accuracy("balanced"),
-    }
-    for verdict, h in zip(found.verdicts, twins.values(), strict=True):
-        twin = cs.scrub(h, data, metric, samples=SAMPLES, seed=0, memory="1GiB")
+def check_twins(
+    file: Path, twins: Mapping[str, cs.Hypothesis], data: cs.Dataset, metric: Mapping[str, object]
+) -> None:
+    """What the files give is what the same hypotheses give in Python, to the last digit."""
+    found = cs.check(file, allow_code=True, memory="1GiB")
+    assert not found.faults, str(found)
+    assert found.verdicts
+    for verdict in found.verdicts:
+        twin = cs.scrub(twins[verdict.name], data, metric, samples=SAMPLES, seed=3, memory="1GiB")
         assert verdict.result is not None
         assert verdict.result.fingerprints["data"] == data.fingerprint
         assert verdict.result.draws.equals(twin.draws)
         assert verdict.result.samples.equals(twin.samples)
         assert dict(verdict.estimates) == {k: v.to_dict() for k, v in twin.scores.items()}
+
+
+def test_parens_in_files_give_the_numbers_of_their_python_twins(tmp_path: Path) -> None:
+    weights = parens.load_weights(parens.HERE)
+    strings = parens.generate(120, np.random.default_rng(0))
+    (tmp_path / "strings.json").write_text(json.dumps([[string] for string in strings]))
+    options = gallery.Options(samples=SAMPLES, seed=3, data=tmp_path / "strings.json")
+    (file,) = gallery.write_files("parens", options, tmp_path / "files")
+    twins = parens.hypotheses(parens.build_graph(weights))
+    body = json.loads(file.read_text())
+    assert [one["name"] for one in body["hypotheses"]] == list(twins)
+    body["hypotheses"] = [
+        one for one in body["hypotheses"] if one["name"] in ("1b", "2b routes", "3a")
+    ]
+    file.write_text(json.dumps(body))
+    metric = {
+        "loss": cs.metrics.cross_entropy("balanced"),
+        "accuracy": cs.metrics.accuracy("balanced"),
+    }
+    check_twins(file, twins, parens.dataset(strings, weights), metric)
+
+
+def test_modular_addition_in_files_gives_the_numbers_of_its_python_twins(tmp_path: Path) -> None:
+    options = gallery.Options(samples=SAMPLES, seed=3)
+    files = gallery.write_files("modular-addition", options, tmp_path)
+    data = modular_addition.claims.make_data()
+    weights = modular_addition.load_models()[0, 1500]
+    twins = modular_addition.make_rungs(weights, data)
+    for file in files:
+        check_twins(file, twins, data, modular_addition.metrics())
+    written = [one["name"] for file in files for one in json.loads(file.read_text())["hypotheses"]]
+    assert sorted(written) == sorted(twins)
+
+
+def test_an_entry_without_files_says_which_have_them(tmp_path: Path) -> None:
+    with pytest.raises(gallery.GalleryError, match="'sharing' has no hypotheses as files; parens,"):
+        gallery.write_files("sharing", gallery.Options(), tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,7 @@ def test_show_runs_no_model(file, capsys) -> None:
         (["run", "{empty}"], "holds no hypothesis at module level"),
         (["run", "{file}", "--samples", "0"], "samples=0"),
         (["gallery", "parenz"], "the gallery has no entry 'parenz'"),
+        (["gallery", "sharing", "--claims", "files"], "'sharing' has no hypotheses as files"),
         (["rum"], "No such command"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_loaded_result_keeps_its_plan(tmp_path) -> None:
         assert "What was gathered, computed and shared" in loaded.report()
         loaded.save(tmp_path / "two", overwrite=True)
     reseal(tmp_path / "one", lambda body: body.pop("plan"))
-    with pytest.raises(cs.ScrubError, match="folder that holds no plan"):
+    with pytest.raises(cs.ScrubError, match="holds no plan"):
         cs.load(tmp_path / "one").explain()
 
 

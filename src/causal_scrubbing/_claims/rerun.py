@@ -11,6 +11,7 @@ import numpy as np
 
 from causal_scrubbing._claims.reading import read_run
 from causal_scrubbing._claims.run_file import make_run
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import read_table, reading
 from causal_scrubbing._format import plain, plural, short
@@ -26,7 +27,7 @@ _KINDS: Final = ("scrubbed", "model", "randomized")
 
 
 @dataclass(frozen=True)
-class Rerun:
+class Rerun(Displayed):
     """What a bundle gave when it was run again.
 
     Attributes:
@@ -161,8 +162,11 @@ def _from_tables(
     with reading(folder / DATA):
         data = data_of_table(read_table((folder / DATA).read_bytes()))
     record = saved.record
+    if record.parts:
+        raise ScrubError(f"{path} was merged of several runs: run each of them again.")
     options = Options(
         samples=record.samples,
+        start=record.start,
         seed=record.seed,
         draw=record.draw,
         randomize=record.randomize,

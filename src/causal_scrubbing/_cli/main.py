@@ -22,6 +22,7 @@ from causal_scrubbing._format import plain
 if TYPE_CHECKING:
     from causal_scrubbing._result import Result
 
+_CLAIMS_HELP = "Write its hypotheses as files here, for check."
 BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
 
@@ -39,6 +40,19 @@ for _command in (check, diff, rerun, schema):
     cli.add_command(_command)
 
 
+def _refuse_shared(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Say what takes the place of ``--shared``.
+
+    Raises:
+        click.UsageError: it was given.
+    """
+    if given:
+        raise click.UsageError(
+            "--shared is gone: --executor processes:2 spreads a run over processes of this "
+            "machine, and --executor ray over a cluster, from one command."
+        )
+
+
 @cli.command()
 @click.argument("target")
 @click.argument("names", nargs=-1)
@@ -51,9 +65,7 @@ for _command in (check, diff, rerun, schema):
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Save runs and their pages here.")
 @click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
-@click.option(
-    "--shared", is_flag=True, help="Other processes with this option and --out take part."
-)
+@click.option("--shared", is_flag=True, hidden=True, expose_value=False, callback=_refuse_shared)
 @click.option("--executor", help="Compute in processes:N, or on the cluster of ray.")
 @click.option("--address", help="Of the Ray cluster; auto if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -68,7 +80,6 @@ def run(
     memory: str | None,
     out: Path | None,
     overwrite: bool,
-    shared: bool,
     executor: str | None,
     address: str | None,
     as_json: bool,
@@ -90,7 +101,7 @@ def run(
     spread = None if executor is None and address is None else read_executor(executor, address)
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
-    if out is not None and not overwrite and not shared:
+    if out is not None and not overwrite:
         _refuse_full([out / name for name in found.hypotheses])
     results = scrub(
         chosen,
@@ -104,12 +115,11 @@ def run(
         randomize=found.options.get("randomize"),
         baseline=found.options.get("baseline"),
         out=None if out is None else unfinished(out),
-        shared=shared,
         executor=spread,
     )
     named = dict(zip(found.hypotheses, results, strict=True))
     if out is not None:
-        save_runs(named, out, overwrite=overwrite, shared=shared)
+        save_runs(named, out, overwrite=overwrite)
     if as_json:
         _print_json({name: result.to_dict() for name, result in named.items()})
     else:
@@ -210,6 +220,7 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
 @click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
+@click.option("--claims", "claims_to", type=click.Path(path_type=Path), help=_CLAIMS_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def gallery(
     name: str | None,
@@ -219,6 +230,7 @@ def gallery(
     data: Path | None,
     out: Path | None,
     copy_to: Path | None,
+    claims_to: Path | None,
     as_json: bool,
 ) -> None:
     """List ready experiments, or run the one called NAME ("all" runs every one)."""
@@ -234,6 +246,11 @@ def gallery(
     if copy_to is not None:
         for each in chosen:
             echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
+        return
+    if claims_to is not None:
+        options = _gallery.Options(samples=samples, seed=seed, weights=weights, data=data)
+        for file in _gallery.write_files(name, options, claims_to):
+            echo(f"written; check it: causal-scrubbing check {file} --allow-code")
         return
     body = {}
     for count, each in enumerate(chosen, 1):

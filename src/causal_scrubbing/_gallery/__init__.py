@@ -130,6 +130,34 @@ def copy(name: str, folder: Path) -> Path:
     return script
 
 
+def write_files(name: str, options: Options, folder: Path) -> list[Path]:
+    """Write an entry's hypotheses as files.
+
+    Args:
+        name: the entry, or "all" for every one that has such files.
+        options: how it is run.
+        folder: made if missing; each entry of "all" has a folder of its own there.
+
+    Returns:
+        The run files, which `cs.check` takes.
+
+    Raises:
+        GalleryError: there is no such entry, or it has no such files.
+    """
+    if name == "all":
+        entries = [load(each) for each in MODULES]
+        written: list[Path] = []
+        for entry in entries:
+            if entry.claims is not None:
+                written += entry.claims(options, folder / entry.name)
+        return written
+    found = load(name).claims
+    if found is None:
+        have = ", ".join(each for each in MODULES if load(each).claims is not None)
+        raise GalleryError(f"{name!r} has no hypotheses as files; {have} have.")
+    return found(options, folder)
+
+
 def _source(name: str) -> Path:
     """The file that makes an entry's ``ENTRY``."""
     *_, room, module = _module(name).split(".")

@@ -88,6 +88,8 @@ class Entry:
         summary: what is claimed of what, in a paragraph.
         run: runs it.
         page: its page in the documentation, where it has one.
+        claims: writes its hypotheses as files into a folder and returns the run files, which
+            `cs.check` takes; None where it has no such files.
     """
 
     name: str
@@ -95,3 +97,4 @@ class Entry:
     summary: str
     run: Callable[[Options], Outcome]
     page: str | None = None
+    claims: Callable[[Options, Path], list[Path]] | None = None

@@ -26,10 +26,12 @@ def run_file_of(
         weights: its column of weights, or None.
 
     Returns:
-        The run file and name -> content, or None where the graph was not captured, or the graph,
-        a feature or a metric is code.
+        The run file and name -> content, or None where the run is not of the first samples of one
+        seed, the graph was not captured, or the graph, a feature or a metric is code.
     """
     h, plan = result.hypothesis, result.run_plan
+    if result.record.start or result.record.parts:
+        return None  # a run file makes the first samples of one seed
     if h is None or plan is None or h.graph.source is None:
         return None
     metrics = {name: metric_to_plain(one) for name, one in plan.request.metrics.items()}

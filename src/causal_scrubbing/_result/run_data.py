@@ -49,7 +49,7 @@ class RunData(Estimated):
         run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
-        source: the folder it was loaded from, or that `scrub` kept it in.
+        source: the folder or address it was loaded from, or that `scrub` kept it at.
         files: how many files it was loaded from.
         known: metric name -> what is known of it on every row of the data, without sampling.
         of_means: metric name -> the function of means it is, for those that are one.
@@ -76,7 +76,7 @@ class RunData(Estimated):
     run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
-    source: Path | None = None
+    source: Path | str | None = None
     files: int = 0
     known: Mapping[str, KnownMeans] = field(default_factory=dict)
     of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -186,15 +186,15 @@ class RunData(Estimated):
         running up to 256 samples, as `cs.explain` does.
 
         Raises:
-            ScrubError: the result was loaded, and saved by a version that kept no plan.
+            ScrubError: the result was merged, or saved by a version that kept no plan.
         """
         if self.run_plan is not None:
             return self.run_plan.explain(self.record.actual, timed=True)
         if self.plan is not None:
             return Explanation.from_dict(self.plan)
         raise ScrubError(
-            "this result was loaded from a folder that holds no plan: "
-            "cs.explain(hypothesis, data, samples=...) makes one."
+            "this result holds no plan: it was merged of runs that have one each, or saved by a "
+            "version that kept none. cs.explain(hypothesis, data, samples=...) makes one."
         )
 
     @property
@@ -203,11 +203,20 @@ class RunData(Estimated):
         rows = self.record.rows
         size = f"{len(self)} {plural(len(self), 'sample')} of {rows} {plural(rows, 'row')}"
         return headline(
-            f"{size}, seed {self.record.seed}",
+            f"{size}, {self._of_seed}",
             self.readable,
             self.zero,
             subset=self.record.subset,
         )
+
+    @property
+    def _of_seed(self) -> str:
+        record = self.record
+        if record.parts:
+            seeds = list(dict.fromkeys(str(one["seed"]) for one in record.parts))
+            word = plural(len(seeds), "seed")
+            return f"merged of {len(record.parts)} ranges, {word} {listed(seeds)}"
+        return f"seed {record.seed}" + (f" from sample {record.start:,}" if record.start else "")
 
     def __str__(self) -> str:
         table, notes = scores_table(self.scores, zero=self.zero_label)

@@ -5,7 +5,6 @@ from causal_scrubbing._simulate.arguments import check_batch_size as check_batch
 from causal_scrubbing._simulate.arguments import check_device as check_device
 from causal_scrubbing._simulate.arguments import check_samples as check_samples
 from causal_scrubbing._simulate.arguments import check_seed as check_seed
-from causal_scrubbing._simulate.arguments import check_shared as check_shared
 from causal_scrubbing._simulate.arguments import whole as whole
 from causal_scrubbing._simulate.behaviour import Metric as Metric
 from causal_scrubbing._simulate.behaviour import evaluate_metric as evaluate_metric
@@ -30,6 +29,7 @@ from causal_scrubbing._simulate.runs import simulate as simulate
 from causal_scrubbing._simulate.self_check import TOLERANCE as TOLERANCE
 from causal_scrubbing._simulate.self_check import self_check as self_check
 from causal_scrubbing._simulate.simulation import Simulation as Simulation
+from causal_scrubbing._simulate.swaps import Swap as Swap
 from causal_scrubbing._simulate.swaps import Swaps as Swaps
 from causal_scrubbing._simulate.untested import never_swapped as never_swapped
 from causal_scrubbing._simulate.untested import stuck_samples as stuck_samples

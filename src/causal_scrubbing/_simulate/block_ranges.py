@@ -25,10 +25,10 @@ def block_size(samples: int, *, kept: bool) -> int:
     return min(BLOCK, max(_SMALLEST, -(-samples // (_PIECES * _SMALLEST)) * _SMALLEST))
 
 
-def spans(samples: int, block: int) -> Iterator[tuple[int, int]]:
+def spans(samples: int, block: int, start: int = 0) -> Iterator[tuple[int, int]]:
     """First sample of each block, and one past its last, for a fixed number of samples."""
-    for low in range(0, samples, block):
-        yield low, min(low + block, samples)
+    for low in range(start, start + samples, block):
+        yield low, min(low + block, start + samples)
 
 
 def auto_spans(start: int, stop: int) -> Iterator[tuple[int, int]]:

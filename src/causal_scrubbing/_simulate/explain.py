@@ -80,7 +80,11 @@ def explain(
     if out is not None:
         notes.append(f"finished blocks are kept in {out}; those that are there are not run again")
     hypotheses, baseline = request.grounded()
-    cuts = auto_spans(0, most) if auto else spans(most, block_size(most, kept=out is not None))
+    cuts = (
+        auto_spans(0, most)
+        if auto
+        else spans(most, block_size(most, kept=out is not None), request.start)
+    )
     plan = RunPlan(request, hypotheses, baseline, tuple(cuts), notes=tuple(notes))
     return plan.explain(timed=timed)
 
@@ -116,7 +120,7 @@ class RunPlan:
     @property
     def samples(self) -> int:
         """How many samples the run has, whatever subset of them a result is on."""
-        return self.cuts[-1][1]
+        return self.cuts[-1][1] - self.cuts[0][0]
 
     def explain(
         self, actual: Mapping[str, Any] | None = None, *, timed: bool = False

@@ -126,6 +126,8 @@ class RunRecord:
         versions: of this package, torch, numpy, Python and the platform.
         environment: ambient state of torch: threads, TF32, autocast and the like.
         self_check: what the self-checks looked at; None where they were left out.
+        start: number of the first sample.
+        parts: of a merged run that is of several seeds or ranges, each: seed, start and stop.
         subset: name of the subset of reference rows the samples are on, or None for all.
     """
 
@@ -149,13 +151,18 @@ class RunRecord:
     subset: str | None = None
     draw: str = "independent"
     order: Mapping[str, str] | None = None
+    start: int = 0
+    parts: tuple[Mapping[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, without what is not set."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         found["self_check"] = None if self.self_check is None else self.self_check.to_dict()
-        if self.subset is None:
-            del found["subset"]
+        for name, usual in (("subset", None), ("start", 0), ("parts", ())):
+            if found[name] == usual:
+                del found[name]
+        if self.parts:
+            found["parts"] = [dict(one) for one in self.parts]
         return found
 
     @classmethod
@@ -169,6 +176,7 @@ class RunRecord:
         found = {name: value for name, value in entry.items() if name in known}
         if found.get("self_check") is not None:
             found["self_check"] = Checked(**found["self_check"])
+        found["parts"] = tuple(found.get("parts", ()))
         return cls(**found)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._display import Tabular
 from causal_scrubbing._graph import Graph, evaluate, shorten
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._sampling import Sampler
@@ -57,8 +58,8 @@ class Swap:
     important: bool
 
 
-@dataclass(frozen=True)
-class Swaps:
+@dataclass(frozen=True, repr=False)
+class Swaps(Tabular):
     """What the swaps of a run could change.
 
     Attributes:
@@ -101,6 +102,9 @@ class Swaps:
             )
         return tuple(found)
 
+    def __repr__(self) -> str:
+        return f"Swaps({len(self.table)} draws, {self.rows} rows looked at; to_frame() has them)"
+
     def to_frame(self) -> pd.DataFrame:
         """The shares as a table, one row a draw."""
         import pandas as pd
@@ -120,23 +124,26 @@ class Swaps:
 
 
 def look_at_swaps(
-    samplers: Sequence[Sampler], data: Dataset, samples: int, device: torch.device | None
+    samplers: Sequence[Sampler],
+    data: Dataset,
+    span: tuple[int, int],
+    device: torch.device | None,
 ) -> list[Swaps]:
     """Compare clean activations on the rows drawn with those on the rows they stand in for.
 
     Args:
         samplers: of hypotheses about one graph.
         data: the dataset.
-        samples: how many samples the run has.
+        span: the first sample of the run, and one past its last.
         device: where to compute; where the graph says if None.
 
     Returns:
         One for each hypothesis. Where the data has many rows, a part of them is looked at.
     """
-    graph = samplers[0].hypothesis.graph
+    graph, samples = samplers[0].hypothesis.graph, span[1] - span[0]
     most = max(_ROWS, samples // 16)
     total = min(samples, _SAMPLES)
-    drawn = [sampler.draw(0, total).rows for sampler in samplers]
+    drawn = [sampler.draw(span[0], span[0] + total).rows for sampler in samplers]
     draws = [_draws(sampler.hypothesis) for sampler in samplers]
     every = len(data) <= max(_ALL, most)
     rows = np.arange(len(data)) if every else _rows(drawn, draws, total, most)

@@ -17,7 +17,7 @@ import numpy as np
 from causal_scrubbing._statistics.values import FloatArray, IntArray
 
 _FLAT: Final = 1e-12
-"""Variance left, as a share of all of it, that rounding could have made."""
+"""Variance left, as a share of all of it or of the change's, that rounding could have made."""
 
 
 def paired_changes(
@@ -70,5 +70,5 @@ def _leave_one_out(x: FloatArray, z: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = sum_xx - sum_x * sum_x / count
         slope = 1 + (sum_xz - sum_x * sum_z / count) / spread
-    whole = (x * x).sum(axis=0)
+    whole = np.maximum((x * x).sum(axis=0), (z * z).sum(axis=0))
     return np.where((count > 1) & (spread > _FLAT * whole), slope, 1.0)

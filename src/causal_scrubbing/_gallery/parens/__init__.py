@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 import causal_scrubbing as cs
-from causal_scrubbing.gallery import Entry, Options, Outcome
+from causal_scrubbing.gallery import Entry, Options, Outcome, write_claims
 
 from . import _model as model
 from . import _module
@@ -100,6 +100,33 @@ def run(options: Options) -> Outcome:
     return outcome.outcome({name: named[name] for name in STATEMENTS})
 
 
+def graph(weights: str | None = None) -> cs.Graph:
+    """The graph of the shipped weights, or of a folder's, for files that name it."""
+    return build_graph(load_weights(HERE if weights is None else Path(weights)))
+
+
+def write(options: Options, folder: Path) -> list[Path]:
+    """The experiments as files, but for the one on the PyTorch module."""
+    weights = load_weights(options.weights or HERE)
+    own = {} if options.weights is None else {"weights": str(options.weights.resolve())}
+    return [
+        write_claims(
+            folder,
+            "parens",
+            hypotheses(build_graph(weights)),
+            make_data(options, weights),
+            options,
+            samples=SAMPLES,
+            model={"kind": "code", "call": f"{__name__}:graph", "arguments": own},
+            metrics={
+                "loss": {"kind": "cross_entropy", "label": "balanced"},
+                "accuracy": {"kind": "accuracy", "label": "balanced"},
+            },
+            at_least=50,
+        )
+    ]
+
+
 ENTRY = Entry(
     name="parens",
     title="A transformer that checks whether parentheses are balanced",
@@ -109,4 +136,5 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/parens.md",
+    claims=write,
 )

@@ -13,13 +13,20 @@ from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._page import MetricData, PageData, Shown, shown
 from causal_scrubbing._report import footnotes
 from causal_scrubbing._result.labels import EVERY, baseline_name
+from causal_scrubbing._result.page.controlled import (
+    ManyControls,
+    check_controls,
+    control_rows,
+    with_controls,
+)
 from causal_scrubbing._result.page.movement import with_movement
 from causal_scrubbing._result.page.rows import fields, searched, stepped
 from causal_scrubbing._result.page.tree import nodes, trees
 from causal_scrubbing._result.views import RunViews
+from causal_scrubbing._simulate import RunRecord
 from causal_scrubbing._statistics import FunctionComparison
 
-HIDDEN = ("versions", "metric_in_graph", "reads_logits", "actual", "self_check")
+HIDDEN = ("parts", "versions", "metric_in_graph", "reads_logits", "actual", "self_check")
 """Settings told elsewhere on the page, or in its words."""
 
 MOST_NUMBERS: Final = 20_000_000
@@ -29,8 +36,15 @@ MOST_VALUES: Final = 800_000
 """Values of samples that a page holds; metrics beyond them have their estimates only."""
 
 
-def page_data(result: RunViews) -> PageData:
-    """Everything a run has to say, in the order a reader asks."""
+def page_data(result: RunViews, controls: ManyControls | None = None) -> PageData:
+    """Everything a run has to say, in the order a reader asks.
+
+    Args:
+        result: the run.
+        controls: those of its hypothesis, or None.
+    """
+    if controls is not None:
+        check_controls(result, controls)
     trio = result.triples()
     scalar = trio.scrubbed.ndim == 1
     functions = None
@@ -38,6 +52,8 @@ def page_data(result: RunViews) -> PageData:
         functions = result.compare_functions(logits=result.record.reads_logits)
     tree = trees(result)
     blocks, cost_note = with_movement(result, tree.claims, tree.blocks)
+    if controls is not None:
+        blocks, cost_note = with_controls(blocks, tree.claims, controls)
     metrics = _metrics(result)
     step = stepped(result, blocks, _worst_first(metrics[0]))
     if step is not None:
@@ -61,6 +77,7 @@ def page_data(result: RunViews) -> PageData:
         blocks=blocks,
         nodes=nodes(result.hypothesis, tree.claims),
         cost_note=cost_note,
+        controls=[] if controls is None else control_rows(controls),
         place=place.reshape(-1).astype(np.int32),
         rows=rows.astype(np.int32),
         texts=searched(result.data, rows),
@@ -133,18 +150,33 @@ def _facts(result: RunViews) -> dict[str, str]:
 
 def _recipe(result: RunViews) -> str:
     """Lines that run it again and look at what was saved."""
-    options = f"samples={len(result)}, seed={result.record.seed}"
-    if result.record.randomize is not None:
-        options += f", randomize={result.record.randomize!r}"
+    record, lines = result.record, []
+    parts = record.parts or (
+        {"seed": record.seed, "start": record.start, "stop": record.start + len(result)},
+    )
+    for one in parts:
+        lines.append(_call(record, **one))
+    made = lines[0]
+    if len(lines) > 1:
+        made = "cs.merge([\n" + "".join(f"    {line},\n" for line in lines) + "])"
     return (
         "import causal_scrubbing as cs\n\n"
         f"# the data has the hash {result.fingerprints['data']},\n"
         f"# the graph {result.fingerprints['graph']}\n"
-        f"result = cs.scrub(hypothesis, data, metric, {options})\n"
+        f"result = {made}\n"
         'result.save("run/")\n'
         'cs.verify("run/")                   # files as written, estimates as the tables give\n'
         'same = cs.load("run/", data=data)   # refuses other data\n'
     )
+
+
+def _call(record: RunRecord, seed: int, start: int, stop: int) -> str:
+    options = f"samples={stop - start}, seed={seed}"
+    if start:
+        options += f", start={start}"
+    if record.randomize is not None:
+        options += f", randomize={record.randomize!r}"
+    return f"cs.scrub(hypothesis, data, metric, {options})"
 
 
 def _settings(result: RunViews) -> dict[str, str]:

@@ -29,6 +29,7 @@ from causal_scrubbing.gallery import (
     figure_style,
     ladder,
     ladder_table,
+    write_claims,
 )
 
 from . import _claims as claims
@@ -62,30 +63,71 @@ def metrics() -> dict[str, cs.Metric]:
     return {"loss": cs.metrics.cross_entropy("sum"), "right": cs.metrics.accuracy("sum")}
 
 
+def main_weights(models: Mapping[tuple[int, int], model.Weights]) -> model.Weights:
+    """The finished model of the first seed."""
+    return models[max(key for key in models if key[0] == min(models)[0])]
+
+
+def graph(parts: str) -> cs.Graph:
+    """The main model with its neurons in these `claims.PARTS`, for files that name a graph."""
+    return claims.make_graphs(main_weights(load_models()), claims.make_data(), [parts])[parts]
+
+
+def rungs_by_graph(weights: model.Weights, data: cs.Dataset) -> dict[str, dict[str, cs.Hypothesis]]:
+    """The claims of one model by the parts that its neurons are in, coarse to fine."""
+    graphs = claims.make_graphs(weights, data)
+    planes = [f"neurons.w{frequency}" for frequency in fourier.key_frequencies(weights)]
+    heads = [cs.claim(name, "pair") for name in claims.HEADS]
+    split = graphs[claims.KEYS]
+
+    def carry(parts: str) -> cs.Hypothesis:
+        return claims.planes_carry(graphs[parts], planes, "sum")
+
+    fitted = claims.planes_carry(
+        graphs[claims.QUADRATICS], [f"{plane}.phi" for plane in planes], "sum"
+    )
+    return {
+        claims.WHOLE: {ANY: cs.Hypothesis(graphs[claims.WHOLE], cs.claim("logits", "sum"))},
+        claims.KEYS: {
+            JOINT: claims.planes_carry(split, planes, "sum", tie="planes"),
+            EACH: carry(claims.KEYS),
+            HEADS: claims.planes_carry(split, planes, "sum", below=heads),
+            DIFFERENCE: claims.planes_carry(split, planes, "difference"),
+        },
+        claims.QUADRATICS: {QUADRATIC: fitted},
+        claims.OTHERS: {WRONG: carry(claims.OTHERS)},
+        claims.RANDOM: {RANDOM: carry(claims.RANDOM)},
+    }
+
+
 def make_rungs(weights: model.Weights, data: cs.Dataset) -> dict[str, cs.Hypothesis]:
     """The claims of one model, coarse to fine, then the false ones."""
-    graph, keys = claims.make_graph(weights), fourier.key_frequencies(weights)
-    names = [f"w{frequency}" for frequency in keys]
-    planes = [f"neurons.{name}" for name in names]
-    split = claims.with_planes(graph, names, fourier.read_directions(weights, keys), data)
-    fitted, _ = claims.with_quadratics(split, keys, data)
-    heads = [cs.claim(name, "pair") for name in claims.HEADS]
-    shares = fourier.spectrum(weights)
-    others = (shares.argsort() + 1).tolist()[: len(keys)]
-    wrong = claims.with_planes(graph, names, fourier.read_directions(weights, others), data)
-    source = torch.Generator().manual_seed(0)
-    drawn = torch.randn(model.NEURONS, 2 * len(keys), generator=source, dtype=torch.float64)
-    random = claims.with_planes(graph, names, drawn, data)
-    return {
-        ANY: cs.Hypothesis(graph, cs.claim("logits", "sum")),
-        JOINT: claims.planes_carry(split, planes, "sum", tie="planes"),
-        EACH: claims.planes_carry(split, planes, "sum"),
-        HEADS: claims.planes_carry(split, planes, "sum", below=heads),
-        QUADRATIC: claims.planes_carry(fitted, [f"{plane}.phi" for plane in planes], "sum"),
-        DIFFERENCE: claims.planes_carry(split, planes, "difference"),
-        WRONG: claims.planes_carry(wrong, planes, "sum"),
-        RANDOM: claims.planes_carry(random, planes, "sum"),
-    }
+    found: dict[str, cs.Hypothesis] = {}
+    for rungs in rungs_by_graph(weights, data).values():
+        found |= rungs
+    return {name: found[name] for name in sorted(found, key=CONTROLS.__contains__)}
+
+
+def write(options: Options, folder: Path) -> list[Path]:
+    """The claims as files, a run file for each graph."""
+    data = claims.make_data()
+    return [
+        write_claims(
+            folder,
+            parts.replace(" ", "-"),
+            rungs,
+            data,
+            options,
+            samples=SAMPLES,
+            model={"kind": "code", "call": f"{__name__}:graph", "arguments": {"parts": parts}},
+            metrics={
+                "loss": {"kind": "cross_entropy", "label": "sum"},
+                "right": {"kind": "accuracy", "label": "sum"},
+            },
+            at_least=99,
+        )
+        for parts, rungs in rungs_by_graph(main_weights(load_models()), data).items()
+    ]
 
 
 def in_log(result: cs.Result) -> float:
@@ -132,8 +174,7 @@ def progress_table(
 def run(options: Options) -> Outcome:
     """The ladder on the first model, then the planes' claim on all models and checkpoints."""
     models, data = load_models(), claims.make_data()
-    main = max(key for key in models if key[0] == min(models)[0])
-    weights = models[main]
+    weights = main_weights(models)
     keys = fourier.key_frequencies(weights)
     results = ladder(make_rungs(weights, data), data, metrics(), options, samples=SAMPLES)
     table = ladder_table(results, share="right")
@@ -224,4 +265,5 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/modular-addition.md",
+    claims=write,
 )

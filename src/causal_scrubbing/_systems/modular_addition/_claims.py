@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -13,6 +14,10 @@ from . import _fourier as fourier
 from . import _model as model
 
 HEADS = tuple(f"h{head}" for head in range(model.HEADS))
+WHOLE, KEYS, QUADRATICS = "whole neurons", "key planes", "fitted quadratics"
+OTHERS, RANDOM = "planes of other frequencies", "random planes"
+PARTS: Final = (WHOLE, KEYS, QUADRATICS, OTHERS, RANDOM)
+"""What the neurons may be split into."""
 
 
 def make_data() -> cs.Dataset:
@@ -94,6 +99,38 @@ def with_quadratics(
             f"neurons.w{frequency}", {"phi": (phi, ["a", "b"])}, rest="rest", data=data[:64]
         )
     return graph, left
+
+
+def make_graphs(
+    weights: model.Weights, data: cs.Dataset, parts: Sequence[str] = PARTS
+) -> dict[str, cs.Graph]:
+    """The model with its neurons whole, and in planes: `PARTS` to graphs.
+
+    Args:
+        weights: the model.
+        data: on which the graphs are compared.
+        parts: which graphs to make.
+    """
+    graph, keys = make_graph(weights), fourier.key_frequencies(weights)
+    names = [f"w{frequency}" for frequency in keys]
+
+    def planes(directions: Tensor) -> cs.Graph:
+        return with_planes(graph, names, directions, data)
+
+    def make(part: str) -> cs.Graph:
+        if part == WHOLE:
+            return graph
+        if part == OTHERS:
+            weakest = (fourier.spectrum(weights).argsort() + 1).tolist()[: len(keys)]
+            return planes(fourier.read_directions(weights, weakest))
+        if part == RANDOM:
+            source = torch.Generator().manual_seed(0)
+            drawn = torch.randn(model.NEURONS, 2 * len(keys), generator=source, dtype=torch.float64)
+            return planes(drawn)
+        split = planes(fourier.read_directions(weights, keys))
+        return split if part == KEYS else with_quadratics(split, keys, data)[0]
+
+    return {part: make(part) for part in parts}
 
 
 def planes_carry(
