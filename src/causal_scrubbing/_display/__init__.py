@@ -13,3 +13,4 @@ from causal_scrubbing._display.html import html_table as html_table
 from causal_scrubbing._display.html import html_text as html_text
 from causal_scrubbing._display.layers import Box as Box
 from causal_scrubbing._display.layers import plot_layers as plot_layers
+from causal_scrubbing._display.svg import html_layers as html_layers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from causal_scrubbing._display import Tabular, plot_heatmap
+from causal_scrubbing._display import Displayed, Tabular, plot_heatmap
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._report import align
@@ -25,8 +25,8 @@ MOST_SHOWN = 20
 """Rows of a printed table."""
 
 
-@dataclass(frozen=True, eq=False)
-class PathEffect:
+@dataclass(frozen=True, eq=False, repr=False)
+class PathEffect(Displayed):
     """What one path does.
 
     Attributes:
@@ -43,6 +43,9 @@ class PathEffect:
     def effect(self) -> Estimate:
         """The mean change of the first metric, paired by reference row, with its interval."""
         return next(iter(self.scores.values())).gap
+
+    def __repr__(self) -> str:
+        return f"PathEffect({self.sender} -> {self.receiver}: {self.effect})"
 
 
 @dataclass(frozen=True, eq=False)

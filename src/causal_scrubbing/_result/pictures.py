@@ -55,12 +55,14 @@ class RunPictures(RunViews, Tabular):
     def _worded(self) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame(
-            [
-                {"metric": name} | {kind: cell(getattr(scores, kind), scores) for kind in KINDS}
-                for name, scores in opened(self.scores)
-            ]
-        )
+        return pd.DataFrame(self.worded_rows())
+
+    def worded_rows(self) -> list[dict[str, str]]:
+        """One row a metric: its name, and its estimates in words."""
+        return [
+            {"metric": name} | {kind: cell(getattr(scores, kind), scores) for kind in KINDS}
+            for name, scores in opened(self.scores)
+        ]
 
     def plot(
         self, metric: str | Sequence[str] | None = None, *, by: Feature | None = None

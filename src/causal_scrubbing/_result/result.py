@@ -14,7 +14,7 @@ from causal_scrubbing._page import render_page
 from causal_scrubbing._report import footnotes, scores_html
 from causal_scrubbing._result.bundle import write_bundle
 from causal_scrubbing._result.labels import Zero, first_notes
-from causal_scrubbing._result.page import page_data
+from causal_scrubbing._result.page import ManyControls, page_data
 from causal_scrubbing._result.pictures import RunPictures
 from causal_scrubbing._result.save import read, save
 from causal_scrubbing._result.verify import Verification, verify
@@ -81,27 +81,41 @@ class Result(RunPictures):
         return scores_html(self.name, self.summary, self.scores, notes, zero=zero)
 
     def __repr__(self) -> str:
-        return f"Result({self.name}: scrubbed {self.scrubbed}, recovered {self.recovered})"
+        pair = (self.scrubbed, self.recovered)
+        scrubbed, recovered = (str(one) if one.defined else "undefined" for one in pair)
+        return f"Result({self.name}: scrubbed {scrubbed}, recovered {recovered})"
 
     @overload
-    def report(self, path: None = None) -> str: ...
+    def report(self, path: None = None, *, controls: ManyControls | None = None) -> str: ...
 
     @overload
-    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path, *, controls: ManyControls | None = None) -> Path: ...
 
-    def report(self, path: str | Path | None = None) -> str | Path:
+    def report(
+        self, path: str | Path | None = None, *, controls: ManyControls | None = None
+    ) -> str | Path:
         """The run as one self-contained HTML page.
+
+        Each claim has the colour of what its resampling costs: fitted on the run's own draws, or,
+        where controls are given, as measured by them.
+
+        Example::
+
+            result.report("run.html")
+            result.report("run.html", controls=cs.controls(h, data, metric))
 
         Args:
             path: where to write it; nothing is written if None.
+            controls: what `controls` gave for this hypothesis and the first metric.
 
         Returns:
             The path of the file written, or without one the page's text.
 
         Raises:
-            ScrubError: the page cannot be written there.
+            ScrubError: the page cannot be written there, or the controls are of another hypothesis
+                or metric.
         """
-        text = render_page(page_data(self))
+        text = render_page(page_data(self, controls))
         if path is None:
             return text
         file = Path(path)
