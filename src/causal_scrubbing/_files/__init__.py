@@ -6,6 +6,7 @@ from causal_scrubbing._files.archive import write_archive as write_archive
 from causal_scrubbing._files.paths import check_folder as check_folder
 from causal_scrubbing._files.reading import digest as digest
 from causal_scrubbing._files.reading import is_library_error as is_library_error
+from causal_scrubbing._files.reading import json_object as json_object
 from causal_scrubbing._files.reading import read_json as read_json
 from causal_scrubbing._files.reading import reading as reading
 from causal_scrubbing._files.schema import NUMBER as NUMBER
@@ -14,6 +15,12 @@ from causal_scrubbing._files.schema import ListOf as ListOf
 from causal_scrubbing._files.schema import Optional as Optional
 from causal_scrubbing._files.schema import Shape as Shape
 from causal_scrubbing._files.schema import check_shape as check_shape
+from causal_scrubbing._files.store import AbstractStore as AbstractStore
+from causal_scrubbing._files.store import LocalStore as LocalStore
+from causal_scrubbing._files.store import copied as copied
+from causal_scrubbing._files.store import is_address as is_address
+from causal_scrubbing._files.store import local_path as local_path
+from causal_scrubbing._files.store import open_store as open_store
 from causal_scrubbing._files.tables import from_column as from_column
 from causal_scrubbing._files.tables import read_table as read_table
 from causal_scrubbing._files.tables import table_bytes as table_bytes

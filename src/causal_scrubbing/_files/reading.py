@@ -27,7 +27,7 @@ class reading:
     """
 
     def __init__(
-        self, file: Path, advice: str = "Copy the folder again, or make the run once more."
+        self, file: Path | str, advice: str = "Copy the folder again, or make the run once more."
     ) -> None:
         self.file, self.advice = file, advice
 
@@ -69,7 +69,22 @@ def read_json(file: Path) -> dict[str, Any]:
         ScrubError: it is not there, not JSON, or not an object.
     """
     with reading(file):
-        found = json.loads(file.read_bytes().decode("utf-8"))
+        content = file.read_bytes()
+    return json_object(content, file)
+
+
+def json_object(content: bytes, file: Path | str) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        content: of a file.
+        file: which, for messages.
+
+    Raises:
+        ScrubError: it is not JSON, or not an object.
+    """
+    with reading(file):
+        found = json.loads(content.decode("utf-8"))
         if not isinstance(found, dict):
             raise ValueError(f"it holds {type(found).__name__}, not an object")
         return found

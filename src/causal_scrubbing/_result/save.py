@@ -6,9 +6,8 @@ sample, ``outputs.safetensors`` the outputs where they were kept.
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,9 +16,10 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import Checkpoint
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import (
+    AbstractStore,
+    LocalStore,
     check_folder,
     from_column,
     read_json,
@@ -107,18 +107,23 @@ def _save(result: RunData, path: Path, *, overwrite: bool) -> None:
     write_whole(path / RUN, sealed(body, path, [n for n in _FILES if (path / n).exists()]))
 
 
-def keep(result: RunData, path: Path, checkpoint: Checkpoint | None) -> None:
-    """Save a result where its finished blocks are, once where several processes made it."""
-    with nullcontext() if checkpoint is None else checkpoint.turn():
-        if checkpoint is None or not checkpoint.shared or _samples_in(path) != len(result):
-            save(result, path, overwrite=True)
+def keep(result: RunData, store: AbstractStore, *, overwrite: bool = True) -> Path | str:
+    """Save a result in a folder or at an address; where.
 
-
-def _samples_in(path: Path) -> int | None:
-    """How many samples the run saved in a folder has, None if there is none."""
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        return int(json.loads((path / RUN).read_text())["settings"]["samples"])
-    return None
+    Raises:
+        ScrubError: there is something already and `overwrite` is False, or it cannot be written.
+    """
+    if isinstance(store, LocalStore):
+        return save(result, store.place, overwrite=overwrite)
+    if store.names() and not overwrite:
+        raise ScrubError(f"{store} is not empty; choose another one or pass overwrite=True.")
+    with tempfile.TemporaryDirectory() as name:
+        folder = save(result, Path(name), overwrite=True)
+        files = {one.name: one.read_bytes() for one in folder.iterdir()}
+    store.delete(RUN)
+    for file in sorted(files, key=lambda one: one == RUN):  # last, so that a run with it is whole
+        store.write(file, files[file])
+    return store.place
 
 
 def read(folder: Path, make: type[T], data: Dataset | None = None) -> T:

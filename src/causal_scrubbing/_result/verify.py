@@ -11,7 +11,7 @@ from typing import Any, Final
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError
-from causal_scrubbing._files import is_archive, read_json
+from causal_scrubbing._files import copied, is_address, is_archive, local_path, read_json
 from causal_scrubbing._format import plural
 from causal_scrubbing._result.bundle import RUN_FOLDER, opened
 from causal_scrubbing._result.run_data import RunData
@@ -75,17 +75,17 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
         assert cs.verify("run/")
 
     Args:
-        path: the folder that `Result.save` or ``scrub(out=...)`` wrote, or a bundle.
+        path: the folder or address that `Result.save` or ``scrub(out=...)`` wrote to, or a bundle.
         data: the dataset; its hash is compared too.
 
     Returns:
         What was checked. It is true where nothing differs.
     """
-    folder = Path(path)
-    if is_archive(folder):
-        return _of_bundle(folder, data)
+    if not is_address(path) and is_archive(local_path(path)):
+        return _of_bundle(local_path(path), data)
     try:
-        result = read(folder, RunData, data)
+        with copied(path) as folder:
+            result = read(folder, RunData, data)
     except CausalScrubbingError as error:
         return Verification(str(path), 0, 0, (str(error),))
     count = 0
