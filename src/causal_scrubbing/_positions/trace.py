@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._graph import HasSteps, Node, Ref, Size, Step, put_in
+from causal_scrubbing._graph import HasSteps, Join, Node, Ref, Size, Step, Take, put_in
 
 ROWS: Final = 3
 """Rows that functions are traced on, and again on one less, to know which sizes count rows."""
@@ -188,6 +188,9 @@ def _operation(
         full = [ref for ref in Operation("cat", step).reads
                 if (arguments if ref.is_argument else more)[ref.number].numel()]  # fmt: skip
         fixed = Step(same, (full[0],)) if len(full) == 1 == _uses(step, full[0]) else fixed
+    if isinstance(step.target, Take | Join):
+        whole = value if isinstance(step.target, Join) else put(more, arguments)(step.args[0])
+        fixed = replace(fixed, target=_counted_from_the_front(step.target, whole.ndim))
     operation = Operation(kind(fixed.target), fixed)
     if isinstance(value, tuple | list) and all(isinstance(one, torch.Tensor) for one in value):
         operation.parts = tuple(tuple(one.shape) for one in value)
@@ -205,6 +208,11 @@ def _operation(
         operation.constant = first
         operation.shape = tuple(first.shape)
     return operation
+
+
+def _counted_from_the_front(target: Take | Join, size: int) -> Take | Join:
+    """A part, or parts put together, whose axis is no negative number, as the rules want it."""
+    return target if target.axis >= 0 else replace(target, axis=target.axis % size)
 
 
 def _uses(step: Step, ref: Ref) -> int:
