@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._graph import HasSteps, Node, Ref, Size, Step, put_in
+from causal_scrubbing._graph import HasSteps, Join, Node, Ref, Size, Step, Take, put_in
 
 ROWS: Final = 3
 """Rows that functions are traced on, and again on one less, to know which sizes count rows."""
@@ -100,13 +100,16 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
         one[:1] if is_fixed and one.ndim and bool((one == one[:1]).all()) else one
         for one, is_fixed in zip(arguments, fixed, strict=True)
     ]
+    # A value that is the same for every row may still say how many there are.
+    counted = [one is not kept for one, kept in zip(arguments, given, strict=True)]
     steps, held = _lifted(steps, len(given))
     given += held
     fixed = [*fixed, *([True] * len(held))]
     few = [one if is_fixed else one[: ROWS - 1] for one, is_fixed in zip(given, fixed, strict=True)]
-    # Sizes are read from whole arguments: of what is the same for every row one row is left above.
-    less_of = [one[: ROWS - 1] if one.shape[:1] == (ROWS,) else one for one in arguments]
-    sizes = (arguments, less_of)
+    sizes = [
+        (one, one[: ROWS - 1] if counts else less)
+        for one, counts, less in zip(arguments, counted, few, strict=False)
+    ]
     found = Trace(
         result=result.number,
         arguments=[tuple(one.shape) for one in given],
@@ -114,7 +117,7 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
     )
     more, less = list[Any](), list[Any]()
     for step in steps:
-        operation = _operation(step, (given, more), (few, less), sizes, found)
+        operation = _operation(step, given, few, sizes, more, less, found)
         if operation is None:
             return None
         found.operations.append(operation)
@@ -155,26 +158,20 @@ def kind(target: Any) -> str:
 
 def _operation(
     step: Step,
-    many: tuple[Sequence[torch.Tensor], list[Any]],
-    few: tuple[Sequence[torch.Tensor], list[Any]],
-    sizes: tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]],
+    arguments: Sequence[torch.Tensor],
+    few: Sequence[torch.Tensor],
+    sizes: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    more: list[Any],
+    less: list[Any],
     found: Trace,
 ) -> Operation | None:
-    """Run one operation both ways and see what its value is.
+    """Run one operation both ways and see what its value is."""
+    whole, part = [one for one, _ in sizes], [one for _, one in sizes]
 
-    Args:
-        step: the operation.
-        many: the node's arguments on all rows, and the values of operations so far.
-        few: the same on one row less.
-        sizes: the arguments that sizes are read from, on all rows and on one less.
-        found: the trace so far.
-    """
-    arguments, more = many
-
-    def put(values: list[Any], outside: Sequence[torch.Tensor], whole: Any) -> Any:
+    def put(values: list[Any], outside: Sequence[torch.Tensor]) -> Any:
         def of(one: Any) -> Any:
             if isinstance(one, Size):
-                return one(whole)
+                return one(whole if outside is arguments else part)
             return outside[one.number] if one.is_argument else values[one.number]
 
         return of
@@ -182,23 +179,26 @@ def _operation(
     def sized(one: Any) -> Any:
         if isinstance(one, Ref):
             return one
-        large, small = (one(whole) for whole in sizes)
+        large, small = one(whole), one(part)
         if large == small:
             return large
         times, over = divmod(large, ROWS)
         return Rows(times) if not over and small == times * (ROWS - 1) else one
 
-    for (outside, values), whole in zip((many, few), sizes, strict=True):
+    for values, outside in ((more, arguments), (less, few)):
         with torch.no_grad():
-            given = put_in(step.args, put(values, outside, whole))
-            named = put_in(step.kwargs, put(values, outside, whole))
+            given = put_in(step.args, put(values, outside))
+            named = put_in(step.kwargs, put(values, outside))
             values.append(step.target(*given, **named))
     fixed = Step(step.target, put_in(step.args, sized), put_in(step.kwargs, sized))
-    value, other = more[-1], few[1][-1]
+    value, other = more[-1], less[-1]
     if kind(step.target) == "cat":  # a cache of keys, which is empty, and the keys
         full = [ref for ref in Operation("cat", step).reads
                 if (arguments if ref.is_argument else more)[ref.number].numel()]  # fmt: skip
         fixed = Step(same, (full[0],)) if len(full) == 1 == _uses(step, full[0]) else fixed
+    if isinstance(step.target, Take | Join):
+        whole = value if isinstance(step.target, Join) else put(more, arguments)(step.args[0])
+        fixed = replace(fixed, target=_counted_from_the_front(step.target, whole.ndim))
     operation = Operation(kind(fixed.target), fixed)
     if isinstance(value, tuple | list) and all(isinstance(one, torch.Tensor) for one in value):
         operation.parts = tuple(tuple(one.shape) for one in value)
@@ -216,6 +216,11 @@ def _operation(
         operation.constant = first
         operation.shape = tuple(first.shape)
     return operation
+
+
+def _counted_from_the_front(target: Take | Join, size: int) -> Take | Join:
+    """A part, or parts put together, whose axis is no negative number, as the rules want it."""
+    return target if target.axis >= 0 else replace(target, axis=target.axis % size)
 
 
 def _uses(step: Step, ref: Ref) -> int:

@@ -78,8 +78,7 @@ def scrub(
             results[number] = Result.from_run(sampled, data, run)
             if request.folder is not None:
                 name = folder_name(sampled.hypothesis, number)
-                where = request.folder if request.single else request.folder / name
-                keep(results[number], where, run.checkpoint)
-                results[number] = replace(results[number], source=where)
+                where = request.folder if request.single else request.folder.child(name)
+                results[number] = replace(results[number], source=keep(results[number], where))
     ordered = Results(results[number] for number in range(len(request.hypotheses)))
     return ordered[0] if request.single else ordered

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +14,15 @@ import torch
 
 from causal_scrubbing._errors import Notice, ScrubError
 from causal_scrubbing._expressions import Apply, Clean
+from causal_scrubbing._files import NUMBER, DictOf, ListOf, Shape
 from causal_scrubbing._graph import evaluate, is_hidden
 from causal_scrubbing._simulate.behaviour import evaluate_metric
 from causal_scrubbing._simulate.self_check import TOLERANCE
 from causal_scrubbing._simulate.simulation import Simulation
 
 ROWS: Final = 8
+PROBE: Final[Shape] = {"nodes": DictOf(ListOf(NUMBER)), "metrics": DictOf(ListOf(NUMBER))}
+"""The shape of what `probe` gives."""
 _ULPS: Final = 16
 """Rounding allowed, in units of a dtype's own: other processors add in another order."""
 
@@ -65,7 +67,7 @@ def _plain(values: Any) -> list[float]:
     return [float(v) for v in np.nan_to_num(np.asarray(values, dtype=np.float64)).reshape(-1)]
 
 
-def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: Path) -> None:
+def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: str) -> None:
     """Refuse blocks of another model or metric.
 
     Raises:
@@ -77,8 +79,8 @@ def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: Path
     worst = 0.0
     for what, word in (("nodes", "node"), ("metrics", "metric")):
         differing = []
-        for name in dict.fromkeys([*found[what], *noted.get(what, {})]):
-            off = _off(noted.get(what, {}).get(name), found[what].get(name))
+        for name in dict.fromkeys([*found[what], *noted[what]]):
+            off = _off(noted[what].get(name), found[what].get(name))
             worst = max(worst, off)
             if off > 1:
                 differing.append(name)
