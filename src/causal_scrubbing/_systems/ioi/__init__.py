@@ -61,8 +61,8 @@ def second_sweep(
     first = sweeps.layers(graph) // 2
     earlier = sweeps.heads(graph, first, max(model.place_of(mover)[0] for mover in movers))
     partner = sweeps.sweep(
-        graph, data, [*parts, *earlier], [*movers, *queries], pairs=True, samples=SWEEP,
-        seed=options.seed,
+        graph, data, [*parts, *earlier], [*movers, *queries], onward=movers, pairs=True,
+        samples=SWEEP, seed=options.seed,
     )  # fmt: skip
     routes = pd.concat(
         [

@@ -89,8 +89,8 @@ def levels(graph: cs.Graph, found: Found, seed: int) -> dict[str, cs.Hypothesis]
     """Which components matter, what they carry, what the movers' queries carry; controls."""
     late, movers = late_components(graph, found), found.movers
     others = [name for name in heads(graph, found.late) if name not in movers]
-    source, count = Random(seed), len(movers)
-    few = f"{count} movers"
+    source, count = Random(seed), min(len(movers), len(others))
+    few = f"{len(movers)} movers"
     drawn = {
         f"{count} random late heads, {i}": carry(graph, sorted(source.sample(others, count)))
         for i in range(1, CONTROLS + 1)

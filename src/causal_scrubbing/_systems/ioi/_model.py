@@ -115,9 +115,9 @@ def last_logits(model: Any, rows: cs.Dataset) -> torch.Tensor:
 
 
 def make_graph(language_model: LanguageModel, data: cs.Dataset) -> cs.Graph:
-    """From field `tokens` to `logits`: heads ``a3.z.h1``, MLPs ``m3``, and queries, keys and values.
+    """From field `tokens` to `logits`, with heads ``a3.z.h1`` and MLPs ``m3`` as nodes.
 
-    Queries, keys and values of a layer are one node each, ``a3.q``; see `with_queries`.
+    A layer's queries are one node, ``a3.q``, and so are keys and values; see `with_queries`.
     """
     sites = cs.sites.qkv(language_model.model)
     graph = cs.capture(

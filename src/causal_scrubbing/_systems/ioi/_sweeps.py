@@ -29,6 +29,7 @@ def sweep(
     senders: Sequence[str],
     receivers: Sequence[str],
     *,
+    onward: Sequence[str] = (),
     pairs: bool,
     samples: int,
     seed: int,
@@ -40,6 +41,7 @@ def sweep(
         data: the prompts.
         senders: nodes that are taken from another prompt.
         receivers: nodes that read them.
+        onward: nodes by which a receiver acts on the logits; none is its own edge alone.
         pairs: take the partner, which differs in who gives, in place of any prompt of the template.
         samples: for each pair of sender and receiver.
         seed: of the draws.
@@ -56,6 +58,7 @@ def sweep(
         {"difference": cs.metrics.logit_difference("receiver", "giver")},
         senders=senders,
         receivers=receivers,
+        onward=onward,
         samples=samples,
         seed=seed,
         progress=False,
