@@ -81,7 +81,7 @@ def test_the_graph_is_the_model_and_heads_read_their_own_keys(parts: tuple) -> N
 def test_the_entry_runs_on_any_decoder(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"SWEEP": 2, "ROUTES": 2, "REFUTE": 4, "STEPS": 30}.items():
+    for name, value in {"SWEEP": 2, "ROUTES": 2, "CONFIRMED": 4, "BUDGET": 250}.items():
         monkeypatch.setattr(entry, name, value)
     outcome = entry.ENTRY.run(gallery.Options(model=folder, samples=8))
     assert list(outcome.table["claim"]) == list(outcome.results)

@@ -29,10 +29,10 @@ from . import _prompts as prompts
 from . import _sweeps as sweeps
 from ._pictures import draw
 
-SAMPLES, SWEEP, ROUTES, REFUTE = 256, 16, 32, 64
+SAMPLES, SWEEP, ROUTES = 256, 16, 32
+BUDGET, CONFIRMED = 1_500, 200
+"""Samples of the search for a refutation, and of the confirmation of each finding."""
 MOVERS, INHIBITION = 3, 4
-STEPS = 10
-"""The search may spend so many times `REFUTE` samples."""
 
 
 def first_sweep(graph: cs.Graph, data: cs.Dataset, options: Options) -> pd.DataFrame:
@@ -93,11 +93,12 @@ def run(options: Options) -> Outcome:
         seed=options.seed, progress=False,
     )  # fmt: skip
     named = dict(zip(levels, results, strict=True))
-    options.progress(f"trying to refute {claims.REFUTED!r}")
+    refuted = f"{len(movers)} movers carry both names"
+    options.progress(f"trying to refute {refuted!r}")
     refutation = cs.refute(
-        levels[claims.REFUTED], data, claims.metrics()["difference"], fields=False,
-        features=["template", "first"], activations=(), samples=REFUTE, keep=2,
-        budget=STEPS * REFUTE, seed=options.seed, progress=False,
+        levels[refuted], data, claims.metrics()["difference"], fields=False,
+        features=["template", "first"], activations=(), samples=CONFIRMED, keep=3,
+        budget=BUDGET, seed=options.seed, progress=False,
     )  # fmt: skip
     table = levels_table(named)
     text = f"""
@@ -120,7 +121,7 @@ Effects by the movers' queries, with the partner's value:
 
 {as_text(extremes(queries))}
 
-Trying to refute "{claims.REFUTED}":
+Trying to refute "{refuted}":
 
 ```text
 {refutation}

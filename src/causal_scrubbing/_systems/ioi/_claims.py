@@ -115,7 +115,3 @@ def levels(graph: cs.Graph, found: Found, seed: int) -> dict[str, cs.Hypothesis]
             graph, found, cs.exact, found.inhibition
         ),
     }
-
-
-REFUTED = "late: both names, one prompt"
-"""The hypothesis that a search tries to refute."""
