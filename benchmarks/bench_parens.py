@@ -6,7 +6,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -140,45 +139,3 @@ def peak_memory(samples: int = 1_000_000) -> tuple[float, float, float]:
     )
     before, after, seconds = map(float, done.stdout.split())
     return before, after, seconds
-
-
-WORKER = textwrap.dedent(
-    """
-    import sys, time
-    sys.path.insert(0, {here!r})
-    import bench_parens, torch
-    import causal_scrubbing as cs
-    torch.set_num_threads(1)
-    _, experiments, data = bench_parens.problem(4000)
-    metric = cs.metrics.cross_entropy("balanced")
-    print("ready", flush=True)
-    sys.stdin.readline()
-    began = time.perf_counter()
-    cs.scrub(experiments["4"], data, metric, samples={samples}, out={out!r}, shared=True)
-    print(time.perf_counter() - began)
-    """
-)
-
-
-def share(samples: int = 10_000 if QUICK else 80_000) -> dict[str, float]:
-    """Seconds by the clock on the wall until all of so many processes have a result, by number."""
-    found = {}
-    for count in (1, 2):
-        with tempfile.TemporaryDirectory() as out:
-            script = WORKER.format(here=str(Path(__file__).parent), samples=samples, out=out)
-            workers = [
-                subprocess.Popen(
-                    [sys.executable, "-c", script],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-                for _ in range(count)
-            ]
-            for worker in workers:
-                worker.stdout.readline()
-            for worker in workers:
-                worker.stdin.write("\n")
-                worker.stdin.flush()
-            found[str(count)] = max(float(worker.communicate()[0]) for worker in workers)
-    return {"samples": samples, **found}

@@ -26,7 +26,6 @@ PARTS = {
     "growth": "bench_parens.growth()",
     "memory": "bench_parens.peak_memory()",
     "large": "bench_parens.run_large()",
-    "share": "bench_parens.share()",
     "libraries_parens": "bench_libraries.run('parens')",
     "libraries_smollm2": "bench_libraries.run('smollm2')",
 }
@@ -105,12 +104,6 @@ def render(found: dict[str, object]) -> str:
         lines.append(
             f'Memory: experiment 1b, N = 1,000,000, memory="1GiB": {after / 2**20:.0f} MiB '
             f"resident at the peak, {before / 2**20:.0f} MiB before the run; {seconds:.0f} s."
-        )
-    if isinstance(found.get("share"), dict):
-        one = found["share"]
-        lines.append(
-            f"Processes that share a run: experiment 4, N = {one['samples']:,}, one thread each: "
-            f"{one['1']:.1f} s by the clock with one process, {one['2']:.1f} s with two."
         )
     if isinstance(found.get("growth"), dict):
         lines += ["", "![Time against samples and claims](growth.png)", ""]

@@ -67,6 +67,7 @@ from causal_scrubbing._refute import refute as refute
 from causal_scrubbing._result import Comparison as Comparison
 from causal_scrubbing._result import ExactResult as ExactResult
 from causal_scrubbing._result import Result as Result
+from causal_scrubbing._result import Results as Results
 from causal_scrubbing._result import Verification as Verification
 from causal_scrubbing._result import compare as compare
 from causal_scrubbing._result import load as load

@@ -82,17 +82,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, capsys) -> None:
     assert found.samples.equals(cs.load(tmp_path / "whole" / "h").samples)
 
 
-def test_shared_commands_save_one_result(tmp_path, capsys) -> None:
-    file, out = written(tmp_path), tmp_path / "runs"
-    for _ in range(2):
-        code, _, _ = command(
-            capsys, "run", str(file), "--samples", "200", "--out", str(out), "--shared"
-        )
-        assert code == 0
-    assert cs.verify(out / "h")
-    code, _, error = command(capsys, "run", str(file), "--shared")
+def test_an_option_that_is_gone_says_what_takes_its_place(tmp_path, capsys) -> None:
+    code, _, error = command(capsys, "run", str(written(tmp_path)), "--shared")
     assert code == 2
-    assert "name it with out=" in error
+    assert "--executor processes:2" in error
 
 
 def test_a_path_may_have_colons(tmp_path, capsys) -> None:

@@ -58,6 +58,21 @@ def test_controls_agree_with_scrub() -> None:
         assert row.recovered.mean == pytest.approx(100 * (s - r) / (m - r)), row.text
 
 
+def test_costs_are_what_keeping_one_draws_row_saves() -> None:
+    h, data, metric = interference("per-claim")
+    table = cs.controls(h, data, metric, samples=400, seed=3, random=0)
+    costs = table.costs()
+    refined = {row.text: row for row in table.of("refined")}
+    assert set(costs) == {row.draw for row in refined.values()}
+    assert f"{h.root.label}/~other" in costs
+    for text, row in refined.items():
+        path = text.split("'")[0].split()[0]
+        assert row.draw in (path, f"{path}/~other")
+        cost = costs[row.draw]
+        assert cost.mean == pytest.approx(table.rows[0].scrubbed.mean - row.scrubbed.mean)
+        assert cost.interval[0] <= cost.mean <= cost.interval[1]
+
+
 def test_a_randomly_initialised_copy_stands_beside() -> None:
     graph, data = carry()
     other = cs.Graph.build(

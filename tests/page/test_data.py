@@ -88,10 +88,39 @@ def test_a_page_of_several_runs_has_their_forest_and_changed_claims(runs, tmp_pa
     assert page == comparison.report()
     assert page.count('class="dot"') == 2
     assert str(comparison.differences[0].difference) in page
-    assert re.search(r"out/n3</th><td>only here", page)
-    assert re.search(r"out/m</th><td>only there", page)
-    assert re.search(r"out/n0</th><td>same", page)
+    assert re.search(r'out/n3</th><td class="kind">only here', page)
+    assert re.search(r'out/m</th><td class="kind">only there', page)
+    assert re.search(r'out/n0</th><td class="kind">same', page)
     assert "<script" not in page
+
+
+def test_controls_colour_a_page_where_they_are_given(runs, tmp_path) -> None:
+    run = runs[0]
+    metric = cs.metrics.squared_error("y")
+    controls = cs.controls(run.hypothesis, run.data, metric, samples=200, random=0)
+    page = run.report(controls=controls)
+    data, _ = held(page)
+    costs = controls.costs()
+    assert {"out/n0", "out/~other"} <= set(costs)
+    for block in data["blocks"]:
+        if block["key"] in costs:
+            assert block["cost"]["mean"] == pytest.approx(costs[block["key"]].mean)
+        else:
+            assert block["cost"] is None
+    assert "on 200 common samples (cs.controls)" in data["cost_note"]
+    assert page.count("<td>out/n0 not claimed</td>") == 1
+    assert "cs.controls)" not in run.report()
+    # A saved run knows its hypothesis, so that it takes them too.
+    run.save(tmp_path / "run")
+    loaded = cs.load(tmp_path / "run")
+    assert held(loaded.report(controls=controls))[0]["blocks"][1]["cost"] is not None
+    with pytest.raises(cs.ScrubError, match="are of another hypothesis"):
+        runs[1].report(controls=controls)
+    other = cs.controls(run.hypothesis, run.data, cs.metrics.squared_error("x"), samples=20)
+    with pytest.raises(cs.ScrubError, match=r"are of 'squared_error\(x\)', and this result's"):
+        run.report(controls=other)
+    with pytest.raises(cs.ScrubError, match=r"controls= is bool; pass what cs\.controls"):
+        run.report(controls=True)
 
 
 def test_a_saved_run_has_a_page_with_costs_by_rows(runs, tmp_path) -> None:

@@ -17,7 +17,7 @@ from engines import wide_problem
 from resumable import METRIC, PATH, assert_equal, problem, wait_for_blocks
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine import checkpoint
+from causal_scrubbing._files import remove_parts, write_whole
 from causal_scrubbing._simulate import auto_spans
 
 
@@ -80,16 +80,18 @@ def test_a_run_stopped_after_any_block_resumes_to_the_same_bits(tmp_path, memory
         assert_equal(cs.scrub(h, data, METRIC, out=folder, **options), whole)
 
 
-def test_a_second_run_into_one_folder_is_refused_while_the_first_is_alive(tmp_path) -> None:
+def test_two_runs_into_one_folder_are_one_run(tmp_path) -> None:
     folder = tmp_path / "run"
     child = start(folder, tmp_path, pause=0.1)
     wait_for_blocks(folder, 1, child)
     h, data = problem()
-    with pytest.raises(cs.ScrubError, match="another run is writing to"):
-        cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
+    beside = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
     child.kill()
     child.communicate()
-    cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
+    assert beside.settings["actual"]["samples"] < 3000, "finished blocks were made again"
+    again = cs.scrub(h, data, METRIC, samples=3000, seed=3, out=folder)
+    assert_equal(beside, again)
+    assert cs.verify(folder, data=data)
 
 
 def test_a_full_disk_keeps_finished_blocks_and_says_so(tmp_path) -> None:
@@ -218,15 +220,13 @@ def wide() -> tuple[cs.Hypothesis, cs.Dataset]:
     return cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims)), data
 
 
-@pytest.mark.parametrize("how", ["kept", "auto", "shared"])
+@pytest.mark.parametrize("how", ["kept", "auto"])
 def test_clean_rows_are_run_once_however_many_blocks_there_are(how, tmp_path) -> None:
     h, data = wide()
     options = {"randomize": "y"}
     if how == "auto":
         options |= {"tolerance": 4.0, "max_samples": 4096}
     plain = cs.scrub(h, data, samples=4096, randomize="y")
-    if how == "shared":
-        options |= {"shared": True}
     many = cs.scrub(
         h, data, samples="auto" if how == "auto" else 4096, out=tmp_path / "run", **options
     )
@@ -342,10 +342,10 @@ def test_a_damaged_block_is_computed_again(tmp_path, damage) -> None:
         flipped = bytes([content[middle] ^ 1])
         block.write_bytes(content[:middle] + flipped + content[middle + 1 :])
     elif damage == "tensors":
-        beside = block.with_suffix(".safetensors")
+        beside = next(block.parent.glob(f"{block.name}.*.safetensors"))
         beside.write_bytes(beside.read_bytes()[:50])
     else:
-        block.with_suffix(".safetensors").unlink()
+        next(block.parent.glob(f"{block.name}.*.safetensors")).unlink()
     with pytest.warns(cs.Notice, match=f"{block.name} cannot be read .* computed again"):
         again = cs.scrub(h, data, METRIC, **options)
     assert_equal(again, whole)
@@ -368,6 +368,10 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path) -> None:
     for file in left:
         file.write_bytes(b"half")
     cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
+    assert all(file.exists() for file in left), "another process may be writing them"
+    for file in left:
+        os.utime(file, (0, 0))
+    cs.scrub(h, data, METRIC, samples=100, out=tmp_path)
     assert not any(file.exists() for file in left)
 
 
@@ -389,9 +393,9 @@ def test_a_file_is_written_beside_under_a_name_that_is_swept_up_later(
 
     monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt, match="killed"):
-        checkpoint.write_whole(tmp_path / "run.json", b"half")
+        write_whole(tmp_path / "run.json", b"half")
     assert len(list(tmp_path.iterdir())) == 1
-    checkpoint.remove_parts(tmp_path)
+    remove_parts(tmp_path, age=0)
     assert not list(tmp_path.iterdir())
 
 

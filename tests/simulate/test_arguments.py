@@ -38,7 +38,7 @@ H, DATA = problem()
         ({"baseline": "mean"}, "baseline='mean' is no hypothesis; make one with cs.Hypothesis"),
         ({"baseline": H.root}, "is no hypothesis; .* or take h.with_"),
         ({"baseline": problem()[0]}, "the baseline hypothesis is about another graph"),
-        ({"shared": True}, "shared=True has processes work on one run"),
+        ({"shared": True}, r"shared=True is gone: executor=cs.executors.Processes\(2\)"),
         ({"out": __file__}, r"out=.*test_arguments\.py is a file; give a folder"),
         ({"hypothesis": "h"}, "'h' is no hypothesis; make one with"),
         ({"hypothesis": H.graph}, "is no hypothesis; make one with"),

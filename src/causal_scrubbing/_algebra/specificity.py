@@ -19,7 +19,7 @@ Relation: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Specificity(Displayed):
     """How two hypotheses compare by the swaps that they permit.
 
@@ -33,6 +33,10 @@ class Specificity(Displayed):
     relation: Relation
     names: tuple[str, str]
     obstacles: tuple[str, str]
+
+    def __repr__(self) -> str:
+        one, two = (name if len(name) <= 40 else f"{name[:37]}..." for name in self.names)
+        return f"Specificity({one}, {two}: {self.relation}; print it to see why)"
 
     def __str__(self) -> str:
         one, two = self.names

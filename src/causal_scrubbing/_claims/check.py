@@ -11,14 +11,16 @@ from causal_scrubbing._claims.judge import Verdict, judge
 from causal_scrubbing._claims.limits import Limits, OverLimitError
 from causal_scrubbing._claims.packing import packed
 from causal_scrubbing._claims.run_file import RunFile
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._files import check_folder
+from causal_scrubbing._format import plural
 
 HOLDS, FALLS_SHORT, ERROR, UNTESTED = 0, 1, 2, 3
 CHECK_FORMAT: Final = 1
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Displayed):
     """What a check of a run file says.
 
     Attributes:
@@ -87,6 +89,12 @@ class Check:
             )
             written.append(verdict.result.bundle(file, run_file=body, files=files))
         return written
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{one.name} {one.answer}" for one in self.verdicts[:4])
+        more = f" and {len(self.verdicts) - 4} more" if len(self.verdicts) > 4 else ""
+        faults = f"{len(self.faults)} {plural(len(self.faults), 'fault')}"
+        return f"Check({self.file}: {faults if self.faults else found + more}; print it)"
 
     def __str__(self) -> str:
         if self.faults:

@@ -13,6 +13,7 @@ from causal_scrubbing._claims.faults import RunFileError
 from causal_scrubbing._claims.reading import read_plain, schema_faults
 from causal_scrubbing._claims.run_file import RunFile
 from causal_scrubbing._claims.schema import SAVED
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
 from causal_scrubbing._files import is_archive
 from causal_scrubbing._format import plain
@@ -25,8 +26,8 @@ _WHOLE: Final = {
 _MOST_CLAIMS: Final = 100_000
 
 
-@dataclass(frozen=True)
-class Diff:
+@dataclass(frozen=True, repr=False)
+class Diff(Displayed):
     """What two claims differ in.
 
     Attributes:
@@ -61,6 +62,10 @@ class Diff:
         found: dict[str, Any] = plain({key: getattr(self, key) for key in (*keys, "notes")})
         found["comparison"] = None if self.comparison is None else self.comparison.to_dict()
         return found
+
+    def __repr__(self) -> str:
+        one, two = self.names
+        return f"Diff({one}, {two}: {'the same' if self.same else 'they differ'}; print it)"
 
     def __str__(self) -> str:
         one, two = self.names

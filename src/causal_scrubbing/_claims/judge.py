@@ -11,6 +11,7 @@ from causal_scrubbing._claims.limits import Limits, OverLimitError
 from causal_scrubbing._claims.run_file import RunFile
 from causal_scrubbing._controls import controls
 from causal_scrubbing._data import feature_from_plain
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._format import plain, short
 from causal_scrubbing._refute import refute
@@ -50,8 +51,8 @@ class Ground:
     place: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, repr=False)
+class Verdict(Displayed):
     """What a check says of one hypothesis.
 
     Attributes:
@@ -83,6 +84,9 @@ class Verdict:
         found: dict[str, Any] = plain(replace(self, result=None))
         del found["result"]
         return found
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.name}: {self.answer}; print it)"
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.answer}"]

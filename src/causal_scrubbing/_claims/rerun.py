@@ -11,6 +11,7 @@ import numpy as np
 
 from causal_scrubbing._claims.reading import read_run
 from causal_scrubbing._claims.run_file import make_run
+from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import read_table, reading
 from causal_scrubbing._format import plain, plural, short
@@ -26,7 +27,7 @@ _KINDS: Final = ("scrubbed", "model", "randomized")
 
 
 @dataclass(frozen=True)
-class Rerun:
+class Rerun(Displayed):
     """What a bundle gave when it was run again.
 
     Attributes:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from causal_scrubbing._engine import Lock
-from causal_scrubbing._files import check_folder, write_whole, writing
+from causal_scrubbing._files import check_folder, write_whole
 from causal_scrubbing._result import Result
 
 _UNFINISHED: Final = ".unfinished"
-_LOCK: Final = ".saving"
 
 
 def unfinished(out: Path) -> Path:
@@ -23,32 +20,22 @@ def unfinished(out: Path) -> Path:
     return out / _UNFINISHED
 
 
-def save_runs(results: Mapping[str, Result], out: Path, *, overwrite: bool, shared: bool) -> None:
+def save_runs(results: Mapping[str, Result], out: Path, *, overwrite: bool) -> None:
     """Save each run with its picture and page, and remove the blocks they were made of.
 
     Args:
         results: by name of the folder.
         out: the folder of them all.
         overwrite: whether a run that is there is replaced.
-        shared: whether other processes have the same results: the first of them saves.
 
     Raises:
         ScrubError: the disk cannot be written.
     """
-    with writing(out / _LOCK):
-        lock = Lock(out / _LOCK)
-    with closing(lock):
-        lock.take(wait=True)
-        for name, result in results.items():
-            folder = out / name
-            if shared and (folder / "run.json").exists():
-                continue
-            result.save(folder, overwrite=overwrite)
-            picture = io.BytesIO()
-            result.plot().savefig(picture, dpi=150, format="png")
-            write_whole(folder / "picture.png", picture.getvalue())
-            result.report(folder / "report.html")
-        if not shared:
-            shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
-    if not shared:
-        (out / _LOCK).unlink(missing_ok=True)
+    for name, result in results.items():
+        folder = out / name
+        result.save(folder, overwrite=overwrite)
+        picture = io.BytesIO()
+        result.plot().savefig(picture, dpi=150, format="png")
+        write_whole(folder / "picture.png", picture.getvalue())
+        result.report(folder / "report.html")
+    shutil.rmtree(out / _UNFINISHED, ignore_errors=True)

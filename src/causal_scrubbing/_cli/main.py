@@ -40,6 +40,19 @@ for _command in (check, diff, rerun, schema):
     cli.add_command(_command)
 
 
+def _refuse_shared(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Say what takes the place of ``--shared``.
+
+    Raises:
+        click.UsageError: it was given.
+    """
+    if given:
+        raise click.UsageError(
+            "--shared is gone: --executor processes:2 spreads a run over processes of this "
+            "machine, and --executor ray over a cluster, from one command."
+        )
+
+
 @cli.command()
 @click.argument("target")
 @click.argument("names", nargs=-1)
@@ -52,9 +65,7 @@ for _command in (check, diff, rerun, schema):
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Save runs and their pages here.")
 @click.option("--overwrite", is_flag=True, help="Replace runs already in --out.")
-@click.option(
-    "--shared", is_flag=True, help="Other processes with this option and --out take part."
-)
+@click.option("--shared", is_flag=True, hidden=True, expose_value=False, callback=_refuse_shared)
 @click.option("--executor", help="Compute in processes:N, or on the cluster of ray.")
 @click.option("--address", help="Of the Ray cluster; auto if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -69,7 +80,6 @@ def run(
     memory: str | None,
     out: Path | None,
     overwrite: bool,
-    shared: bool,
     executor: str | None,
     address: str | None,
     as_json: bool,
@@ -91,7 +101,7 @@ def run(
     spread = None if executor is None and address is None else read_executor(executor, address)
     found = read_target(target, names)
     chosen = list(found.hypotheses.values())
-    if out is not None and not overwrite and not shared:
+    if out is not None and not overwrite:
         _refuse_full([out / name for name in found.hypotheses])
     results = scrub(
         chosen,
@@ -105,12 +115,11 @@ def run(
         randomize=found.options.get("randomize"),
         baseline=found.options.get("baseline"),
         out=None if out is None else unfinished(out),
-        shared=shared,
         executor=spread,
     )
     named = dict(zip(found.hypotheses, results, strict=True))
     if out is not None:
-        save_runs(named, out, overwrite=overwrite, shared=shared)
+        save_runs(named, out, overwrite=overwrite)
     if as_json:
         _print_json({name: result.to_dict() for name, result in named.items()})
     else:

@@ -12,7 +12,7 @@ import torch
 
 from causal_scrubbing._controls.variants import Variant, variants
 from causal_scrubbing._data import Dataset, Floats
-from causal_scrubbing._display import Bar, Tabular, plot_forest
+from causal_scrubbing._display import Bar, Displayed, Tabular, plot_forest
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plain, plural, short
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 EDGES = 200
 
 
-@dataclass(frozen=True)
-class Control:
+@dataclass(frozen=True, repr=False)
+class Control(Displayed):
     """One line of the table.
 
     Attributes:
@@ -50,6 +50,7 @@ class Control:
         p: of "no difference", corrected for the number of controls (Holm). NaN where there is no
             difference to test, and where `same` says that there can be none.
         same: text of an earlier row that permits the same swaps, which is tested once for both.
+        draw: the draw that keeps its row here, where that is the whole change; "" for any other.
     """
 
     kind: str
@@ -59,6 +60,10 @@ class Control:
     difference: Estimate
     p: float
     same: str | None = None
+    draw: str = ""
+
+    def __repr__(self) -> str:
+        return f"Control({self.text}: scrubbed {self.scrubbed}, recovered {self.recovered})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,26 @@ class Controls(Tabular):
     def of(self, kind: str) -> tuple[Control, ...]:
         """The controls of one kind."""
         return tuple(row for row in self.rows if row.kind == kind)
+
+    def costs(self) -> dict[str, Estimate]:
+        """What the resampling of each draw costs: the estimate less that where it keeps its row.
+
+        Returns:
+            Key of the draw (see `Hypothesis.agreement`) -> cost, in units of the metric. A draw
+            that must agree on every row anyway is not in it.
+
+        Example::
+
+            cs.controls(h, data, metric).costs()["logits/a1.z.h0"]
+        """
+        found: dict[str, Estimate] = {}
+        for row in self.rows:
+            if row.draw and row.difference.defined:
+                low, high = row.difference.interval
+                found[row.draw] = replace(
+                    row.difference, mean=0.0 - row.difference.mean, interval=(-high, -low)
+                )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, for strict JSON: what is no number is the string "nan"."""
@@ -182,7 +207,7 @@ def controls(
     - *bound*: the trivial hypothesis, and the model itself.
     - *policy*: other draws for unimportant parents, and their means and zeros in place of draws.
     - *coarsened*, *refined*: each claim carries anything, or drops one feature of several; or
-      carries `exact`.
+      carries `exact`, or its unimportant parents keep their row.
     - *unexpanded*: each inner claim taken whole, as a leaf.
     - *removed*: each claim removed, so that its node is unimportant.
     - *edge removed*: each edge of the graph that a route takes, closed to all routes into its
@@ -274,7 +299,7 @@ def _compared(made: Sequence[Variant], chunk: Chunk, notes: list[str]) -> list[C
             notes.append(
                 f"undefined, {one.text}: {bad} of {n} values of the metric are not finite."
             )
-            rows.append(Control(one.kind, one.text, none, none, none, math.nan, same))
+            rows.append(Control(one.kind, one.text, none, none, none, math.nan, same, one.draw))
             continue
         shift = confirm(chunk, 0, [number], 0.0)[0]
         difference = Estimate(shift.mean, shift.se, shift.interval, n=n)
@@ -283,7 +308,7 @@ def _compared(made: Sequence[Variant], chunk: Chunk, notes: list[str]) -> list[C
         rows.append(
             Control(
                 one.kind, one.text, mean_of(values), recovered(chunk, values), difference,
-                math.nan, same,
+                math.nan, same, one.draw,
             )
         )  # fmt: skip
     adjusted = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))

@@ -46,6 +46,7 @@ class Variant:
         kind: what sort of change it is.
         text: what was changed.
         hypothesis: the hypothesis with the change.
+        draw: the draw that keeps its row, where that is the whole change; "" for any other.
         same: number of the first variant that permits the same swaps, counted from 1; 0 for the
             hypothesis itself; None where there is none.
     """
@@ -54,6 +55,7 @@ class Variant:
     text: str
     hypothesis: Hypothesis
     same: int | None = None
+    draw: str = ""
 
 
 def variants(
@@ -112,7 +114,7 @@ class _Variants:
     def note(self, kind: str, what: str, why: str) -> None:
         self.notes.append(f"not made, {kind}: {what}: {why.rstrip('.')}.")
 
-    def add(self, kind: str, text: str, make: Callable[[], Hypothesis]) -> None:
+    def add(self, kind: str, text: str, make: Callable[[], Hypothesis], draw: str = "") -> None:
         try:
             one = make().with_(name=text)
             self._check_means(one)
@@ -120,7 +122,7 @@ class _Variants:
             self.note(kind, text, error.faults[0])
             return
         same = self._number(one, len(self.found) + 1)
-        self.found.append(Variant(kind, text, one, same))
+        self.found.append(Variant(kind, text, one, same, draw))
 
     def _check_means(self, one: Hypothesis) -> None:
         """Nodes to be set to their means must hold numbers that have one."""
@@ -216,7 +218,11 @@ class _Variants:
         if self.data.classes((claim.feature, self.h.within)).is_exact:
             self.note("refined", path, "its feature tells every row from every other")
         else:
-            self.add("refined", f"{path} carries exact", self._set(path, feature=exact))
+            kept_row = self._set(path, feature=exact)
+            self.add("refined", f"{path} carries exact", kept_row, entry.draw)
+        if entry.other_draws and not self.data.classes((claim.others, self.h.within)).is_exact:
+            text = f"{path}'s unimportant parents agree on exact"
+            self.add("refined", text, self._set(path, others=exact), f"{path}/~other")
         if not self.random or not parts:
             return
         made = 0

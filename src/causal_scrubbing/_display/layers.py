@@ -42,14 +42,8 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
     Returns:
         A figure that a notebook shows by itself. Of more than 400 boxes the last are drawn.
     """
-    import networkx as nx
-
     kept = dict(list(boxes.items())[-MOST_BOXES:])
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(kept)
-    graph.add_edges_from((p, name) for name, box in kept.items() for p in box.parents if p in kept)
-    graph = nx.transitive_reduction(graph)
-    place = _places(graph, list(kept))
+    place, edges = layered(kept)
 
     @styled
     def draw() -> Figure:
@@ -57,12 +51,12 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
         lines = max(1.0, 2 * max(abs(y) for _, y in place.values()) + 1)
         figure = picture(min(2.0 * columns + 0.4, 40), min(0.62 * lines + 0.7, 40))
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 - 0.45 / figure.get_figheight()))
-        for parent, name in graph.edges:
+        for parent, name in edges:
             (x0, y0), (x1, y1) = place[parent], place[name]
             axes.plot([x0, x1], [y0, y1], color="#a0aec0", linewidth=1, zorder=1)
         for name, box in kept.items():
             x, y = place[name]
-            lines_of = [_short(box.text), *([_short(box.below)] if box.below else [])]
+            lines_of = [shorten(box.text), *([shorten(box.below)] if box.below else [])]
             axes.text(
                 x, y, "\n".join(lines_of), ha="center", va="center", fontsize=8, zorder=2,
                 parse_math=False, color="#1a202c",
@@ -76,11 +70,33 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
         axes.set_ylim(-lines / 2 - 0.1, lines / 2 + 0.1)
         axes.set_axis_off()
         figure.suptitle(
-            _short(title, int(12 * columns) + 8), x=0.02, ha="left", fontsize=10, parse_math=False
+            shorten(title, int(22 * columns) + 6), x=0.02, ha="left", fontsize=10, parse_math=False
         )
         return figure
 
     return draw()
+
+
+def layered(
+    boxes: Mapping[str, Box],
+) -> tuple[dict[str, tuple[float, float]], list[tuple[str, str]]]:
+    """Column and height of each box, and the edges that no longer path implies.
+
+    Args:
+        boxes: name -> box, parents before those that read them.
+
+    Returns:
+        Name -> (column from the left, boxes above the middle); pairs (read, reader).
+    """
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(boxes)
+    graph.add_edges_from(
+        (p, name) for name, box in boxes.items() for p in box.parents if p in boxes
+    )
+    graph = nx.transitive_reduction(graph)
+    return _places(graph, list(boxes)), list(graph.edges)
 
 
 def _places(graph: object, names: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -111,5 +127,6 @@ def _places(graph: object, names: Sequence[str]) -> dict[str, tuple[float, float
     return place
 
 
-def _short(text: str, most: int = 24) -> str:
+def shorten(text: str, most: int = 24) -> str:
+    """A name that fits a box."""
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,7 +1,5 @@
 """The engine: a treeified hypothesis and a draw, compiled to a plan and executed."""
 
-from causal_scrubbing._engine import checkpoint as checkpoint
-from causal_scrubbing._engine import locks as locks
 from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
@@ -11,8 +9,6 @@ from causal_scrubbing._engine.explain import expected_seconds as expected_second
 from causal_scrubbing._engine.explain import explain_run as explain_run
 from causal_scrubbing._engine.explain import piece_size as piece_size
 from causal_scrubbing._engine.layout import STORES as STORES
-from causal_scrubbing._engine.locks import CAN_SHARE as CAN_SHARE
-from causal_scrubbing._engine.locks import Lock as Lock
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
 from causal_scrubbing._engine.memory import free_memory as free_memory
 from causal_scrubbing._engine.memory import read_budget as read_budget

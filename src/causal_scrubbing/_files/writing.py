@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,9 @@ from causal_scrubbing._errors import ScrubError
 _PART: Final = "causal-scrubbing"
 """Ends the names of files being written, so that none of the user's is taken for one."""
 
+_OLD: Final = 3600.0
+"""Seconds after which a file that is being written is one that nobody writes."""
+
 
 class writing:
     """A context in which a failing disk is an error of this package that names the file.
@@ -21,7 +26,7 @@ class writing:
         file: what is written.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | str) -> None:
         self.file = file
 
     def __enter__(self) -> None:
@@ -50,13 +55,10 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         ScrubError: the disk is full or cannot be written.
     """
-    part = file.with_name(f".{file.name}.{os.getpid()}.{_PART}")
+    part = part_of(file)
     with writing(file):
+        write_part(part, content)
         try:
-            with part.open("wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
             part.replace(file)
         except OSError:
             with suppress(OSError):
@@ -64,11 +66,35 @@ def write_whole(file: Path, content: bytes) -> None:
             raise
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove files that a process killed while writing left behind."""
-    for part in folder.glob(f".*.{_PART}"):
+def part_of(file: Path) -> Path:
+    """Where a file is written before it takes its place; no two writers have one."""
+    return file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}.{_PART}")
+
+
+def write_part(part: Path, content: bytes) -> None:
+    """Write a file and have it on the disk, or remove it again."""
+    try:
+        with part.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError:
         with suppress(OSError):
             part.unlink()
+        raise
+
+
+def remove_parts(folder: Path, *, age: float = _OLD) -> None:
+    """Remove files that a process killed while writing left behind.
+
+    Args:
+        folder: where.
+        age: seconds since they were written to; another process may be writing younger ones.
+    """
+    for part in folder.glob(f".*.{_PART}"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime >= age:
+                part.unlink()
 
 
 def write_page(path: Path, text: str) -> None:

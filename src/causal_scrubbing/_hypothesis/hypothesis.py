@@ -19,7 +19,7 @@ from causal_scrubbing._data import (
     flatten_feature,
     is_feature,
 )
-from causal_scrubbing._display import Displayed, plot_layers
+from causal_scrubbing._display import Displayed, html_layers, plot_layers
 from causal_scrubbing._errors import CausalScrubbingError, HypothesisError
 from causal_scrubbing._files import write_page
 from causal_scrubbing._format import is_printable, plural
@@ -146,6 +146,9 @@ class Hypothesis(Displayed):
             A figure that a notebook shows by itself: the feature above, the node below.
         """
         return plot_layers(claim_boxes(self.tree), title=repr(self))
+
+    def _repr_html_(self) -> str:
+        return html_layers(repr(self), str(self), claim_boxes(self.tree))
 
     @property
     def policy(self) -> str:

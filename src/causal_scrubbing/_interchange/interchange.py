@@ -25,7 +25,7 @@ SOURCE = "~source"
 
 
 @dataclass(frozen=True)
-class Exchanged:
+class Exchanged(Displayed):
     """Interchange accuracy at one claim.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import torch
 
 from causal_scrubbing._data import Dataset, check_dataset
-from causal_scrubbing._display import Box, Displayed, plot_layers
+from causal_scrubbing._display import Box, Displayed, html_layers, plot_layers
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._format import listed, plural
 from causal_scrubbing._nodes.boxes import JoinBoxes
@@ -250,7 +250,10 @@ class BaseGraph(Displayed):
         Returns:
             A figure that a notebook shows by itself. Of more than 400 nodes the last are drawn.
         """
-        boxes = {
+        return plot_layers(self._boxes(), title=self._title)
+
+    def _boxes(self) -> dict[str, Box]:
+        return {
             name: Box(
                 text=name,
                 below="input" if self._nodes[name].is_input else "",
@@ -259,7 +262,13 @@ class BaseGraph(Displayed):
             )
             for name in self.names
         }
-        return plot_layers(boxes, title=repr(self).removesuffix("; print it to see them)") + ")")
+
+    @property
+    def _title(self) -> str:
+        return repr(self).removesuffix("; print it to see them)") + ")"
+
+    def _repr_html_(self) -> str:
+        return html_layers(self._title, str(self), self._boxes())
 
     def to_networkx(self) -> nx.DiGraph[str]:
         """The visible nodes and their direct edges as a `networkx.DiGraph`.

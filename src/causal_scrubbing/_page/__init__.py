@@ -5,6 +5,7 @@ from causal_scrubbing._page.data import ClaimData as ClaimData
 from causal_scrubbing._page.data import ClassExample as ClassExample
 from causal_scrubbing._page.data import ComparedRun as ComparedRun
 from causal_scrubbing._page.data import ComparisonData as ComparisonData
+from causal_scrubbing._page.data import ControlData as ControlData
 from causal_scrubbing._page.data import FieldData as FieldData
 from causal_scrubbing._page.data import MetricData as MetricData
 from causal_scrubbing._page.data import NodeData as NodeData

@@ -152,6 +152,28 @@ class FieldData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ControlData:
+    """One control of the hypothesis, in words.
+
+    Attributes:
+        kind: what sort of change it is.
+        text: what was changed.
+        scrubbed, recovered: its estimates.
+        difference: its estimate less the hypothesis's own.
+        p: of "no difference", corrected for their number.
+        differs: whether it is told apart from the hypothesis (p < 5%).
+    """
+
+    kind: str
+    text: str
+    scrubbed: str
+    recovered: str
+    difference: str
+    p: str
+    differs: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class SteppedData:
     """The samples that can be looked at step by step.
 
@@ -189,6 +211,7 @@ class PageData:
         blocks: in drawing order.
         nodes: the model's graph, parents first; empty where it is not at hand.
         cost_note: how the costs were found, or why they were not.
+        controls: the hypothesis beside its controls; empty where none were given.
         place: index into `rows` of each sample's reference row, [N].
         rows: the reference rows drawn, [R].
         texts: the rows as text, for search; empty where they are too many or not at hand.
@@ -211,6 +234,7 @@ class PageData:
     blocks: Sequence[BlockData]
     nodes: Sequence[NodeData]
     cost_note: str
+    controls: Sequence[ControlData]
     place: Ints32
     rows: Ints32
     texts: Sequence[str]

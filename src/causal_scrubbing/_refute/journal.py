@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from causal_scrubbing._engine import Lock
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import writing
+from causal_scrubbing._refute.lock import Lock
 
 
 class Journal:

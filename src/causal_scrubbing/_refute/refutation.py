@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causal_scrubbing._display import Bar, Tabular, plot_forest
+from causal_scrubbing._display import Bar, Displayed, Tabular, plot_forest
 from causal_scrubbing._format import plural, short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.power import Power
@@ -35,8 +35,8 @@ class Where:
     share: float
 
 
-@dataclass(frozen=True, eq=False)
-class Finding:
+@dataclass(frozen=True, eq=False, repr=False)
+class Finding(Displayed):
     """One addition, tested on samples that had no part in finding it.
 
     Attributes:
@@ -64,6 +64,9 @@ class Finding:
     gain_per_bit: float
     groups: tuple[Where, ...] = ()
     rows: tuple[Where, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Finding({self.text}: shift {self.shift})"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the hypothesis's graph, as plain data."""

@@ -11,6 +11,7 @@ from causal_scrubbing._result.exact_result import ExactResult as ExactResult
 from causal_scrubbing._result.merge import merge as merge
 from causal_scrubbing._result.result import Result as Result
 from causal_scrubbing._result.result import load as load
+from causal_scrubbing._result.results import Results as Results
 from causal_scrubbing._result.save import keep as keep
 from causal_scrubbing._result.subset import Subset as Subset
 from causal_scrubbing._result.subset import rows_inside as rows_inside

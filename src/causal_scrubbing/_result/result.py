@@ -9,14 +9,15 @@ from typing import Any, overload
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._files import write_page
+from causal_scrubbing._files import copied, is_address, local_path, open_store, write_page
 from causal_scrubbing._page import render_page
 from causal_scrubbing._report import footnotes, scores_html
 from causal_scrubbing._result.bundle import write_bundle
 from causal_scrubbing._result.labels import Zero, first_notes
-from causal_scrubbing._result.page import page_data
+from causal_scrubbing._result.page import ManyControls, page_data
 from causal_scrubbing._result.pictures import RunPictures
-from causal_scrubbing._result.save import read, save
+from causal_scrubbing._result.read import read
+from causal_scrubbing._result.save import keep
 from causal_scrubbing._result.verify import Verification, verify
 from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._simulate import Run, Sampled, stuck_samples
@@ -81,41 +82,62 @@ class Result(RunPictures):
         return scores_html(self.name, self.summary, self.scores, notes, zero=zero)
 
     def __repr__(self) -> str:
-        return f"Result({self.name}: scrubbed {self.scrubbed}, recovered {self.recovered})"
+        pair = (self.scrubbed, self.recovered)
+        scrubbed, recovered = (str(one) if one.defined else "undefined" for one in pair)
+        return f"Result({self.name}: scrubbed {scrubbed}, recovered {recovered})"
 
     @overload
-    def report(self, path: None = None) -> str: ...
+    def report(self, path: None = None, *, controls: ManyControls | None = None) -> str: ...
 
     @overload
-    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path, *, controls: ManyControls | None = None) -> Path: ...
 
-    def report(self, path: str | Path | None = None) -> str | Path:
+    def report(
+        self, path: str | Path | None = None, *, controls: ManyControls | None = None
+    ) -> str | Path:
         """The run as one self-contained HTML page.
+
+        Each claim has the colour of what its resampling costs: fitted on the run's own draws, or,
+        where controls are given, as measured by them.
+
+        Example::
+
+            result.report("run.html")
+            result.report("run.html", controls=cs.controls(h, data, metric))
 
         Args:
             path: where to write it; nothing is written if None.
+            controls: what `controls` gave for this hypothesis and the first metric.
 
         Returns:
             The path of the file written, or without one the page's text.
 
         Raises:
-            ScrubError: the page cannot be written there.
+            ScrubError: the page cannot be written there, or the controls are of another hypothesis
+                or metric.
         """
-        text = render_page(page_data(self))
+        text = render_page(page_data(self, controls))
         if path is None:
             return text
         file = Path(path)
         write_page(file, text)
         return file
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path | str:
         """Write the run to a folder: JSON for what is said, Parquet for tables of samples.
+
+        Args:
+            path: the folder, or an address that fsspec opens, like ``s3://bucket/run``.
+            overwrite: whether a run that is there is replaced.
+
+        Returns:
+            Where it is.
 
         Raises:
             ScrubError: the folder holds something already and `overwrite` is False, it is a file,
                 or the disk cannot be written.
         """
-        return save(self, Path(path), overwrite=overwrite)
+        return keep(self, open_store(path), overwrite=overwrite)
 
     def bundle(
         self,
@@ -173,16 +195,19 @@ class Result(RunPictures):
         Raises:
             ScrubError: the run was not saved in a folder that this result knows of.
         """
-        where = self.source if path is None else Path(path)
+        where = self.source if path is None else path
         if where is None:
             raise ScrubError(
                 "this result was neither loaded nor kept with out=: save it and verify the folder, "
                 "result.verify(result.save('run/'))."
             )
         found = verify(where, data=self.data)
-        if found and read(where, RunViews).to_dict()["estimates"] != self.to_dict()["estimates"]:
-            why = "the estimates saved there are not those of this result"
-            return replace(found, differences=(why,))
+        if found:
+            with copied(where) as folder:
+                saved = read(folder, RunViews).to_dict()["estimates"]
+            if saved != self.to_dict()["estimates"]:
+                why = "the estimates saved there are not those of this result"
+                return replace(found, differences=(why,))
         return found
 
 
@@ -190,7 +215,7 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
     """Read a run back from its folder; every estimate is equal to the one saved.
 
     Args:
-        path: the folder that `Result.save` wrote.
+        path: the folder or address that `Result.save` wrote to.
         data: the run's dataset, needed only to look at subsets of it; its hash is checked.
 
     Returns:
@@ -200,4 +225,5 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
         ScrubError: there is no whole run there, a file is not as it was written, or the data is
             not the run's.
     """
-    return read(Path(path), Result, data)
+    with copied(path) as folder:
+        return read(folder, Result, data, source=path if is_address(path) else local_path(path))

@@ -49,7 +49,7 @@ class RunData(Estimated):
         run_plan: how the run was made, to explain it (not after loading).
         plan: the plan that was saved with the result, as plain data (after loading only).
         alone: which samples `stuck` counts, [N], where known.
-        source: the folder it was loaded from, or that `scrub` kept it in.
+        source: the folder or address it was loaded from, or that `scrub` kept it at.
         files: how many files it was loaded from.
         known: metric name -> what is known of it on every row of the data, without sampling.
         of_means: metric name -> the function of means it is, for those that are one.
@@ -76,7 +76,7 @@ class RunData(Estimated):
     run_plan: RunPlan | None = None
     plan: Mapping[str, Any] | None = None
     alone: BoolArray | None = None
-    source: Path | None = None
+    source: Path | str | None = None
     files: int = 0
     known: Mapping[str, KnownMeans] = field(default_factory=dict)
     of_means: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)

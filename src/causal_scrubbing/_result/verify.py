@@ -11,11 +11,11 @@ from typing import Any, Final
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import CausalScrubbingError
-from causal_scrubbing._files import is_archive, read_json
+from causal_scrubbing._files import copied, is_address, is_archive, local_path, read_json
 from causal_scrubbing._format import plural
 from causal_scrubbing._result.bundle import RUN_FOLDER, opened
+from causal_scrubbing._result.read import read
 from causal_scrubbing._result.run_data import RunData
-from causal_scrubbing._result.save import read
 from causal_scrubbing._result.seal import RUN
 
 _RELATIVE: Final = 1e-9
@@ -75,17 +75,17 @@ def verify(path: str | Path, *, data: Dataset | None = None) -> Verification:
         assert cs.verify("run/")
 
     Args:
-        path: the folder that `Result.save` or ``scrub(out=...)`` wrote, or a bundle.
+        path: the folder or address that `Result.save` or ``scrub(out=...)`` wrote to, or a bundle.
         data: the dataset; its hash is compared too.
 
     Returns:
         What was checked. It is true where nothing differs.
     """
-    folder = Path(path)
-    if is_archive(folder):
-        return _of_bundle(folder, data)
+    if not is_address(path) and is_archive(local_path(path)):
+        return _of_bundle(local_path(path), data)
     try:
-        result = read(folder, RunData, data)
+        with copied(path) as folder:
+            result = read(folder, RunData, data)
     except CausalScrubbingError as error:
         return Verification(str(path), 0, 0, (str(error),))
     count = 0
@@ -102,11 +102,11 @@ def _of_bundle(file: Path, data: Dataset | None) -> Verification:
     try:
         with opened(file) as (folder, body):
             found = verify(folder / RUN_FOLDER, data=data)
-            said = dict(read_json(folder / RUN_FOLDER / RUN)["fingerprints"])
+            said = read_json(folder / RUN_FOLDER / RUN)["fingerprints"] if found else None
     except CausalScrubbingError as error:
         return Verification(str(file), 0, 0, (str(error),))
     differences = found.differences
-    if body["fingerprints"] != said:
+    if found and body["fingerprints"] != said:
         differences = (*differences, "the hashes of data and graph are not those of the run")
     files = len(body["files"]) + 1
     return replace(found, path=str(file), files=files, differences=differences)

@@ -8,7 +8,7 @@ from typing import Unpack, overload
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._result import Result, keep
+from causal_scrubbing._result import Result, Results, keep
 from causal_scrubbing._simulate import (
     Metric,
     Options,
@@ -34,7 +34,7 @@ def scrub(
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None = None,
     **options: Unpack[Options],
-) -> list[Result]: ...
+) -> Results: ...
 
 
 @takes_options()
@@ -43,7 +43,7 @@ def scrub(
     data: Dataset,
     metric: Metric | Mapping[str, Metric] | None = None,
     **options: Unpack[Options],
-) -> Result | list[Result]:
+) -> Result | Results:
     """Make every activation swap a hypothesis permits, at random, and measure the behaviour left.
 
     Behaviour-preserving resampling ablation (Chan et al. 2022, "Causal scrubbing", Algorithm): for
@@ -64,7 +64,7 @@ def scrub(
             `Options` for all of them.
 
     Returns:
-        A `Result`, or a list of them for a list of hypotheses.
+        A `Result`; for a list of hypotheses `Results`, a list of them.
 
     Raises:
         HypothesisError: a feature or field cannot be used on this data.
@@ -78,8 +78,7 @@ def scrub(
             results[number] = Result.from_run(sampled, data, run)
             if request.folder is not None:
                 name = folder_name(sampled.hypothesis, number)
-                where = request.folder if request.single else request.folder / name
-                keep(results[number], where, run.checkpoint)
-                results[number] = replace(results[number], source=where)
-    ordered = [results[number] for number in range(len(request.hypotheses))]
+                where = request.folder if request.single else request.folder.child(name)
+                results[number] = replace(results[number], source=keep(results[number], where))
+    ordered = Results(results[number] for number in range(len(request.hypotheses)))
     return ordered[0] if request.single else ordered

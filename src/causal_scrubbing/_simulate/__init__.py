@@ -5,7 +5,6 @@ from causal_scrubbing._simulate.arguments import check_batch_size as check_batch
 from causal_scrubbing._simulate.arguments import check_device as check_device
 from causal_scrubbing._simulate.arguments import check_samples as check_samples
 from causal_scrubbing._simulate.arguments import check_seed as check_seed
-from causal_scrubbing._simulate.arguments import check_shared as check_shared
 from causal_scrubbing._simulate.arguments import whole as whole
 from causal_scrubbing._simulate.behaviour import Metric as Metric
 from causal_scrubbing._simulate.behaviour import evaluate_metric as evaluate_metric

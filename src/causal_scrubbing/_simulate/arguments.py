@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, SupportsIndex, cast
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 
 from causal_scrubbing._algebra import Free
 from causal_scrubbing._data import check_dataset
-from causal_scrubbing._engine import CAN_SHARE, STORES, free_memory, show_bytes
+from causal_scrubbing._engine import STORES, free_memory, show_bytes
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors import Executor
 from causal_scrubbing._hypothesis import Hypothesis
@@ -203,20 +202,6 @@ def check_size(samples: int, hypotheses: int, metrics: int, blocks: int) -> None
         )
 
 
-def check_shared(shared: bool, folder: Path | None) -> None:
-    if not shared:
-        return
-    if folder is None:
-        raise ScrubError(
-            "shared=True has processes work on one run in one folder: name it with out=."
-        )
-    if not CAN_SHARE:
-        raise ScrubError(
-            "shared=True needs locks on files that several processes can hold, which this system "
-            "lacks: run one process, without it."
-        )
-
-
 def check_arguments(
     hypothesis: object, data: object, randomize: str | None, baseline: object
 ) -> tuple[Hypothesis, ...]:
@@ -240,8 +225,9 @@ def check_arguments(
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
-        one.graph.check_fresh()
         many.append(one)
+    for graph in {id(one.graph): one.graph for one in many}.values():
+        graph.check_fresh()
     check_dataset(data, error=ScrubError)
     if baseline is not None:
         if isinstance(baseline, Free):
@@ -284,11 +270,11 @@ def _shown(value: object) -> str:
     return str(value) if isinstance(value, np.generic | torch.dtype) else repr(value)
 
 
-def check_executor(executor: object, *, shared: bool) -> None:
+def check_executor(executor: object) -> None:
     """Refuse what is not an executor.
 
     Raises:
-        ScrubError: it is not one, or `shared` is asked for besides.
+        ScrubError: it is not one.
     """
     if executor is None:
         return
@@ -297,5 +283,3 @@ def check_executor(executor: object, *, shared: bool) -> None:
             f"executor={executor!r} is not an executor; give cs.executors.Processes(2), "
             "cs.executors.Ray(), or an object with their method open(work)."
         )
-    if shared:
-        raise ScrubError("shared=True or executor=, not both: each shares a run among processes.")

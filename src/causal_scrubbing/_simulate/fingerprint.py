@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -65,7 +64,7 @@ def _plain(values: Any) -> list[float]:
     return [float(v) for v in np.nan_to_num(np.asarray(values, dtype=np.float64)).reshape(-1)]
 
 
-def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: Path) -> None:
+def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: str) -> None:
     """Refuse blocks of another model or metric.
 
     Raises:

@@ -43,8 +43,9 @@ FEWEST_READ: Final = 64
 """Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
 
 SLOW: Final = 5.0
-"""Seconds that metrics may take on pairs, going by what they took on every row: a metric's cost is
-not counted in operations. Metrics of tensors take a hundredth of it."""
+"""Processor seconds that metrics may take on pairs, going by what they took on every row: their
+cost is not counted in operations, and other work on the machine must not tell. Metrics of tensors
+take a hundredth of it."""
 
 _PAIRS: Final = 1 << 14
 """Pairs evaluated at once."""
@@ -207,10 +208,10 @@ class KnownRows:
     def _measure(
         self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints
     ) -> FloatArray:
-        began = time.perf_counter()
+        began = time.thread_time()
         batch = self.data.lazy(rows, own.device).with_model_output(own)
         values = evaluate_metric(name, self.metrics[name], output, batch)
-        self._seconds += time.perf_counter() - began
+        self._seconds += time.thread_time() - began
         return values
 
     # --- pairs of rows ---------------------------------------------------------------------------

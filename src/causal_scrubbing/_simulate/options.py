@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, ParamSpec, TypedDict, TypeVar
 import torch
 
 from causal_scrubbing._engine import MemoryLimit
+from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors import Executor
 from causal_scrubbing._graph import hint
 from causal_scrubbing._hypothesis import Hypothesis
@@ -49,14 +50,13 @@ class Options(TypedDict, total=False):
             where the budget would mean running clean rows more than twice.
         store_dtype: a lower precision to keep clean activations in ("bfloat16"). It changes
             results, and the result says so.
-        out: a folder. Finished blocks are kept there, an interrupted run continues where it
-            stopped, with equal results, and the finished result is saved there (one folder each
-            where several hypotheses are given). With "auto" a smaller tolerance continues from the
-            blocks of a larger one. Metrics and models are code: that they are the same is judged
-            from what they give on a few rows, and other ones are refused.
-        shared: other processes that make this call too, each on a device or machine of its own,
-            take part in the run in `out`. Each computes blocks that no other does, and all return
-            the whole result. Values equal those of a run by one process up to rounding.
+        out: a folder, or an address that fsspec opens, like ``s3://bucket/run``. Finished blocks
+            are kept there, an interrupted run continues where it stopped, with equal results, on
+            this machine or another, with an executor or without, and the finished result is saved
+            there (one folder each where several hypotheses are given). With "auto" a smaller
+            tolerance continues from the blocks of a larger one. Metrics and models are code: that
+            they are the same is judged from what they give on a few rows, and other ones are
+            refused.
         executor: where blocks of samples are computed: None in this process, or one of
             `cs.executors`, such as ``cs.executors.Processes(2)``. Draws are equal to the bit and
             values up to rounding, however many workers there are and whether some of them die.
@@ -88,7 +88,6 @@ class Options(TypedDict, total=False):
     store: str
     store_dtype: torch.dtype | str | None
     out: str | Path | None
-    shared: bool
     executor: Executor | None
     autocast: bool
     keep_outputs: bool | None
@@ -96,6 +95,12 @@ class Options(TypedDict, total=False):
     check: bool
     progress: bool | Callable[[int, int], None] | None
 
+
+EXECUTOR: Final = (
+    "executor=cs.executors.Processes(2) spreads a run over processes of this machine, and "
+    "cs.executors.Ray() over a cluster, from one call."
+)
+"""What takes the place of ``shared=True``."""
 
 DEFAULTS: Final = Options(
     samples=1000,
@@ -113,7 +118,6 @@ DEFAULTS: Final = Options(
     store="auto",
     store_dtype=None,
     out=None,
-    shared=False,
     executor=None,
     autocast=False,
     keep_outputs=None,
@@ -161,10 +165,13 @@ def filled(verb: str, options: Mapping[str, Any], *, without: Iterable[str] = ()
         without: options that this function does not take.
 
     Raises:
+        ScrubError: an option is one of earlier versions.
         TypeError: there is no option of a given name.
     """
     known = [name for name in DEFAULTS if name not in set(without)]
     for name in options:
+        if name == "shared":
+            raise ScrubError(f"shared={options[name]!r} is gone: {EXECUTOR}")
         if name not in known:
             raise TypeError(
                 f"{verb}() got an unexpected keyword argument {name!r}.{hint(name, known)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,7 @@ import torch
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Settings, read_budget
 from causal_scrubbing._executors import Executor
-from causal_scrubbing._files import check_folder
+from causal_scrubbing._files import AbstractStore, open_store
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, with_means
 from causal_scrubbing._sampling import make_source
@@ -25,7 +24,6 @@ from causal_scrubbing._simulate.arguments import (
     check_most,
     check_samples_or_auto,
     check_seed,
-    check_shared,
     check_size,
     check_start,
     check_store,
@@ -59,7 +57,7 @@ class Request:
         distance: see `Options`.
         engine: how to use the machine.
         folder: where finished blocks are kept, or None.
-        executor, shared, keep_outputs, compare, check, progress: see `Options`.
+        executor, keep_outputs, compare, check, progress: see `Options`.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -77,8 +75,7 @@ class Request:
     baseline: Hypothesis | None
     distance: str | Distance
     engine: Settings
-    folder: Path | None
-    shared: bool
+    folder: AbstractStore | None
     executor: Executor | None
     keep_outputs: bool | None
     compare: bool
@@ -135,11 +132,8 @@ class Request:
             most, tolerance = check_most(given["max_samples"]), check_tolerance(tolerance)
             check_auto(many)
         check_size(most, len(many), len(metrics), sum(len(one.tree.blocks) for one in many))
-        folder = None if out is None else Path(out)
-        if folder is not None:
-            check_folder(folder, "out=")
-        check_shared(given["shared"], folder)
-        check_executor(given["executor"], shared=given["shared"])
+        folder = None if out is None else open_store(out, "out=")
+        check_executor(given["executor"])
         if given["draw"] != "sobol":
             make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:
@@ -161,7 +155,6 @@ class Request:
             distance=check_distance(given["distance"]),
             engine=engine,
             folder=folder,
-            shared=given["shared"],
             executor=given["executor"],
             keep_outputs=given["keep_outputs"],
             compare=given["compare"],

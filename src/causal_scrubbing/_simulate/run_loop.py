@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._engine import Checkpoint, note_layout, take_layout
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import AbstractStore
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import FIRST, auto_spans, block_size, spans
 from causal_scrubbing._simulate.fingerprint import check_probe, probe
@@ -157,21 +156,26 @@ def identity(
 
 
 def open_checkpoint(
-    folder: Path | None, what: Mapping[str, Any], *, shared: bool
-) -> AbstractContextManager[Checkpoint | None]:
+    folder: AbstractStore | None, name: str, what: Mapping[str, Any]
+) -> Checkpoint | None:
     """The finished blocks of a run in a folder, or of none where there is no folder.
+
+    Args:
+        folder: of the run.
+        name: of the folder of blocks in it.
+        what: they are, see `identity`.
 
     Raises:
         ScrubError: the folder holds something else.
     """
     if folder is None:
-        return nullcontext()
-    parent = folder.parent
-    if parent.is_dir() and not folder.exists() and (parent / "run.json").exists():
+        return None
+    blocks = folder.child(name)
+    if folder.has("run.json") and not Checkpoint.begun(blocks):
         raise ScrubError(
-            f"{parent} holds a finished run that was not made with out=; give another folder."
+            f"{folder} holds a finished run that was not made with out=; give another folder."
         )
-    return Checkpoint(folder, what, shared=shared)
+    return Checkpoint(blocks, what)
 
 
 def take_up(work: Simulation, checkpoint: Checkpoint | None) -> None:
@@ -182,13 +186,12 @@ def take_up(work: Simulation, checkpoint: Checkpoint | None) -> None:
     """
     if checkpoint is None:
         return
-    with checkpoint.turn():
-        # What is chosen for want of an argument depends on how many samples may be run.
-        kept = checkpoint.note("outputs", {"kept": work.keep_outputs})
-        work.keep_outputs = bool(kept["kept"])
-        take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
-        found = probe(work)
-        check_probe(checkpoint.note("model", found), found, checkpoint.folder.parent)
+    # What is chosen for want of an argument depends on how many samples may be run.
+    kept = checkpoint.note("outputs", {"kept": work.keep_outputs})
+    work.keep_outputs = bool(kept["kept"])
+    take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
+    found = probe(work)
+    check_probe(checkpoint.note("model", found), found, str(checkpoint.store))
 
 
 def folder_name(hypothesis: Hypothesis, number: int) -> str:

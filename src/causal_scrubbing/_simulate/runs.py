@@ -46,7 +46,6 @@ class Run:
         record: how it was made.
         stopped: why it had as many samples as it had, in words, or None.
         plan: how it was made, to explain it.
-        checkpoint: where its blocks are kept, held by this process until the next run, or None.
     """
 
     numbers: tuple[int, ...]
@@ -54,7 +53,6 @@ class Run:
     record: RunRecord
     stopped: str | None
     plan: RunPlan
-    checkpoint: Checkpoint | None
 
 
 def simulate(request: Request) -> Iterator[Run]:
@@ -64,7 +62,7 @@ def simulate(request: Request) -> Iterator[Run]:
         request: what is asked.
 
     Yields:
-        Each run when it is finished, while its folder is still held.
+        Each run when it is finished.
 
     Raises:
         ScrubError: a self-check failed, or a folder holds another run.
@@ -89,34 +87,32 @@ def simulate(request: Request) -> Iterator[Run]:
             began = time.perf_counter()
             work = works.pop(0)  # its table is freed before the next one is filled
             work.bar = bar
-            blocks = None if request.folder is None else request.folder / f"blocks{place or ''}"
             what = _identity(request, work)
-            with open_checkpoint(blocks, what, shared=request.shared) as checkpoint:
-                take_up(work, checkpoint)
-                with _workers(request, work, baseline) as work.workers:
-                    done, stopped = _drive(request, work, bar, checkpoint)
-                work.workers = None
-                bar.phase("metrics")
-                work.know()
-                looked = checked[place]
-                if looked is not None:
-                    looked = replace(looked, samples=work.check_again())
-                found = [
-                    work.sampled(i, request.hypotheses[number]) for i, number in enumerate(numbers)
-                ]
-                if request.check:
-                    span = (request.start, request.start + done)
-                    swaps = look_at_swaps(work.samplers, request.data, span, work.executor.device)
-                    found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
-                bar.phase("intervals")
-                yield Run(
-                    numbers=tuple(numbers),
-                    sampled=tuple(found),
-                    record=_record(request, work, done, time.perf_counter() - began, looked),
-                    stopped=stopped,
-                    plan=_plan(request, work, baseline, done),
-                    checkpoint=checkpoint,
-                )
+            checkpoint = open_checkpoint(request.folder, f"blocks{place or ''}", what)
+            take_up(work, checkpoint)
+            with _workers(request, work, baseline) as work.workers:
+                done, stopped = _drive(request, work, bar, checkpoint)
+            work.workers = None
+            bar.phase("metrics")
+            work.know()
+            looked = checked[place]
+            if looked is not None:
+                looked = replace(looked, samples=work.check_again())
+            found = [
+                work.sampled(i, request.hypotheses[number]) for i, number in enumerate(numbers)
+            ]
+            if request.check:
+                span = (request.start, request.start + done)
+                swaps = look_at_swaps(work.samplers, request.data, span, work.executor.device)
+                found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
+            bar.phase("intervals")
+            yield Run(
+                numbers=tuple(numbers),
+                sampled=tuple(found),
+                record=_record(request, work, done, time.perf_counter() - began, looked),
+                stopped=stopped,
+                plan=_plan(request, work, baseline, done),
+            )
 
 
 def _check(request: Request, work: Simulation) -> Checked | None:

@@ -48,9 +48,6 @@ _READS: Final = 8
 _LONG: Final = 10_000
 """Steps of a program from which on two samples are computed again, and not up to four."""
 
-_PAUSE: Final = 0.1
-"""Seconds between looks at whether other processes have finished their blocks."""
-
 
 @dataclass
 class _Look:
@@ -320,11 +317,6 @@ class Simulation:
         if self.workers is not None:
             yield from self._spread(blocks, checkpoint, self.workers)
             return
-        if checkpoint is not None and checkpoint.shared:
-            yield from self._take_part(blocks, checkpoint)
-            for low, high in blocks:
-                self._block(low, high, checkpoint)
-            return
         for low, high in blocks:
             self._block(low, high, checkpoint)
             yield high - low
@@ -343,7 +335,7 @@ class Simulation:
         missing = [block for block in blocks if block not in found]
         for block, values in workers.compute(missing):
             if checkpoint is not None:
-                self._keep(*block, checkpoint, values)
+                values = self._keep(*block, checkpoint, values)
             found[block] = values
             self.bar.estimate(values[0][0].scrubbed)
             yield block[1] - block[0]
@@ -356,27 +348,6 @@ class Simulation:
         for block in blocks:
             self._add(found.pop(block), self.draw(*block)[1])
 
-    def _take_part(
-        self, blocks: Sequence[tuple[int, int]], checkpoint: Checkpoint
-    ) -> Iterator[int]:
-        """Compute the blocks that no other process does, until all are finished by someone."""
-        waiting = list(blocks)
-        if not all(checkpoint.has(*block) for block in blocks):
-            self.executor.look_ahead(self._drawn(blocks, len(blocks)))
-        while waiting:
-            before, waiting = waiting, []
-            for low, high in before:
-                with checkpoint.claim(low, high) as mine:
-                    if mine:
-                        found = self.compute(low, self.draw(low, high)[0])
-                        self._keep(low, high, checkpoint, found)
-                if checkpoint.has(low, high):
-                    yield high - low
-                else:
-                    waiting.append((low, high))
-            if waiting == before:
-                time.sleep(_PAUSE)
-
     def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)
         found = None if checkpoint is None else self._finished(start, stop, checkpoint)
@@ -384,7 +355,7 @@ class Simulation:
             self._fill()
             found = self.compute(start, rows)
             if checkpoint is not None:
-                self._keep(start, stop, checkpoint, found)
+                found = self._keep(start, stop, checkpoint, found)
         elif not self._looks[-1].filled:
             self._looks[-1].finished += 1
         self._add(found, by_key)
@@ -476,8 +447,11 @@ class Simulation:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)
         return None if found is None else (from_columns(found[0], len(self.roots)), found[1])
 
-    def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> None:
-        checkpoint.put(start, stop, to_columns(found[0]), found[1])
+    def _keep(self, start: int, stop: int, checkpoint: Checkpoint, found: Block) -> Block:
+        """Keep a block; what is kept, which another process may have put there first."""
+        if checkpoint.put(start, stop, to_columns(found[0]), found[1]):
+            return found
+        return self._finished(start, stop, checkpoint) or found
 
     def compute(self, start: int, rows: Mapping[str, Ints]) -> Block:
         """Values of some samples, and outputs where they are kept."""

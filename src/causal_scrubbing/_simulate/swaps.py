@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
+from causal_scrubbing._display import Tabular
 from causal_scrubbing._graph import Graph, evaluate, shorten
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._sampling import Sampler
@@ -57,8 +58,8 @@ class Swap:
     important: bool
 
 
-@dataclass(frozen=True)
-class Swaps:
+@dataclass(frozen=True, repr=False)
+class Swaps(Tabular):
     """What the swaps of a run could change.
 
     Attributes:
@@ -100,6 +101,9 @@ class Swaps:
                 "looked at did an activation differ there"
             )
         return tuple(found)
+
+    def __repr__(self) -> str:
+        return f"Swaps({len(self.table)} draws, {self.rows} rows looked at; to_frame() has them)"
 
     def to_frame(self) -> pd.DataFrame:
         """The shares as a table, one row a draw."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from causal_scrubbing._display import html_table
+
 Splits = dict[str, tuple[int, dict[str, int]]]
 
 
@@ -19,3 +21,7 @@ class SiteMap(dict[str, str]):
     def __init__(self, places: Mapping[str, str], splits: Splits | None = None) -> None:
         super().__init__(places)
         self.splits: Splits = dict(splits or {})
+
+    def _repr_html_(self) -> str:
+        title = f"SiteMap: {len(self)} sites, splits of {', '.join(self.splits) or 'none'}"
+        return html_table(title, ["node", "place"], [list(pair) for pair in self.items()])

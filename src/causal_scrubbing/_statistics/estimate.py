@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causal_scrubbing._display import Displayed
-from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, short
+from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, plural, short
 
 _NAN_PAIR = (math.nan, math.nan)
 
@@ -18,7 +18,7 @@ def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate(Displayed):
     """An estimated number.
 
@@ -52,6 +52,10 @@ class Estimate(Displayed):
         object.__setattr__(self, "interval", (float(low), float(high)))
         object.__setattr__(self, "n", int(self.n))
         object.__setattr__(self, "level", float(self.level))
+
+    def __repr__(self) -> str:
+        shown = str(self) if self.defined else "undefined; print it to see why"
+        return f"Estimate({shown}, {self.n} {plural(self.n, 'sample')})"
 
     @classmethod
     def undefined(cls, reason: str, *, n: int = 0, level: float = 0.95, unit: str = "") -> Estimate:

@@ -50,7 +50,7 @@ _TIMES: Final = 3.0
 """A loss so many times the model's is another story than the percentage near 100% beside it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores(Displayed):
     """The five estimates of one metric: E_model, E_scrubbed, E_randomized, gap and recovered.
 
@@ -85,6 +85,11 @@ class Scores(Displayed):
     exact: tuple[str, ...] = ()
     factors: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        pair = (self.scrubbed, self.recovered)
+        scrubbed, recovered = (str(one) if one.defined else "undefined" for one in pair)
+        return f"Scores(scrubbed {scrubbed}, recovered {recovered}; print it)"
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ Page.choice = (label, options, fn) => {
 // Arrays stand in the JSON as places in one zlib-compressed blob.
 Page.read = async (text) => {
   const data = JSON.parse(text);
-  const packed = Uint8Array.from(atob(data.binary), (c) => c.charCodeAt(0));
+  const raw = atob(data.binary), packed = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) packed[i] = raw.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = await new Response(stream).arrayBuffer();
   const open = (value) => {

@@ -13,6 +13,12 @@ from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._page import MetricData, PageData, Shown, shown
 from causal_scrubbing._report import footnotes
 from causal_scrubbing._result.labels import EVERY, baseline_name
+from causal_scrubbing._result.page.controlled import (
+    ManyControls,
+    check_controls,
+    control_rows,
+    with_controls,
+)
 from causal_scrubbing._result.page.movement import with_movement
 from causal_scrubbing._result.page.rows import fields, searched, stepped
 from causal_scrubbing._result.page.tree import nodes, trees
@@ -30,8 +36,15 @@ MOST_VALUES: Final = 800_000
 """Values of samples that a page holds; metrics beyond them have their estimates only."""
 
 
-def page_data(result: RunViews) -> PageData:
-    """Everything a run has to say, in the order a reader asks."""
+def page_data(result: RunViews, controls: ManyControls | None = None) -> PageData:
+    """Everything a run has to say, in the order a reader asks.
+
+    Args:
+        result: the run.
+        controls: those of its hypothesis, or None.
+    """
+    if controls is not None:
+        check_controls(result, controls)
     trio = result.triples()
     scalar = trio.scrubbed.ndim == 1
     functions = None
@@ -39,6 +52,8 @@ def page_data(result: RunViews) -> PageData:
         functions = result.compare_functions(logits=result.record.reads_logits)
     tree = trees(result)
     blocks, cost_note = with_movement(result, tree.claims, tree.blocks)
+    if controls is not None:
+        blocks, cost_note = with_controls(blocks, tree.claims, controls)
     metrics = _metrics(result)
     step = stepped(result, blocks, _worst_first(metrics[0]))
     if step is not None:
@@ -62,6 +77,7 @@ def page_data(result: RunViews) -> PageData:
         blocks=blocks,
         nodes=nodes(result.hypothesis, tree.claims),
         cost_note=cost_note,
+        controls=[] if controls is None else control_rows(controls),
         place=place.reshape(-1).astype(np.int32),
         rows=rows.astype(np.int32),
         texts=searched(result.data, rows),
