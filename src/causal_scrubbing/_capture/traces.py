@@ -77,7 +77,7 @@ def _bytes_of(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     if not tensor.numel():
         return
     width = tensor.element_size() * tensor.numel() // len(tensor)
-    for rows in tensor.split(max(1, _AT_ONCE // width)):
+    for rows in torch.split(tensor, max(1, _AT_ONCE // width)):
         part = rows.contiguous().view(-1).view(torch.uint8)
         yield part.clone() if part.storage_offset() % 8 else part
 
