@@ -168,6 +168,34 @@ class CleanTable:
             if not self.holds(needs):
                 raise NoRoomError("the table holds fewer rows than before")
 
+    def adopt(self, other: CleanTable) -> None:
+        """Take the rows that another table of the same data has of the same nodes.
+
+        Args:
+            other: a table of the same graph, or of one that shares nodes with it.
+        """
+        for i, column in enumerate(self.columns):
+            if self._in_place(column) or not all(self._same(other, n) for n in column.nodes):
+                continue
+            rows = np.flatnonzero(
+                np.logical_and.reduce([other._have[other._column[n]] for n in column.nodes])
+                & ~self._have[i]
+            )
+            room = [u + len(rows) * (j == i) for j, u in enumerate(self._used)]
+            if not len(rows) or not (self.is_dense or self._make_room(room)):
+                continue
+            self._take_slots(i, rows)
+            for node in column.nodes:
+                there = torch.as_tensor(rows, device=other.storage.device)
+                self._put(node, other.gather(node, other.index(node, there)), rows, None)
+            self._used[i] += len(rows)
+            self._have[i][rows] = True
+
+    def _same(self, other: CleanTable, node: str) -> bool:
+        """Whether another table has values of the very node."""
+        there = other.graph.nodes.get(node)
+        return there is self.graph.nodes[node] and node in other._values
+
     def _fill_missing(self, needs: Sequence[Bools]) -> None:
         missing = [need & ~have for need, have in zip(needs, self._have, strict=True)]
         if not self.is_dense:

@@ -18,7 +18,7 @@ import torch
 
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors.block_queue import BlockQueue
-from causal_scrubbing._executors.protocol import TRIES, Block
+from causal_scrubbing._executors.protocol import TRIES, Block, Tell, quiet
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,13 @@ class Processes:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, the line to it, and the block it works on."""
+    """A process, the line to it, the block it works on, and the request that it knows."""
 
     process: subprocess.Popen[bytes]
     line: Connection
     ready: bool = False
     block: Block | None = None
+    request: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -94,22 +95,27 @@ class _Pool:
     workers: list[_Worker] = field(default_factory=list)
     started: int = 0
 
-    def compute(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Any]]:
+    def compute(
+        self, blocks: Sequence[Block], *, request: bytes = b"", tell: Tell = quiet
+    ) -> Iterator[tuple[Block, Any]]:
         """See `Workers`."""
         queue = BlockQueue(blocks)
+        if blocks and not any(worker.ready for worker in self.workers):
+            tell("starting workers", 0)
         while queue.unfinished:
             while len(self.workers) < min(self.count, len(blocks)):
                 self._start()
             for worker in self.workers:
                 if worker.ready and worker.block is None and (block := queue.take()) is not None:
-                    worker.block = block
+                    new = None if worker.request == request else request
+                    worker.block, worker.request = block, request
                     with suppress(OSError):  # it died: its end of the line says so below
-                        worker.line.send_bytes(pickle.dumps(block))
+                        worker.line.send_bytes(pickle.dumps((block, new)))
             heard = set(wait([worker.line for worker in self.workers]))
             for worker in [one for one in self.workers if one.line in heard]:
-                yield from self._hear(worker, queue)
+                yield from self._hear(worker, queue, tell)
 
-    def _hear(self, worker: _Worker, queue: BlockQueue) -> Iterator[tuple[Block, Any]]:
+    def _hear(self, worker: _Worker, queue: BlockQueue, tell: Tell) -> Iterator[tuple[Block, Any]]:
         try:
             kind, what = pickle.loads(worker.line.recv_bytes())
         except (EOFError, OSError):
@@ -117,6 +123,9 @@ class _Pool:
             return
         if kind == "ready":
             worker.ready = True
+            return
+        if kind == "told":
+            tell(*what)
             return
         if kind == "broken":
             words, error = what

@@ -30,6 +30,7 @@ from causal_scrubbing._trials import (
     Chunk,
     Plan,
     Shift,
+    Spread,
     Stage,
     Trials,
     confirm,
@@ -129,6 +130,7 @@ class Search:
         settings: SearchSettings,
         *,
         improve: bool,
+        spread: Spread | None = None,
     ) -> None:
         settings = checked(h, data, settings)
         check_scrubs(h, "a search adds to")
@@ -148,6 +150,7 @@ class Search:
             batch_size=settings.batch_size,
             device=settings.device,
             memory=settings.memory,
+            spread=spread,
         )
         trials = self.trials
         self_check(h, data, settings.device, batch_size=settings.batch_size)

@@ -152,8 +152,17 @@ def _workers(
         work.keep_outputs,
         note_layout(work.executor),
         work.source,
+        _cuts(request),
     )
     return request.executor.open(packed(remote))
+
+
+def _cuts(request: Request) -> list[tuple[int, int]]:
+    """The blocks of a run by workers; none where it is not known how many there will be."""
+    if request.samples == "auto":
+        return []
+    block = block_size(request.samples, kept=True)
+    return list(spans(request.samples, block, request.start))
 
 
 def _drive(
