@@ -124,6 +124,25 @@ def test_another_model_is_refused(name: str, saved: tuple[Path, nn.Module]) -> N
         cs.load_graph(folder, change(copy.deepcopy(model)))
 
 
+class Masked(nn.Module):
+    """Masks joined by operators, as attention in transformers does with causal and padding ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(7, 4)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        mask = ((tokens > 1) & (tokens < 6)) | (tokens == 0) ^ (tokens == 1)
+        return self.embed(tokens) * mask[..., None]
+
+
+def test_masks_joined_by_operators_open_as_they_were(tmp_path: Path) -> None:
+    model = Masked().eval()
+    graph = cs.capture(model, DATA[:3], sites={"embed": "embed"}, fields=["tokens"])
+    graph.save(tmp_path)
+    check_same(graph, cs.load_graph(tmp_path, model), DATA)
+
+
 def test_boxes_over_several_axes_open_as_they_were(tmp_path: Path) -> None:
     case = CASES["convolutions"]
     model = case.make().eval()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 
 import causal_scrubbing as cs
 from causal_scrubbing._display import Bar, Box, plot_forest, plot_layers, to_latex, to_markdown
@@ -235,6 +236,67 @@ def test_every_picture_shows_itself(shown) -> None:
         assert hasattr(figure, "_repr_png_")
     for figure in figures[:2] + figures[9:10]:
         assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+LONG = "a name of a hypothesis that goes on and on until no line of a picture has room for it, " * 3
+
+
+@pytest.fixture(scope="module")
+def positions() -> cs.Result:
+    """A run with a claim for each of six positions, of which two matter; its names are long."""
+    tokens = torch.randint(0, 4, (200, 6), generator=torch.Generator().manual_seed(0))
+    weights = [0, 0, 3, 0, 2, 0]
+    nodes = {f"p{i}": (lambda t, i=i: weights[i] * t[:, i].double(), ["tokens"]) for i in range(6)}
+    nodes["out"] = (lambda *values: sum(values), list(nodes))
+    graph = cs.Graph.build(inputs=["tokens"], nodes=nodes, output="out")
+    data = cs.Dataset(tokens=tokens, odd=tokens % 2)
+    claims = cs.each("p{i}", "odd[{i}]", range(6))
+    h = cs.Hypothesis(graph, cs.claim("out", cs.exact, *claims), name=LONG)
+    return cs.scrub(h, data, {LONG: cs.metrics.to_model("squared_error")}, samples=300)
+
+
+def test_positions_are_a_strip_with_dots_where_the_cost_is_told_from_0(positions, shown) -> None:
+    figure = positions.plot_positions()
+    axes = figure.axes[0]
+    drawn = np.asarray(axes.images[0].get_array())[0]
+    assert len(drawn) == 6
+    assert axes.get_title(loc="left") == "out: p# carries odd[#]"
+    assert [label.get_text() for label in axes.get_xticklabels()] == list("012345")
+    assert set(axes.lines[0].get_xdata()) == {2, 4}
+    assert drawn[2] > drawn[4] > 0
+    with pytest.raises(cs.ScrubError, match="no two claims of one parent differ by a number"):
+        shown["Result"].plot_positions()
+
+
+def test_no_text_of_a_picture_is_cut_at_its_edge(positions, shown) -> None:
+    h, data = positions.hypothesis, positions.data
+    metric = {LONG: cs.metrics.to_model("squared_error")}
+    others = cs.Hypothesis(h.graph, cs.claim("out", cs.exact, cs.nothing), name=f"the other {LONG}")
+    second = cs.scrub(others, data, metric, samples=300)
+    figures = {
+        "graph": h.graph.plot(), "hypothesis": h.plot(), "scores": positions.plot(),
+        "metrics": positions.plot([LONG]), "claims": positions.plot_claims(),
+        "positions": positions.plot_positions(), "convergence": positions.plot_convergence(),
+        "cancellation": positions.plot_cancellation(), "sample": positions.show_sample(0),
+        "by": positions.plot(by="tokens[2]"), "compare": cs.compare([positions, second]).plot(),
+        "controls": shown["Controls"].plot(), "refutation": shown["Refutation"].plot(),
+        "paths": shown["PathEffects"].plot(), "results": shown["Results"].plot(),
+    }  # fmt: skip
+    for kind, figure in figures.items():
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches() * figure.dpi
+        # Ticks outside the axes have labels too, which are not drawn.
+        unseen = {label for one in figure.axes for label in one.get_xticklabels()}
+        for one in figure.axes:
+            low, high = sorted(one.get_ylim())
+            for label in one.get_yticklabels():
+                if not one.axison or not low <= label.get_position()[1] <= high:
+                    unseen.add(label)
+        for text in set(figure.findobj(Text)) - unseen:
+            if text.get_text().strip():
+                box = text.get_window_extent()
+                seen = (box.x0 >= -2, box.x1 <= width + 2, box.y0 >= -2, box.y1 <= height + 2)
+                assert all(seen), (kind, text.get_text(), box)
 
 
 def test_a_field_is_drawn_where_its_samples_are(shown) -> None:

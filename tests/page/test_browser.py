@@ -147,6 +147,82 @@ def test_the_table_sorts_filters_and_opens_a_sample(browser, run_page) -> None:
     opened.leaves_nothing(run_page)
 
 
+@pytest.fixture(scope="module")
+def positions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages of a run with a claim for each of six positions, with controls, and of two runs."""
+    tokens = torch.randint(0, 4, (200, 6), generator=torch.Generator().manual_seed(0))
+    weights = [0, 0, 3, 0, 2, 0]
+    nodes = {f"p{i}": (lambda t, i=i: weights[i] * t[:, i].double(), ["tokens"]) for i in range(6)}
+    nodes["out"] = (lambda *values: sum(values), list(nodes))
+    graph = cs.Graph.build(inputs=["tokens"], nodes=nodes, output="out")
+    data = cs.Dataset(tokens=tokens, odd=tokens % 2)
+    h, other = (
+        cs.Hypothesis(
+            graph,
+            cs.claim("out", cs.exact, *cs.each("p{i}", f"{field}[{{i}}]", range(6))),
+            name=f"{field} {HOSTILE[2]}",
+        )
+        for field in ("odd", "tokens")
+    )
+    metric = {"change": cs.metrics.to_model("squared_error")}
+    results = cs.scrub([h, other], data, metric, samples=300)
+    controls = cs.controls(h, data, metric, samples=300, random=0)
+    folder = tmp_path_factory.mktemp("positions")
+    return {
+        "run": results[0].report(folder / "run.html", controls=controls),
+        "compare": cs.compare(results).report(folder / "compare.html"),
+    }
+
+
+def test_claims_of_each_are_a_strip_coloured_by_controls(browser, positions) -> None:
+    opened = Opened(browser, positions["run"])
+    assert opened.page.locator("#graph g.box").count() == 2
+    cells = opened.page.locator('#graph g.box[data-name="6 × p#"] rect:not(.frame, .tint)')
+    colours = [str(cell.get_attribute("class")) for cell in cells.all()]
+    assert [colour[:3] for colour in colours] == ["c-n", "c-n", "c-b", "c-n", "c-b", "c-n"]
+    cells.nth(2).click()
+    assert "out/p2" in opened.page.locator("#graph .panel").inner_text()
+    opened.page.locator('#graph g.box[data-name="6 × p#"]').press("Enter")
+    assert opened.page.locator("#graph g.box").count() == 7
+    opened.page.get_by_text("variants of the hypothesis").click()
+    shown = opened.page.get_by_label("Controls of the hypothesis").inner_text()
+    assert "out/p4 carries exact" in shown
+    opened.leaves_nothing(positions["run"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_two_runs_is_for_everyone(browser, positions, scheme) -> None:
+    path = positions["compare"]
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 844})
+    logged: list[str] = []
+    page.on("console", lambda message: logged.append(message.text))
+    page.goto(path.as_uri())
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+    assert page.locator("circle.dot").count() == 2
+    assert page.evaluate("window.hit") is None
+    page.close()
+    assert logged == []
+    page = browser.new_page(color_scheme=scheme, bypass_csp=True)
+    page.goto(path.as_uri())
+    assert serious(page, scheme) == []
+
+
+def serious(page: Any, scheme: str) -> list[tuple[str, str, str]]:
+    """What axe-core finds on a page that stands in somebody's way."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    # What does not hang on colours is the same in the dark.
+    options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
+    found = axe.Axe().run(page, options=options).response["violations"]
+    return [
+        (one["id"], one["nodes"][0]["html"][:120], one["nodes"][0]["failureSummary"][:200])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 def test_hostile_names_stay_text(browser, tmp_path) -> None:
     n = 66
     x = torch.arange(float(n))
@@ -183,18 +259,7 @@ def test_hostile_names_stay_text(browser, tmp_path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_a_screen_reader(browser, run_page, scheme) -> None:
     opened = Opened(browser, run_page, color_scheme=scheme, bypass_csp=True)
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
-    # What does not hang on colours is the same in the dark.
-    options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
-    found = axe.Axe().run(opened.page, options=options).response["violations"]
-    serious = [
-        (one["id"], one["nodes"][0]["html"][:120], one["nodes"][0]["failureSummary"][:200])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious(opened.page, scheme) == []
 
 
 def test_a_narrow_page_does_not_scroll_sideways(browser, run_page) -> None:

@@ -88,9 +88,9 @@ def test_a_page_of_several_runs_has_their_forest_and_changed_claims(runs, tmp_pa
     assert page == comparison.report()
     assert page.count('class="dot"') == 2
     assert str(comparison.differences[0].difference) in page
-    assert re.search(r"out/n3</th><td>only here", page)
-    assert re.search(r"out/m</th><td>only there", page)
-    assert re.search(r"out/n0</th><td>same", page)
+    assert re.search(r'out/n3</th><td class="kind">only here', page)
+    assert re.search(r'out/m</th><td class="kind">only there', page)
+    assert re.search(r'out/n0</th><td class="kind">same', page)
     assert "<script" not in page
 
 

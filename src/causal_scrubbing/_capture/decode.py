@@ -15,7 +15,9 @@ from causal_scrubbing._capture.replay import Machine, Replay
 from causal_scrubbing._capture.sizes import read
 from causal_scrubbing._graph import VALUES
 
-_OPERATOR: Final = re.compile(r"(?P<name>[A-Za-z]\w*)\.(?P<overload>[A-Za-z]\w*)")
+_OPERATOR: Final = re.compile(
+    r"(?P<name>[A-Za-z]\w*|__(?:and|or|xor|lshift|rshift)__)\.(?P<overload>[A-Za-z]\w*)"
+)
 _REFUSED: Final = ("from_file", "set_data", "record_stream")
 _WORDS: Final = {
     "dtype": torch.dtype,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -23,6 +24,19 @@ def picture(width: float, height: float, **options: Any) -> Figure:
     from causal_scrubbing._display.picture import Picture
 
     return Picture(figsize=(width, height), **options)
+
+
+def wrapped(text: str, width: int, lines: int = 2) -> str:
+    r"""A name in few lines, with three dots where it is cut.
+
+    Example:
+        >>> wrapped("one two three four", 8)
+        'one two\nthre ...'
+    """
+    found = textwrap.wrap(text, width)
+    if len(found) > lines:
+        found = [*found[: lines - 1], f"{found[lines - 1][: width - 4]} ..."]
+    return "\n".join(found)
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from causal_scrubbing._display.figure import picture, styled
+from causal_scrubbing._display.figure import picture, styled, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def plot_forest(
 
     @styled
     def draw() -> Figure:
-        figure = picture(7.6, 1.1 + 0.34 * len(bars), layout="constrained")
+        figure = picture(8.4, 1.2 + 0.34 * len(bars), layout="constrained")
         axes = figure.add_subplot()
         for i, bar in enumerate(bars):
             colour = "#b7791f" if bar.strong else "#2b6cb0"
@@ -71,11 +71,16 @@ def plot_forest(
         for guide in guides:
             if low - (high - low) / 4 <= guide <= high + (high - low) / 4:
                 axes.axvline(guide, color="#a0aec0", linewidth=1, zorder=0)
-        labels = [bar.label if len(bar.label) <= 44 else bar.label[:41] + "..." for bar in bars]
-        axes.set_yticks(range(len(bars)), labels, fontsize=9, parse_math=False)
+        labels = [bar.label if len(bar.label) <= 60 else bar.label[:57] + "..." for bar in bars]
+        size = 9 if max(map(len, labels), default=0) <= 36 else 7.5
+        axes.set_yticks(range(len(bars)), labels, fontsize=size, parse_math=False)
         axes.set_ylim(len(bars) - 0.4, -0.6)
-        axes.set_xlabel(axis, parse_math=False)
-        axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+        axes.set_xlabel(wrapped(axis, 52), parse_math=False)
+        # Of the whole figure's width: long labels leave the axes little.
+        figure.suptitle(
+            wrapped(title, 88), x=0.01, ha="left", fontsize=11,
+            parse_math=False,
+        )  # fmt: skip
         axes.grid(axis="x", color="#e2e8f0")
         axes.set_axisbelow(True)
         for side in ("top", "right", "left"):

@@ -70,7 +70,7 @@ def plot_layers(boxes: Mapping[str, Box], *, title: str) -> Figure:
         axes.set_ylim(-lines / 2 - 0.1, lines / 2 + 0.1)
         axes.set_axis_off()
         figure.suptitle(
-            shorten(title, int(12 * columns) + 8), x=0.02, ha="left", fontsize=10, parse_math=False
+            shorten(title, int(22 * columns) + 6), x=0.02, ha="left", fontsize=10, parse_math=False
         )
         return figure
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -265,6 +266,21 @@ def _unclaimed(
     return tuple(found)
 
 
+def _fields_above(graph: Graph) -> Mapping[str, frozenset[str]]:
+    """The dataset fields that each node is computed from; kept for the next hypothesis."""
+    if graph not in _FIELDS_ABOVE:
+        found: dict[str, frozenset[str]] = {}
+        for name in graph.names:
+            field = graph.nodes[name].field
+            own = frozenset[str]() if field is None else frozenset([field])
+            found[name] = own.union(*(found[parent] for parent in graph.parents(name)))
+        _FIELDS_ABOVE[graph] = found
+    return _FIELDS_ABOVE[graph]
+
+
+_FIELDS_ABOVE: Final[WeakKeyDictionary[Graph, Mapping[str, frozenset[str]]]] = WeakKeyDictionary()
+
+
 class _Contents:
     """Rows by what nodes can read of them: those with equal inputs upstream are alike."""
 
@@ -277,10 +293,8 @@ class _Contents:
 
     def of(self, nodes: Iterable[str]) -> Classes:
         """The classes of rows on which all inputs upstream of some nodes are equal."""
-        above = {one for node in nodes for one in (node, *self.graph.ancestors(node))}
-        fields = frozenset(
-            field for one in above if (field := self.graph.nodes[one].field) is not None
-        )
+        above = _fields_above(self.graph)
+        fields = frozenset[str]().union(*(above[node] for node in nodes))
         if fields not in self._of:
             parts = [self._field(field) for field in sorted(fields)]
             weights = None if self.data.is_uniform else self.data.weights

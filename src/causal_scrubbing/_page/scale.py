@@ -121,7 +121,7 @@ def forest(runs: Sequence[ComparedRun]) -> Markup:
         x = _place(low, high, one.mean)
         parts.append(
             Markup(
-                '<text x="{}" y="{}">{}  {}</text>'
+                '<text x="{}" y="{}">{}: {}</text>'
                 '<line class="interval" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>'
                 '<circle class="dot" cx="{:.1f}" cy="{}" r="6"/>'
             ).format(_LEFT, y - 14, f"{i + 1}. {run.name}", one, a, b, y, y, x, y)

@@ -108,9 +108,12 @@ class PathEffects(Tabular):
         receivers = list(dict.fromkeys(row.receiver for row in self.rows))
         numbers = [_NUMBER.findall(row.sender) for row in self.rows]
         shapes = {_NUMBER.sub("#", row.sender) for row in self.rows}
-        title = "effects of paths"
+        title, down, across = "effects of paths", "sender", "receiver"
         if len(receivers) == 1 and len(shapes) == 1 and {len(one) for one in numbers} == {2}:
-            title += f" from {shapes.pop()} to {receivers[0]}"
+            shape = shapes.pop()
+            title += f" from {shape} to {receivers[0]}"
+            cut = shape.index("#") + 1
+            down, across = shape[:cut], shape[cut:]
             pairs = {
                 (first, second): row.scores[name].gap.mean
                 for (first, second), row in zip(numbers, self.rows, strict=True)
@@ -118,7 +121,9 @@ class PathEffects(Tabular):
         rows = list(dict.fromkeys(first for first, _ in pairs))
         columns = list(dict.fromkeys(second for _, second in pairs))
         values = np.array([[pairs.get((r, c), np.nan) for c in columns] for r in rows])
-        return plot_heatmap(values, rows, columns, title=title, label=f"change of {name}")
+        return plot_heatmap(
+            values, rows, columns, title=title, label=f"change of {name}", down=down, across=across
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row a pair: sender, receiver, and each metric's effect, error and interval."""

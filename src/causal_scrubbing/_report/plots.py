@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_scrubbing._display import picture, styled
+from causal_scrubbing._display import picture, styled, wrapped
 from causal_scrubbing._report.tables import MOST_COMPONENTS
 from causal_scrubbing._statistics import Estimate, FloatArray, Scores
 
@@ -46,7 +46,7 @@ def plot_scores(
         caption = f"a vector: gap, a distance, is {scores.gap}{more}\n{caption}"
     else:
         caption = f"recovered {recovered}\n{caption}"
-    below, above, name = wrap(caption), _short(title, 68, 3), _short(metric, 72, 2)
+    below, above, name = wrap(caption), wrapped(title, 68, 3), wrapped(metric, 72, 2)
     extra = _LINE * (max(len(below) - 3, 0) + above.count("\n") + name.count("\n"))
     figure = picture(7.2, 1.4 + 0.42 * len(rows) + extra, layout="constrained")
     axes = figure.add_subplot()
@@ -93,14 +93,6 @@ def wrap(text: str, width: int = 110) -> list[str]:
     return [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
 
 
-def _short(text: str, width: int, lines: int) -> str:
-    """A name in few lines, with three dots where it is cut."""
-    found = textwrap.wrap(text, width)
-    if len(found) > lines:
-        found = [*found[: lines - 1], f"{found[lines - 1][: width - 4]} ..."]
-    return "\n".join(found)
-
-
 @styled
 def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure:
     """The behaviour's law under D and D_scrubbed, and its value at each sample, side by side.
@@ -121,14 +113,14 @@ def plot_laws(model: FloatArray, scrubbed: FloatArray, *, metric: str) -> Figure
             where="post", label=label, color=COLOURS[label],
         )  # fmt: skip
     left.set_ylim(0, 1.03)
-    left.set_xlabel(_short(metric, 42, 2), parse_math=False)
+    left.set_xlabel(wrapped(metric, 42, 2), parse_math=False)
     left.set_ylabel("share of samples at or below")
     left.legend(frameon=False)
     _points(right, model, scrubbed)
     low = min(model.min(), scrubbed.min())
     high = max(model.max(), scrubbed.max())
     right.plot([low, high], [low, high], color="#718096", linewidth=1, zorder=0)
-    short = _short(metric, 24, 1)
+    short = wrapped(metric, 24, 1)
     right.set_xlabel(f"{short}, model", parse_math=False)
     right.set_ylabel(f"{short}, scrubbed", parse_math=False)
     for axes in (left, right):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causal_scrubbing._display import picture, styled
+from causal_scrubbing._display import picture, styled, wrapped
 from causal_scrubbing._report.plots import COLOURS
 from causal_scrubbing._statistics import FloatArray
 
@@ -133,7 +133,7 @@ def plot_cancellation(
     size = float(np.abs(change).mean())
     share = 0.0 if size == 0 else 100 * (1 - abs(parts[2]) / size)
     right.set_title(f"{share:.0f}% of the change cancels", loc="left", fontsize=9)
-    figure.suptitle("\n".join(textwrap.wrap(title, 80)[:2]), fontsize=11, parse_math=False)
+    figure.suptitle(wrapped(title, 80), fontsize=11, parse_math=False)
     for axes in (left, right):
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -153,7 +153,7 @@ def plot_shown(shown: list[tuple[str, Any]], *, title: str) -> Figure:
         for _, one in shown
     ]
     figure = picture(8.4, sum(heights) + 0.5)
-    figure.suptitle("\n".join(textwrap.wrap(title, 90)[:2]), fontsize=10, x=0.02, ha="left",
+    figure.suptitle(wrapped(title, 90), fontsize=10, x=0.02, ha="left",
                     parse_math=False)  # fmt: skip
     total, top = sum(heights) + 0.5, sum(heights)
     for (label, one), height in zip(shown, heights, strict=True):
@@ -176,7 +176,7 @@ def _finish(figure: Figure, title: str, across: str, up: str) -> Figure:
     axes = figure.axes[0]
     axes.set_xlabel(across[:72], parse_math=False)
     axes.set_ylabel(up[:36], parse_math=False)
-    axes.set_title("\n".join(textwrap.wrap(title, 68)[:2]), loc="left", fontsize=11,
+    axes.set_title(wrapped(title, 68), loc="left", fontsize=11,
                    parse_math=False)  # fmt: skip
     axes.legend(frameon=False)
     for side in ("top", "right"):

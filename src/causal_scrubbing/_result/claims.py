@@ -63,7 +63,7 @@ def _below(
         draw=claim.get("draw"),
         extras=tuple(_extras(claim)),
         is_leaf="children" not in claim,
-        family=str(claim.get("family") or ""),
+        family=" carries ".join((claim.get("family") or ())[:2]),
     )
     for child in claim.get("children") or ():
         yield from _below(table, child, here, f"{above}{label}/", found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from causal_scrubbing._data import Feature, feature_name
-from causal_scrubbing._display import Bar, Tabular, plot_forest
+from causal_scrubbing._display import Bar, Strip, Tabular, plot_forest, plot_strips
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._report import (
@@ -28,6 +29,9 @@ from causal_scrubbing._statistics import Estimate, Triples
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+_NUMBER: Final = re.compile(r"\d+")
 
 
 class RunPictures(RunViews, Tabular):
@@ -115,8 +119,62 @@ class RunPictures(RunViews, Tabular):
         return plot_forest(
             bars,
             title=self.name,
-            axis=f"cost in {self.metrics[0]}, by regression on this run's draws",
+            axis=f"cost by regression on this run's draws, in {self.metrics[0]}",
         )
+
+    def plot_positions(self) -> Figure:
+        """What the resampling at each position costs: a strip for claims that differ by a number.
+
+        These are the claims of `each`, and other leaves of one claim that are named alike, such as
+        ``q.p0`` to ``q.p63``. The costs are those of `plot_claims`.
+
+        Example::
+
+            h = cs.Hypothesis(
+                graph, cs.claim("z", cs.exact, *cs.each("q.p{i}", "tokens[{i}]", range(64)))
+            )
+            cs.scrub(h, data, metric).plot_positions()
+
+        Returns:
+            A figure that a notebook shows by itself, a dot where the interval leaves 0 out.
+
+        Raises:
+            ScrubError: no two claims of one parent differ by a number alone.
+        """
+        tree = trees(self)
+        groups: dict[tuple[int | None, str], list[int]] = {}
+        for i, claim in enumerate(tree.claims):
+            if claim.fold:
+                groups.setdefault((claim.parent, claim.fold), []).append(i)
+        groups = {key: found for key, found in groups.items() if len(found) > 1}
+        if not groups:
+            raise ScrubError(
+                "no two claims of one parent differ by a number alone; cs.each makes one for each "
+                "position, and plot_claims() draws any."
+            )
+        blocks, _ = with_movement(self, tree.claims, tree.blocks)
+        strips = []
+        for found in groups.values():
+            claims = [tree.claims[i] for i in found]
+            costs = [blocks[claim.block].cost for claim in claims]
+            known = [one if one is not None and one.defined else None for one in costs]
+            above = claims[0].path.rpartition("/")[0]
+            strips.append(
+                Strip(
+                    label=f"{above}: {_NUMBER.sub('#', claims[0].label)} carries "
+                    f"{_NUMBER.sub('#', claims[0].feature)}",
+                    places=[",".join(_NUMBER.findall(claim.label)) for claim in claims],
+                    values=[np.nan if one is None else one.mean for one in known],
+                    marked=[
+                        one is not None and not one.interval[0] <= 0 <= one.interval[1]
+                        for one in known
+                    ],
+                )
+            )
+        return plot_strips(
+            strips, title=self.name, label=f"cost in {self.metrics[0]}",
+            mark="the 95% interval leaves 0 out",
+        )  # fmt: skip
 
     def plot_convergence(self, metric: str | None = None) -> Figure:
         """Each mean as the samples come in, with two standard errors.
@@ -177,7 +235,8 @@ def _number(value: Any) -> str:
 
 def _bar(label: str, estimate: Estimate | None) -> Bar:
     if estimate is None or not estimate.defined:
-        return Bar(label=label, mean=np.nan, low=np.nan, high=np.nan, text="undefined")
+        text = "undefined" if estimate is None or estimate.reason is None else estimate.reason
+        return Bar(label=label, mean=np.nan, low=np.nan, high=np.nan, text=text)
     low, high = estimate.interval
     return Bar(
         label=label, mean=estimate.mean, low=low, high=high, text=estimate.ranged(),

@@ -225,8 +225,9 @@ def check_arguments(
             raise ScrubError(
                 f"{one!r} is no hypothesis; make one with cs.Hypothesis(graph, claim)."
             )
-        one.graph.check_fresh()
         many.append(one)
+    for graph in {id(one.graph): one.graph for one in many}.values():
+        graph.check_fresh()
     check_dataset(data, error=ScrubError)
     if baseline is not None:
         if isinstance(baseline, Free):

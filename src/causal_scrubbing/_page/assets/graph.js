@@ -64,7 +64,7 @@ Page.views.graph = (root, data) => {
     view = { k: Math.max(k, 0.05), x: (room.width - size.width * k) / 2, y: (room.height - size.height * k) / 2 };
     const end = drawn.reduce((a, d) => (d.at.x > a.x ? d.at : a), { x: -1, y: 0 });
     // A graph too large to read is shown from its output on.
-    if (k < 0.45) view = { k: 0.6, x: room.width - size.width * 0.6 - 16, y: room.height / 2 - end.y * 0.6 };
+    if (k < 0.55) view = { k: 0.7, x: room.width - size.width * 0.7 - 16, y: room.height / 2 - end.y * 0.7 };
     place();
   };
   const zoom = (factor, cx, cy) => {
@@ -108,6 +108,8 @@ Page.views.graph = (root, data) => {
       layer.append(g);
       return { g, b, at };
     });
+    // No taller than the graph needs, and never taller than the style says.
+    svg.style.setProperty("max-height", `${Math.max(180, Math.round(size.height * 1.3 + 48))}px`);
     fit();
   }
   const search = (text) => {

@@ -56,7 +56,7 @@ def check_controls(result: RunViews, controls: ManyControls) -> None:
     if controls.metric != result.metrics[0]:
         raise ScrubError(
             f"controls= are of {controls.metric!r}, and this result's first metric is "
-            f"{result.metrics[0]!r}; make them with that metric."
+            f"{result.metrics[0]!r}; make them with metric={{{result.metrics[0]!r}: ...}}."
         )
 
 
