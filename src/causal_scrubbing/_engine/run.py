@@ -29,7 +29,7 @@ from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
 from causal_scrubbing._errors import Notice
 from causal_scrubbing._expressions import Clean, Space
-from causal_scrubbing._graph import Graph, is_out_of_memory
+from causal_scrubbing._graph import Graph, agreed, is_out_of_memory
 from causal_scrubbing._positions import difference, narrow
 
 HOST: Final = torch.device("cpu")
@@ -207,7 +207,8 @@ class Executor:
     @cached_property
     def budget(self) -> Budget:
         """Bytes the run may take."""
-        return read_budget(self.settings.memory, self.device or HOST)
+        # What is free differs between the ranks of a sharded model.
+        return agreed(self.graph, read_budget(self.settings.memory, self.device or HOST))
 
     @cached_property
     def _whole(self) -> Program:
