@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors.block_queue import BlockQueue
-from causal_scrubbing._executors.protocol import TRIES, Block, Tell, quiet
+from causal_scrubbing._executors.protocol import SHARED, TRIES, Block, Tell, quiet
+
+_MEMORY: Final = "/dev/shm"
+_NAME: Final = "causal-scrubbing-"
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,39 @@ class Processes:
     def open(self, work: bytes) -> Iterator[_Pool]:
         """Start the workers; see `Executor`."""
         threads = self.threads or max(1, torch.get_num_threads() // self.workers)
-        pool = _Pool(work, self.workers, threads)
-        try:
-            yield pool
-        finally:
-            pool.close()
+        with tempfile.TemporaryDirectory(
+            prefix=f"{_NAME}{os.getpid()}-", dir=memory_folder()
+        ) as shared:
+            pool = _Pool(work, self.workers, threads, shared)
+            try:
+                yield pool
+            finally:
+                pool.close()
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether several workers see one main memory."""
+        return self.workers > 1
+
+
+def memory_folder() -> str:
+    """A folder whose files are in memory, where there is one; what ended runs left is removed."""
+    folder = _MEMORY if os.access(_MEMORY, os.W_OK) else tempfile.gettempdir()
+    for left in Path(folder).glob(f"{_NAME}*-*"):
+        number = left.name.removeprefix(_NAME).partition("-")[0]
+        if number.isdecimal() and not _lives(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    return folder
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 @dataclass(eq=False)
@@ -92,6 +125,7 @@ class _Pool:
     work: bytes
     count: int
     threads: int
+    shared: str
     workers: list[_Worker] = field(default_factory=list)
     started: int = 0
 
@@ -140,7 +174,7 @@ class _Pool:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), SHARED: self.shared}
         gpus = torch.cuda.device_count()
         if gpus > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(self.started % gpus)

@@ -12,6 +12,9 @@ Block: TypeAlias = tuple[int, int]
 Tell: TypeAlias = Callable[[str, int], None]
 """Called with what a worker is doing, and how many more samples inside a block are done."""
 
+SHARED = "CAUSAL_SCRUBBING_SHARED"
+"""Variable of the environment that names a folder in memory to the workers of one machine."""
+
 TRIES = 3
 """How often a block is tried before its fault is the run's."""
 

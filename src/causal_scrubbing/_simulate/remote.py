@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._engine import take_layout
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._executors import Tell, quiet
+from causal_scrubbing._executors import SHARED, Tell, quiet
 from causal_scrubbing._graph import is_out_of_memory
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._sampling import Source
@@ -35,6 +37,7 @@ class RemoteWork:
         layout: how the machine is used, noted by the process that asked.
         source: of reference rows and random numbers, its orders made once.
         blocks: all blocks of the run, where that is known before it begins.
+        share: whether workers of one machine fill one table together.
     """
 
     request: Request
@@ -45,6 +48,7 @@ class RemoteWork:
     layout: Mapping[str, Any]
     source: Source
     blocks: Sequence[tuple[int, int]]
+    share: bool
 
     def __call__(self) -> Callable[[int, int, bytes, Tell], Block]:
         simulation = Simulation(
@@ -56,6 +60,9 @@ class RemoteWork:
             source=self.source,
         )
         take_layout(simulation.executor, self.layout)
+        folder = os.environ.get(SHARED)
+        if self.share and folder is not None:
+            simulation.executor.share(Path(folder))
         if self.blocks:
             simulation.look_ahead(self.blocks)
 
