@@ -14,6 +14,7 @@ from causal_scrubbing._engine.memory import free_memory as free_memory
 from causal_scrubbing._engine.memory import read_budget as read_budget
 from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.memory import show_bytes as show_bytes
+from causal_scrubbing._engine.noted import LAYOUT as LAYOUT
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor

@@ -415,10 +415,14 @@ class Executor:
         index: dict[tuple[int, str], torch.Tensor] = {}
 
         def gather(step: Step) -> torch.Tensor:
-            key = (table.column_of(step.node), step.variable)
+            node, variable = step.node, step.variable
+            column = table.column_of(node)
+            if len(table.columns[column].nodes) == 1:  # no other node reads these rows of it
+                return table.gather(node, table.index(node, moved[variable]))
+            key = (column, variable)
             if key not in index:
-                index[key] = table.index(step.node, moved[step.variable])
-            return table.gather(step.node, index[key])
+                index[key] = table.index(node, moved[variable])
+            return table.gather(node, index[key])
 
         return gather
 
