@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from causal_scrubbing._capture.by_hooks import must_end
 from causal_scrubbing._capture.store import save
 from causal_scrubbing._capture.traces import Trace, difference, steady, weights_of
 from causal_scrubbing._errors import GraphError
@@ -44,6 +45,13 @@ class Model:
         }
         self.hooks = _marks(model)
         self.modules = _modules(model)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its weights are shared out over several processes."""
+        # FSDP keeps some weights whole between runs; its modules tell all the same.
+        weights = (one.data for one in (*self.model.parameters(), *self.model.buffers()))
+        return must_end(self.model) or any(type(one).__name__ == "DTensor" for one in weights)
 
     def save(self, graph: Graph, folder: Path) -> None:
         """Write a graph of this model to a folder; see `Graph.save`."""
