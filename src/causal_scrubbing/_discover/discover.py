@@ -17,6 +17,7 @@ from causal_scrubbing._discover.redundant import without_twins
 from causal_scrubbing._discover.scorer import Scorer
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
@@ -33,6 +34,7 @@ from causal_scrubbing._simulate import (
 )
 from causal_scrubbing._trials import (
     PoolFeature,
+    Workshop,
     check_patterns,
     check_run,
     check_target,
@@ -144,6 +146,7 @@ def discover(
     seed: int = 0,
     batch_size: int = 1024,
     device: torch.device | str | None = None,
+    executor: Executor | None = None,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Discovery:
     """Grow a tree of claims outwards from the hypothesis that nothing matters.
@@ -194,6 +197,7 @@ def discover(
         seed: with it the growth is the same everywhere.
         batch_size: samples computed at once.
         device: where to compute.
+        executor: where candidates are computed, as for `scrub`.
         progress: as for `scrub`, counted in samples of all hypotheses tried; how many these will be
             turns out as it goes on.
 
@@ -222,7 +226,7 @@ def discover(
     )  # fmt: skip
     # What is wrong whatever is claimed is told by the hypothesis that all growth begins with.
     nothing = scorer.hypothesis(PartialHypothesis(graph.output, children=()))
-    check_run(nothing, data, samples, seed, batch_size, device, randomize)
+    check_run(nothing, data, samples, seed, batch_size, device, randomize, executor)
     try_metrics(named_metrics(metric), graph, data, device, check=True)
     pool = (
         [*field_features(data), PoolFeature("exact", exact)]
@@ -233,14 +237,15 @@ def discover(
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
     pool, same = without_twins(pool, data)
     checks: list[Check] = []
-    with Progress(progress, 0) as bar:
-        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), bar=bar)
+    with Progress(progress, 0) as bar, Workshop(executor) as spread:
+        options = {**scorer.options, "spread": spread}
+        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), options=options, bar=bar)
         grower = Grower(scorer, wanted, target, most, beam)
         found = explain(grower, depth)
         more = True
         while more:
             h = scorer.hypothesis(found.tree).with_(name="discovered")
-            result = _held_out(h, scorer, len(checks), bar)
+            result = _held_out(h, scorer, len(checks), executor)
             checks.append(check(result.recovered, target))
             if checks[-1].reached or len(checks) == CHECKS:
                 break
@@ -251,9 +256,9 @@ def discover(
     return Discovery(h, result, tuple(grower.steps), explained, target, tuple(checks), same)
 
 
-def _held_out(h: Hypothesis, scorer: Scorer, number: int, bar: Progress) -> Result:
+def _held_out(h: Hypothesis, scorer: Scorer, number: int, executor: Executor | None) -> Result:
     """A hypothesis on samples of the user's seed, which no search draws; each check on others."""
-    samples = HELD_OUT * scorer.samples
+    samples, bar = HELD_OUT * scorer.samples, scorer.bar
     bar.phase("held-out samples")
     bar.expect(samples)
     seen = 0
@@ -265,7 +270,8 @@ def _held_out(h: Hypothesis, scorer: Scorer, number: int, bar: Progress) -> Resu
 
     result = scrub(
         h, scorer.data, scorer.metric, samples=samples, start=number * samples, seed=scorer.seed,
-        progress=advance, **scorer.options,
+        progress=advance, executor=executor,
+        **{key: value for key, value in scorer.options.items() if key != "spread"},
     )  # fmt: skip
     bar.advance(samples)
     return result
