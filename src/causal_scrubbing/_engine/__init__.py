@@ -19,3 +19,4 @@ from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor
 from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings
+from causal_scrubbing._engine.table import CleanTable as CleanTable
