@@ -19,9 +19,15 @@ _MOST: Final = 2**63
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list whose entries have a shape."""
+    """A list whose entries have a shape.
+
+    Attributes:
+        each: of every entry.
+        count: how many there must be; any number if None.
+    """
 
     each: Shape
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ def _of_hint(hint: Any) -> Any:
 
 
 def check_shape(
-    file: Path, found: object, shape: Shape, where: str = "", advice: str = ADVICE
+    file: Path | str, found: object, shape: Shape, where: str = "", advice: str = ADVICE
 ) -> None:
     """Refuse data of another shape.
 
@@ -202,8 +208,9 @@ def _of_list(found: object, shape: ListOf | Fixed, where: str) -> str | None:
     if wrong is not None:
         return wrong
     assert isinstance(found, list)
-    if isinstance(shape, Fixed) and len(found) != len(shape.entries):
-        return f"{_place(where)} has {len(found)} entries, not {len(shape.entries)}"
+    count = len(shape.entries) if isinstance(shape, Fixed) else shape.count
+    if count is not None and len(found) != count:
+        return f"{_place(where)} has {len(found)} entries, not {count}"
     shapes = shape.entries if isinstance(shape, Fixed) else [shape.each] * len(found)
     for i, (one, each) in enumerate(zip(found, shapes, strict=True)):
         fault = fault_of(one, each, f"{where}[{i}]")
