@@ -107,7 +107,8 @@ def test_clean_rows_are_kept_between_requests() -> None:
         found.append(str(grown))
         counts.append(sum(CALLS))
     assert found[0] == found[1]
-    assert counts[1] < 0.7 * counts[0]
+    # Two sets of workers search, for it falls short and is grown on; two more check what was found.
+    assert counts[1] < 0.8 * counts[0]
 
 
 def test_a_row_that_fails_is_named() -> None:
