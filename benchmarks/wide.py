@@ -60,7 +60,7 @@ def report(title: str, whole: float) -> None:
         print(f"  {name:14} {seconds:6.2f} s, {seconds / whole:.0%}")
 
 
-def edges(claims: int) -> None:
+def two_layers(claims: int) -> tuple[cs.Hypothesis, cs.Dataset]:
     """Two layers of half as many nodes each, every node of the second adding all of the first."""
     width = claims // 2
     made = torch.Generator().manual_seed(0)
@@ -81,7 +81,13 @@ def edges(claims: int) -> None:
     graph = cs.Graph.build(inputs=["x"], nodes=nodes, output="out")
     pairs = zip(high, low, strict=True)
     claimed = [cs.claim(above, "s", cs.claim(below, "s")) for above, below in pairs]
-    h = cs.Hypothesis(graph, cs.claim("out", cs.exact, *claimed))
+    return cs.Hypothesis(graph, cs.claim("out", cs.exact, *claimed)), data
+
+
+def edges(claims: int) -> None:
+    """Claims on two layers that see each other."""
+    h, data = two_layers(claims)
+    width = claims // 2
     began = time.process_time()
     cs.scrub(h, data, samples=1000)
     report(f"{claims} claims, {width * width:,} edges", time.process_time() - began)

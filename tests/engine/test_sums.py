@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from engines import compiled, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import naive_sample
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine import Executor
+from causal_scrubbing._engine import Executor, Settings
 from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._sampling import Sampler
 
@@ -105,3 +106,26 @@ def test_sums_that_leave_one_term_out_each_take_few_additions() -> None:
     assert sum(name in space.sums.nodes for name in graph.nodes) == terms
     assert sum(len(node.parents) - 1 for node in made) < terms * 8  # not terms * (terms - 2)
     assert space.sums.extend(graph) is graph
+
+
+def layers(width: int) -> tuple[cs.Hypothesis, cs.Dataset]:
+    """Two layers of nodes that see each other, a claim about every one of them."""
+    low, high = ([f"{layer}{i}" for i in range(width)] for layer in "ab")
+    nodes = {name: (lambda x, i=i: torch.sin(x * (i + 1)), ["x"]) for i, name in enumerate(low)}
+    nodes |= {name: (lambda *some: torch.stack(some).sum(0), low) for name in high}
+    nodes["out"] = (lambda *some: torch.stack(some).sum(0), high)
+    graph = cs.Graph.build(inputs=["x"], nodes=nodes, output="out")
+    data = cs.Dataset(x=torch.linspace(-1, 1, 20), s=torch.arange(20) % 2)
+    claims = [cs.claim(b, "s", cs.claim(a, "s")) for a, b in zip(low, high, strict=True)]
+    return cs.Hypothesis(graph, cs.claim("out", cs.exact, *claims)), data
+
+
+def test_a_sample_takes_memory_for_what_is_alive_at_once_not_for_every_edge() -> None:
+    h, data = layers(48)
+    space, root, rows = compiled(h, data, 30)
+    executor = Executor(h.graph, space, [root], data, Settings(), samples=30)
+    each = executor.layout.working_bytes / executor.batch_size
+    assert each < 48 * 48  # one byte an edge
+    got = values(executor, root, rows)
+    want = values(Executor(h.graph, space, [root], data, batch_size=7), root, rows)
+    torch.testing.assert_close(got, want)

@@ -70,9 +70,37 @@ def test_planes_hold_and_controls_do_not() -> None:
     assert scrub(entry.WRONG)["right"].scrubbed.mean < 0.6
 
 
+def test_exact_losses_are_those_of_every_draw() -> None:
+    weights, some = MODELS[0, 500], DATA[:150]
+    (graph,) = entry.claims.make_graphs(weights, DATA, [entry.claims.KEYS]).values()
+    planes = [f"neurons.w{key}" for key in entry.fourier.key_frequencies(weights)]
+    found = entry.exact.exact_losses(
+        weights, some, entry.ANY, {entry.JOINT: (graph, planes)}, lambda line: None
+    )
+    values = graph.values(some, [*planes, "logits"])
+    outward = weights["out"] @ weights["unembed"]
+    key = torch.stack([values[plane] for plane in planes]).sum(dim=0) @ outward
+    left, target = values["logits"] - key, some["sum"]
+
+    def loss(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return logits.logsumexp(-1) - logits[..., wanted]
+
+    logits = key[:, None] + left
+    per_row = [
+        torch.stack([loss(logits[x], wanted).mean() for x in (target == wanted).nonzero()[:, 0]])
+        for wanted in target.tolist()
+    ]
+    naive = torch.stack([one.mean() for one in per_row]).mean()
+    assert abs(found.scrubbed[entry.JOINT] - float(naive)) < 1e-9
+    any_other = torch.stack([loss(values["logits"], wanted).mean() for wanted in target.tolist()])
+    assert abs(found.randomized - float(any_other.mean())) < 1e-9
+    own = torch.nn.functional.cross_entropy(values["logits"], target)
+    assert abs(found.model - float(own)) < 1e-9
+
+
 def test_the_page_names_what_is_found() -> None:
     page = PAGE.read_text()
-    for name in rungs():
+    for name in (*rungs(), entry.QUADRATIC_JOINT):
         assert f"| {name} " in page
     one = gallery.load("modular-addition")
     assert one.page == "gallery/modular-addition.md"

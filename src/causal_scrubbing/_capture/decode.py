@@ -48,17 +48,24 @@ class Decoder:
         self._device = device
         self._machine = machine
 
-    def function(self, found: Any) -> Callable[..., Any] | None:
+    def function(self, found: Any, arguments: int) -> Callable[..., Any] | None:
         """A node's function.
+
+        Args:
+            found: the plain value.
+            arguments: how many parents the node has.
 
         Raises:
             ValueError: it is not of the form that a file has.
         """
         if found is None:
             return None
-        (kind, body), *more = expect(found, dict, "a function").items()
+        if not expect(found, dict, "a function"):
+            raise ValueError("a function is empty")
+        (kind, body), *more = found.items()
         if kind == "piece":
-            return Piece(self._program(expect(body, dict, "a piece")))
+            program = self._program(expect(body, dict, "a piece"), arguments)
+            return Piece(program)
         if kind == "replay" and self._machine is not None:
             sites, names = (strings(body[part], part) for part in ("sites", "fields"))
             target = expect(body["target"], str, "a target")
@@ -66,9 +73,11 @@ class Decoder:
         del more
         return self._target(found)
 
-    def _program(self, body: Mapping[str, Any]) -> Program:
+    def _program(self, body: Mapping[str, Any], arguments: int) -> Program:
         steps = []
         count = expect(body["arguments"], int, "the number of arguments")
+        if count != arguments:
+            raise ValueError(f"a piece takes {count} arguments, and its node has {arguments}")
         for i, entry in enumerate(expect(body["steps"], list, "the steps")):
             target, args, kwargs = expect(entry, list, "a step")
             named = expect(kwargs, dict, "named arguments")

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from causal_scrubbing._capture.decode import Decoder, expect, numbers, strings
+from causal_scrubbing._capture.decode import Decoder
 from causal_scrubbing._capture.replay import Machine
+from causal_scrubbing._capture.shape import PAGE
 from causal_scrubbing._capture.source import Model
 from causal_scrubbing._capture.store import FORMAT, GRAPH, TENSORS, sealed
 from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import CausalScrubbingError, GraphError
+from causal_scrubbing._files import (
+    fault_of,
+    parsed_object,
+)
 from causal_scrubbing._graph import Graph, Node
 from causal_scrubbing._places import Forward, Place, Run, Seen, find_device
-
-
-class _DamagedError(Exception):
-    """A file that is not as it was written."""
 
 
 def load_graph(
@@ -53,13 +54,26 @@ def load_graph(
     if not isinstance(model, torch.nn.Module):
         raise GraphError(f"load_graph takes the model, not {type(model).__name__}.")
     body, tensors = _read(path)
+    with _damage(path / GRAPH):
+        return _open(path, body, tensors, model, forward)
+
+
+@contextmanager
+def _damage(file: Path, *, ours: bool = False) -> Iterator[None]:
+    """Whatever is raised within is one error that names the file.
+
+    Args:
+        file: what was read.
+        ours: whether errors of this package, too, are of the file.
+    """
     try:
-        found = _open(path, body, tensors, model, forward)
-    except CausalScrubbingError:
+        yield
+    except CausalScrubbingError as error:
+        if ours and str(file) not in str(error):
+            raise _damaged(file, str(error).rstrip(".")) from error
         raise
     except Exception as error:
-        raise _damaged(path / GRAPH, f"{type(error).__name__}: {error}") from error
-    return found
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
 
 
 def _damaged(file: Path, why: str) -> GraphError:
@@ -67,7 +81,6 @@ def _damaged(file: Path, why: str) -> GraphError:
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
-    import safetensors
     import safetensors.torch
 
     if not (path / GRAPH).is_file():
@@ -81,16 +94,19 @@ def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
     if whole != sealed(text, packed):
         raise _damaged(path / GRAPH, f"its digest is not that of {GRAPH} and {TENSORS}")
     try:
-        body = expect(json.loads(text), dict, "the graph")
-        tensors = safetensors.torch.load(packed)
-    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
-        raise _damaged(path, str(error)) from error
+        body = parsed_object(text.encode())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path / GRAPH, str(error)) from error
     if body.get("format") != FORMAT:
         raise GraphError(
             f"{path / GRAPH} has format {body.get('format')!r}, and this version reads {FORMAT}: "
             "capture again."
         )
-    return body, tensors
+    fault = fault_of(body, PAGE)
+    if fault is not None:
+        raise _damaged(path / GRAPH, fault)
+    with _damage(path / TENSORS):
+        return body, safetensors.torch.load(packed)
 
 
 def _open(
@@ -104,34 +120,38 @@ def _open(
     known = {name: Trace.of(tensor) for name, tensor in weights.items()}
     _check_model(path, body, model, known)
     device = find_device(model, several=True)
-    output = expect(body["output"], str, "the output")
+    output = body["output"]
     machine = None
     if body["hooks"] is not None:
         machine = _machine(body["hooks"], model, forward, output, path)
     elif forward is not None:
         raise GraphError("forward= is for graphs made by hooks; this one was exported.")
     constants = {name: one if device is None else one.to(device) for name, one in tensors.items()}
-    decoder = Decoder(weights, constants, device, machine)
-    entries = expect(body["nodes"], list, "the nodes")
-    names = [expect(entry["name"], str, "a name") for entry in entries]
-    nodes = [_node(entry, names, decoder) for entry in entries]
-    fields: dict[str, Any] = {
-        name.removeprefix("example."): one
-        for name, one in tensors.items()
-        if name.startswith("example.")
-    }
-    fields |= {name: strings(one, "texts") for name, one in body["strings"].items()}
-    used = None if machine is not None else {id(weights[name]) for name in body["weights"]}
-    graph = Graph(
-        nodes,
-        output,
-        history=[*strings(body["history"], "the history"), f"opened from {path}"],
-        device=device,
-        example=Dataset(**fields) if fields else None,
-        source=Model(model, used, runs=machine is not None, before=known),
-    )
+    with _damage(path / GRAPH, ours=True):
+        decoder = Decoder(weights, constants, device, machine)
+        entries = body["nodes"]
+        names = [entry["name"] for entry in entries]
+        nodes = [_node(entry, names, decoder) for entry in entries]
+        fields: dict[str, Any] = {
+            name.removeprefix("example."): one
+            for name, one in tensors.items()
+            if name.startswith("example.")
+        }
+        fields |= body["strings"]
+        used = None if machine is not None else {id(weights[name]) for name in body["weights"]}
+        graph = Graph(
+            nodes,
+            output,
+            history=[*body["history"], f"opened from {path}"],
+            device=device,
+            example=Dataset(**fields) if fields else None,
+            source=Model(model, used, runs=machine is not None, before=known),
+        )
     if machine is not None and graph.example is not None:
-        _check_run(machine, graph.example, tensors["output"])
+        with _damage(path / GRAPH, ours=forward is None):
+            found = machine.output_on(graph.example)
+            expected = tensors["output"]
+        _check_run(found, expected)
     return graph
 
 
@@ -144,7 +164,7 @@ def _check_model(
         GraphError: it has not; says which differ.
     """
     weights = weights_of(model)
-    wanted = expect(body["weights"], dict, "the weights")
+    wanted = body["weights"]
     what = f"{path} holds a graph of another model (a {body['model']}): "
     for name in wanted:
         if name not in known:
@@ -159,21 +179,14 @@ def _check_model(
 
 def _node(entry: Mapping[str, Any], names: list[str], decoder: Decoder) -> Node:
     sizes = entry["sizes"]
-    if sizes is not None:
-        expect(sizes, list, "sizes")
-        if not all(size is None or type(size) is int for size in sizes):
-            raise ValueError("sizes are numbers")
-    field = entry["field"]
-    if field is not None:
-        expect(field, str, "a field")
     return Node(
         name=entry["name"],
-        parents=tuple(names[i] for i in numbers(entry["parents"], "parents")),
-        fn=decoder.function(entry["fn"]),
-        field=field,
+        parents=tuple(names[i] for i in entry["parents"]),
+        fn=decoder.function(entry["fn"], len(entry["parents"])),
+        field=entry["field"],
         sizes=None if sizes is None else tuple(sizes),
-        shapes=frozenset(numbers(entry["shapes"], "shapes")),
-        ignores=frozenset(names[i] for i in numbers(entry["ignores"], "ignores")),
+        shapes=frozenset(entry["shapes"]),
+        ignores=frozenset(names[i] for i in entry["ignores"]),
     )
 
 
@@ -195,14 +208,13 @@ def _machine(
         for name, where, side, key, call, inner in hooks["places"]
     ]
     seen = Seen()
-    seen.calls = Counter(dict(zip(places, numbers(hooks["calls"], "calls"), strict=True)))
+    seen.calls = Counter(dict(zip(places, hooks["calls"], strict=True)))
     seen.marks = Counter(hooks["marks"])
     run = Run(fields if forward is None else None, forward, hooks["picked"])
-    return Machine(model, run, places, seen, output, whole=bool(hooks["whole"]))
+    return Machine(model, run, places, seen, output, whole=hooks["whole"])
 
 
-def _check_run(machine: Machine, example: Dataset, expected: torch.Tensor) -> None:
-    found = machine.output_on(example)
+def _check_run(found: torch.Tensor, expected: torch.Tensor) -> None:
     if found.shape != expected.shape or not torch.allclose(
         found.double().cpu(), expected.double(), rtol=1e-3, atol=1e-3, equal_nan=True
     ):

@@ -8,6 +8,10 @@ from typing import Any
 _WORLD = ("FloorDiv", "Mod", "PythonMod", "CeilDiv", "IntTrueDiv", "ToFloat", "TruncToInt",
           "CeilToInt", "FloorToInt", "FloatTrueDiv", "Where", "Max", "Min", "ModularIndexing",
           "CleanDiv", "PowByNatural", "Identity")  # fmt: skip
+_POWERS = ("Pow", "PowByNatural")
+_HIGHEST = 16
+_LARGEST = 2**63
+"""Beyond these a size is no size, and would take forever."""
 _SYMPY = ("Add", "Mul", "Pow", "Max", "Min", "Equality", "Unequality", "StrictLessThan",
           "LessThan", "StrictGreaterThan", "GreaterThan", "And", "Or", "Not", "Piecewise",
           "ExprCondPair", "floor", "ceiling", "Mod")  # fmt: skip
@@ -67,6 +71,8 @@ def read(value: Any, count: int) -> Any:
 
     def visit(one: Any) -> Any:
         if isinstance(one, (bool, int, float)):
+            if abs(one) >= _LARGEST:
+                raise ValueError(f"{one} is too large for a size")
             return sympy.sympify(one)
         if not isinstance(one, list) or not one:
             raise ValueError(f"{one!r} is not a size")
@@ -77,6 +83,9 @@ def read(value: Any, count: int) -> Any:
             return sympy.Rational(*rest)
         if kind not in _functions():
             raise ValueError(f"{kind!r} is not a function of sizes")
-        return _functions()[kind](*map(visit, rest))
+        found = list(map(visit, rest))
+        if kind in _POWERS and not (found[1:] and found[1] in range(-_HIGHEST, _HIGHEST + 1)):
+            raise ValueError(f"a power of a size is at most {_HIGHEST}")
+        return _functions()[kind](*found)
 
     return visit(value)

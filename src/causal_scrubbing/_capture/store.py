@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,11 @@ from causal_scrubbing._capture.encode import Encoder
 from causal_scrubbing._capture.replay import Machine, Replay
 from causal_scrubbing._capture.traces import Trace, weights_of
 from causal_scrubbing._errors import GraphError
-from causal_scrubbing._files import check_folder
+from causal_scrubbing._files import check_folder, write_whole
 from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 GRAPH: Final = "graph.json"
 TENSORS: Final = "tensors.safetensors"
 
@@ -30,7 +29,7 @@ def save(graph: Graph, model: torch.nn.Module, folder: Path) -> None:
     Raises:
         GraphError: some node's function is code of the user's, or a claim of equality was never
             checked.
-        ScrubError: there is a file in the place of the folder.
+        ScrubError: there is a file in the place of the folder, or the disk cannot be written.
     """
     check_folder(folder, "")
     if graph.unverified:
@@ -112,12 +111,10 @@ def _write(folder: Path, body: Any, tensors: dict[str, torch.Tensor]) -> None:
     whole = sealed(text, packed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ((TENSORS, packed), (GRAPH, whole.encode())):
-            part = folder / f".{name}.part"
-            part.write_bytes(content)
-            os.replace(part, folder / name)
     except OSError as error:
         raise GraphError(f"cannot write {folder}: {error.strerror or error}.") from error
+    write_whole(folder / TENSORS, packed)
+    write_whole(folder / GRAPH, whole.encode())
 
 
 def sealed(text: str, packed: bytes) -> str:

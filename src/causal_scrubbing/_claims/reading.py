@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from causal_scrubbing._claims.faults import Fault, RunFileError, pointer
 from causal_scrubbing._claims.schema import RUN_FILE
+from causal_scrubbing._files import DEEPEST, depth_of
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 LARGEST: Final = 16 * 2**20
-_DEEPEST: Final = 100
 _SHOWN: Final = 80
 
 
@@ -67,12 +67,12 @@ def read_plain(file: Path) -> Any:
             if kind == "TOML"
             else json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
         )
-        depth = _depth(body)
+        depth = depth_of(body)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise refuse("syntax", f"it is not {kind}: {why}.", "Mend it there.") from error
-    if depth > _DEEPEST:
-        raise refuse("syntax", f"it is nested more than {_DEEPEST} deep.", "Use flat claims.")
+    if depth > DEEPEST:
+        raise refuse("syntax", f"it is nested more than {DEEPEST} deep.", "Use flat claims.")
     return body
 
 
@@ -87,20 +87,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not a JSON number")
-
-
-def _depth(body: Any) -> int:
-    depth, level = 0, [body]
-    while level and depth <= _DEEPEST:
-        depth += 1
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one.values()
-            elif isinstance(one, list):
-                inner += one
-        level = inner
-    return depth
 
 
 def schema_faults(body: Any, schema: Mapping[str, Any], *place: object) -> list[Fault]:

@@ -15,6 +15,7 @@ from causal_scrubbing._discover.partial_hypothesis import FeaturePool, PartialHy
 from causal_scrubbing._discover.scorer import Scorer
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
@@ -24,6 +25,7 @@ from causal_scrubbing._scrub import scrub
 from causal_scrubbing._simulate import Metric, check_seed, named_metrics, try_metrics, whole
 from causal_scrubbing._trials import (
     PoolFeature,
+    Workshop,
     check_patterns,
     check_run,
     check_target,
@@ -120,6 +122,7 @@ def discover(
     seed: int = 0,
     batch_size: int = 1024,
     device: torch.device | str | None = None,
+    executor: Executor | None = None,
 ) -> Discovery:
     """Grow a tree of claims outwards from the hypothesis that nothing matters.
 
@@ -163,6 +166,7 @@ def discover(
         seed: with it the growth is the same everywhere.
         batch_size: samples computed at once.
         device: where to compute.
+        executor: where candidates are computed, as for `scrub`.
 
     Raises:
         GraphError: a pattern matches no node.
@@ -189,7 +193,7 @@ def discover(
     )  # fmt: skip
     # What is wrong whatever is claimed is told by the hypothesis that all growth begins with.
     nothing = scorer.hypothesis(PartialHypothesis(graph.output, children=()))
-    check_run(nothing, data, samples, seed, batch_size, device, randomize)
+    check_run(nothing, data, samples, seed, batch_size, device, randomize, executor)
     try_metrics(named_metrics(metric), graph, data, device, check=True)
     pool = (
         [*field_features(data), PoolFeature("exact", exact)]
@@ -198,12 +202,14 @@ def discover(
     )
     if not pool:
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
-    scorer = replace(scorer, pool=FeaturePool(tuple(pool)))
-    grower = Grower(scorer, wanted, target, most, beam)
-    tree, explained = explain(grower, depth)
+    with Workshop(executor) as spread:
+        options = {**scorer.options, "spread": spread}
+        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), options=options)
+        grower = Grower(scorer, wanted, target, most, beam)
+        tree, explained = explain(grower, depth)
     h = scorer.hypothesis(tree).with_(name="discovered")
     result = scrub(
         h, data, metric, samples=4 * samples, seed=seed, randomize=randomize, device=device,
-        batch_size=batch_size,
+        batch_size=batch_size, executor=executor,
     )  # fmt: skip
     return Discovery(h, result, tuple(grower.steps), explained, target)

@@ -14,8 +14,12 @@ from causal_scrubbing._engine.memory import free_memory as free_memory
 from causal_scrubbing._engine.memory import read_budget as read_budget
 from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.memory import show_bytes as show_bytes
+from causal_scrubbing._engine.noted import LAYOUT as LAYOUT
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor
 from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings
+from causal_scrubbing._engine.sharing import Sharing as Sharing
+from causal_scrubbing._engine.sharing import weigh_sharing as weigh_sharing
+from causal_scrubbing._engine.table import CleanTable as CleanTable

@@ -15,6 +15,8 @@ import torch
 from causal_scrubbing._errors import Notice, ScrubError
 from causal_scrubbing._files import (
     AbstractStore,
+    Shape,
+    check_shape,
     from_column,
     json_object,
     read_table,
@@ -64,20 +66,26 @@ class Checkpoint:
         """Whether a folder holds a checkpoint."""
         return store.has(_IDENTITY)
 
-    def note(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Plain data kept with the run: what an earlier process noted, else this, noted now."""
+    def note(self, name: str, value: Mapping[str, Any], shape: Shape = object) -> dict[str, Any]:
+        """Plain data kept with the run: what an earlier process noted, else this, noted now.
+
+        Args:
+            name: of the file, without its ending.
+            value: what to note.
+            shape: what an earlier process must have noted.
+
+        Raises:
+            ScrubError: what is there is damaged, or of another shape.
+        """
         file = f"{name}.json"
         self.store.put(file, json.dumps(value, indent=2).encode())
         place = self.store.path(file)
-        try:
-            with reading(place):
-                content = self.store.read(file)
-            return json_object(content, place)
-        except ScrubError as error:
-            raise ScrubError(
-                f"{place} cannot be read, so that what the folder holds cannot be told: delete the "
-                "folder, or give another one as out=."
-            ) from error
+        advice = "What the folder holds cannot be told: delete it, or give another one as out=."
+        with reading(place, advice):
+            content = self.store.read(file)
+        found = json_object(content, place, advice)
+        check_shape(place, found, shape, advice=advice)
+        return found
 
     def get(self, start: int, stop: int, *, tensors: bool = False) -> Found | None:
         """The values and tensors of samples start..stop - 1, or None if they are not finished.

@@ -5,13 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 import torch
 
 from causal_scrubbing._engine.layout import Layout, relaid
 from causal_scrubbing._engine.run import Executor
 from causal_scrubbing._engine.storage import Storage
+from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import COUNT, Between, Fixed, ListOf, Optional, Shape
+
+_SIZE: Final = Between(1, 2**62, integer=True)
+LAYOUT: Final[Shape] = {
+    "batch_size": _SIZE,
+    "row_batch": _SIZE,
+    "read_batch": Optional(_SIZE),
+    "table_bytes": Optional(Between(0, inf), missing=False),
+    "storage": Fixed((str, bool)),
+    "inlined": ListOf(str),
+    "budget": COUNT,
+    "notes": ListOf(str),
+}
+"""The shape of what `note_layout` gives."""
 
 
 def note_layout(executor: Executor) -> dict[str, Any]:
@@ -35,11 +51,17 @@ def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
 
     Values then come out equal to the last bit, as batches and the order of the table's rows are
     the same.
+
+    Raises:
+        ScrubError: it names a node or a device that there is not.
     """
     if noted == note_layout(executor):
         return
     layout: Layout = executor.layout
     inlined = tuple(noted["inlined"])
+    unknown = [name for name in inlined if name not in executor.graph.nodes]
+    if unknown:
+        raise ScrubError(f"the layout names a node {unknown[0]!r}, which the graph does not have.")
     if inlined != layout.inlined:
         layout = relaid(
             layout,
@@ -53,7 +75,10 @@ def take_layout(executor: Executor, noted: Mapping[str, Any]) -> None:
             samples=executor.samples,
         )
     kind, on_disk = noted["storage"]
-    where = torch.device(kind)
+    try:
+        where = torch.device(kind)
+    except RuntimeError as error:
+        raise ScrubError(f"the layout names {kind!r}, which is not a device.") from error
     if executor.device is not None and where.type == executor.device.type:
         where = executor.device  # another of its kind, where several processes share a run
     most = noted["table_bytes"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -29,7 +30,7 @@ from causal_scrubbing._engine.table import Bools, CleanTable, Effort
 from causal_scrubbing._engine.working import Reading
 from causal_scrubbing._errors import Notice
 from causal_scrubbing._expressions import Clean, Space
-from causal_scrubbing._graph import Graph, is_out_of_memory
+from causal_scrubbing._graph import Graph, agreed, is_out_of_memory
 from causal_scrubbing._positions import difference, narrow
 
 HOST: Final = torch.device("cpu")
@@ -207,7 +208,8 @@ class Executor:
     @cached_property
     def budget(self) -> Budget:
         """Bytes the run may take."""
-        return read_budget(self.settings.memory, self.device or HOST)
+        # What is free differs between the ranks of a sharded model.
+        return agreed(self.graph, read_budget(self.settings.memory, self.device or HOST))
 
     @cached_property
     def _whole(self) -> Program:
@@ -318,6 +320,19 @@ class Executor:
             with suppress(NoRoomError):  # blocks of samples find the table as small as it now is
                 self.table.fill(needs)
 
+    @property
+    def table_is_dense(self) -> bool:
+        """Whether the table has a place for every row."""
+        return self._make_table(dry=True).is_dense
+
+    def share(self, folder: Path) -> None:
+        """Fill the table together with other processes of this machine, before anything is run.
+
+        Args:
+            folder: where it is; none of it is on a disk.
+        """
+        self.layout = replace(self.layout, storage=replace(self.layout.storage, shared=folder))
+
     def look_ahead(self, draws: Iterable[Mapping[str, Ints]]) -> None:
         """Evaluate a row, from now on, for all that these draws need of it when one needs some.
 
@@ -400,10 +415,14 @@ class Executor:
         index: dict[tuple[int, str], torch.Tensor] = {}
 
         def gather(step: Step) -> torch.Tensor:
-            key = (table.column_of(step.node), step.variable)
+            node, variable = step.node, step.variable
+            column = table.column_of(node)
+            if len(table.columns[column].nodes) == 1:  # no other node reads these rows of it
+                return table.gather(node, table.index(node, moved[variable]))
+            key = (column, variable)
             if key not in index:
-                index[key] = table.index(step.node, moved[step.variable])
-            return table.gather(step.node, index[key])
+                index[key] = table.index(node, moved[variable])
+            return table.gather(node, index[key])
 
         return gather
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -114,9 +115,8 @@ def needed(
     gathers = program.gathers
     wanted = list(dict.fromkeys(step.node for step in gathers))
     stored = {name: stored_bytes(costs[name], store_dtype) for name in wanted}
-    # Where each sample's rows are: as drawn, moved to the device, and by column.
-    index = _NUMBER * (len({s.variable for s in gathers}) + len({(s.node, s.variable)
-                       for s in gathers}))  # fmt: skip
+    # Where each sample's rows are: as drawn, moved to the device, and by column where that is kept.
+    index = _NUMBER * (len({s.variable for s in gathers}) + _kept_indices(program))
     places = {step.out: costs[step.node].bytes for step in program.steps}
     kept = sum(places[place] for place in set(program.roots.values()))
     sample = program.peak(costs, stored) + index
@@ -124,6 +124,15 @@ def needed(
     largest = max((costs[name].bytes for name in wanted), default=0.0)
     row = row_peak(graph, wanted, costs)
     return Need(max(sample, 1.0), max(active, 1.0), max(row, 1.0), 2 * largest + 3 * _NUMBER, kept)
+
+
+def _kept_indices(program: Program) -> int:
+    """How many times it is kept where in a column the rows of a variable are: if read again."""
+    read: dict[str, set[str]] = {}
+    for step in program.gathers:
+        read.setdefault(step.node, set()).add(step.variable)
+    columns = Counter(frozenset(found) for found in read.values())
+    return 1 + sum(len(variables) for variables, nodes in columns.items() if nodes > 1)
 
 
 def stored_bytes(cost: NodeCost, dtype: torch.dtype | None) -> float:

@@ -10,11 +10,15 @@ from types import TracebackType
 from typing import Any, Final
 
 from causal_scrubbing._errors import CausalScrubbingError, ScrubError
+from causal_scrubbing._files.schema import ADVICE
 
 _FAULTS: Final = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
     MemoryError, struct.error, NotImplementedError,
 )  # fmt: skip
+DEEPEST: Final = 100
+"""How deeply what is read may be nested: claims are a flat list."""
+
 _LIBRARIES: Final = ("pyarrow", "safetensors", "safetensors_rust", "_safetensors_rust")
 
 
@@ -26,9 +30,7 @@ class reading:
         advice: what to do.
     """
 
-    def __init__(
-        self, file: Path | str, advice: str = "Copy the folder again, or make the run once more."
-    ) -> None:
+    def __init__(self, file: Path | str, advice: str = ADVICE) -> None:
         self.file, self.advice = file, advice
 
     def __enter__(self) -> None:
@@ -59,32 +61,61 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path, advice: str = ADVICE) -> dict[str, Any]:
     """A JSON object from a file.
 
     Args:
         file: which.
+        advice: what to do where it is damaged.
 
     Raises:
-        ScrubError: it is not there, not JSON, or not an object.
+        ScrubError: it is not there, not JSON, or not an object; it is nested too deeply.
     """
-    with reading(file):
+    with reading(file, advice):
         content = file.read_bytes()
-    return json_object(content, file)
+    return json_object(content, file, advice)
 
 
-def json_object(content: bytes, file: Path | str) -> dict[str, Any]:
+def json_object(content: bytes, file: Path | str, advice: str = ADVICE) -> dict[str, Any]:
     """A JSON object.
 
     Args:
         content: of a file.
         file: which, for messages.
+        advice: what to do where it is damaged.
 
     Raises:
-        ScrubError: it is not JSON, or not an object.
+        ScrubError: it is not JSON, not an object, or nested more than 100 deep.
     """
-    with reading(file):
-        found = json.loads(content.decode("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds {type(found).__name__}, not an object")
-        return found
+    with reading(file, advice):
+        return parsed_object(content)
+
+
+def parsed_object(content: bytes) -> dict[str, Any]:
+    """A JSON object from the content of a file.
+
+    Raises:
+        ValueError: it is not JSON, not an object, or nested more than 100 deep.
+        RecursionError: it is nested far deeper.
+    """
+    found = json.loads(content.decode("utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {type(found).__name__}, not an object")
+    if depth_of(found) > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return found
+
+
+def depth_of(body: object) -> int:
+    """How deeply lists and objects are nested, counted to one more than is allowed."""
+    depth, level = 0, [body]
+    while level and depth <= DEEPEST:
+        depth += 1
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+        level = inner
+    return depth

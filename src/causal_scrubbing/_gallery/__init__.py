@@ -27,6 +27,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "parens": f"{_HERE}.parens",
         "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
+        "curve-detector": f"{_SYSTEMS}.curve_detector",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
         "sharing": f"{_HERE}.sharing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,16 +67,25 @@ class Outcome:
         """
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{name}.{kind}" for kind in ("csv", "md", "png")]
-        self.table.to_csv(paths[0], index=False)
-        paths[1].write_text(self.text, encoding="utf-8")
-        self.figure.savefig(paths[2], dpi=150)
+        _write(paths[0], self.table.to_csv(index=False))
+        _write(paths[1], self.text)
+        picture = io.BytesIO()
+        self.figure.savefig(picture, dpi=150, format="png")
+        _write(paths[2], picture.getvalue())
         for key, table in self.more.items():
             paths.append(folder / f"{name}-{key}.csv")
-            table.to_csv(paths[-1], index=False)
+            _write(paths[-1], table.to_csv(index=False))
         for key, page in self.pages.items():
             paths.append(folder / f"{name}{key}.html")
-            paths[-1].write_text(page, encoding="utf-8")
+            _write(paths[-1], page)
         return paths
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a file whole: one that is cut short is never there under its name."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    part.replace(path)
 
 
 @dataclass(frozen=True, kw_only=True)

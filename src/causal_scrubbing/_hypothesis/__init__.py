@@ -37,6 +37,7 @@ from causal_scrubbing._hypothesis.means import class_means as class_means
 from causal_scrubbing._hypothesis.means import mean_names as mean_names
 from causal_scrubbing._hypothesis.means import resampled as resampled
 from causal_scrubbing._hypothesis.means import with_means as with_means
+from causal_scrubbing._hypothesis.plain import check_plain as check_plain
 from causal_scrubbing._hypothesis.plain import feature_words as feature_words
 from causal_scrubbing._hypothesis.routes import ChildSource as ChildSource
 from causal_scrubbing._hypothesis.routes import Copy as Copy

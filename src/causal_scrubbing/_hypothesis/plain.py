@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._data import (
@@ -12,7 +13,8 @@ from causal_scrubbing._data import (
     feature_to_plain,
     flatten_feature,
 )
-from causal_scrubbing._errors import DataError, HypothesisError
+from causal_scrubbing._errors import DataError, HypothesisError, ScrubError
+from causal_scrubbing._files import ADVICE, DEEPEST, depth_of
 from causal_scrubbing._hypothesis.ablation import Ablation, Kind, ablation_text, read_kind
 from causal_scrubbing._hypothesis.claim import Claim
 
@@ -28,6 +30,9 @@ _CLAIM: Final = {
     "family",
     *_TEXTS,
 }
+_MOST_CLAIMS: Final = 1_000_000
+"""Claims by path; one that is used twice is there twice, so that a short list can say many."""
+
 _WHOLE: Final = {
     "name",
     "unimportant",
@@ -103,10 +108,15 @@ class Reader:
 
     Args:
         given: what `Hypothesis.to_dict` made.
+        code: whether features that are functions, of which there is the name alone, are faults.
     """
 
-    def __init__(self, given: object) -> None:
+    def __init__(self, given: object, *, code: bool = True) -> None:
         self.faults: list[str] = []
+        self.code = code
+        if depth_of(given) > DEEPEST:
+            self.faults.append(f"a saved hypothesis is nested more than {DEEPEST} deep.")
+            given = {}
         self.given = self._mapping(given, "a saved hypothesis", _WHOLE)
 
     def arguments(self) -> dict[str, Any]:
@@ -118,8 +128,14 @@ class Reader:
         found: dict[str, Any] = {}
         if self.given is not None:
             unimportant = self.given.get("unimportant", "per-claim")
-            if not isinstance(unimportant, str | Mapping):
+            if not isinstance(unimportant, str | Mapping) or (
+                isinstance(unimportant, Mapping)
+                and not all(isinstance(one, str) for pair in unimportant.items() for one in pair)
+            ):
                 self.faults.append(f"unimportant is {unimportant!r}, not a policy or a mapping.")
+            self_draws = self.given.get("self_draws", True)
+            if not isinstance(self_draws, bool):
+                self.faults.append(f"self_draws={self_draws!r}: give True or False.")
             name = self.given.get("name")
             if not (name is None or isinstance(name, str)):
                 self.faults.append(f"name is {name!r}, not a text.")
@@ -128,7 +144,7 @@ class Reader:
                 "unimportant": unimportant,
                 "within": self._feature(self.given.get("within", []), "within"),
                 "name": name,
-                "self_draws": self.given.get("self_draws", True),
+                "self_draws": self_draws,
                 "ablation": self._ablation(self.given.get("ablation", "resample"), "ablation"),
             }
         if self.faults:
@@ -154,6 +170,8 @@ class Reader:
             claim = self._claim(number, given[number], made)
             if claim is not None:
                 made[number] = claim
+        if not self.faults and _count(made) > _MOST_CLAIMS:
+            self.faults.append(f"claims are more than {_MOST_CLAIMS:,}, by their paths.")
         return made.get(0)
 
     def _claim(self, number: int, given: object, made: Mapping[int, Claim]) -> Claim | None:
@@ -213,6 +231,8 @@ class Reader:
         if isinstance(given, list):
             return tuple(self._feature(part, what) for part in given)
         if isinstance(given, Mapping) and given.get("kind") == "function":
+            if not self.code and isinstance(given.get("name"), str):
+                return ()
             self.faults.append(
                 f"{what} is the function {given.get('name')!r}, which is code and is not saved. "
                 "Make it a field, data.with_fields(name=function), and use the field's name."
@@ -235,6 +255,14 @@ class Reader:
         return "mean" if str(kind) == "mean" else kind
 
 
+def _count(made: Mapping[int, Claim]) -> int:
+    """How many claims there are by path, those below the first."""
+    below: dict[int, int] = {}
+    for claim in made.values():  # children first
+        below[id(claim)] = 1 + sum(below[id(child)] for child in claim.children or ())
+    return below[id(made[0])] if 0 in made else 0
+
+
 def unsaved(plain: Mapping[str, Any]) -> list[str]:
     """Faults of features that are functions, by claim; none where everything can be saved."""
     faults: list[str] = []
@@ -246,3 +274,28 @@ def unsaved(plain: Mapping[str, Any]) -> list[str]:
                 reader._feature(entry[key], f"claim {number} ({entry['node']}): its {key}")
     faults += reader.faults
     return faults
+
+
+def check_plain(file: Path, given: object, where: str) -> None:
+    """Refuse what `Hypothesis.to_dict` did not make. Functions may be there by name.
+
+    Args:
+        file: where it was read, for messages.
+        given: the data.
+        where: its place in the file.
+
+    Raises:
+        ScrubError: names the file and the first fault.
+    """
+    reader = Reader(given, code=False)
+    try:
+        reader.arguments()
+        faults = [
+            f"its {key} is not a text"
+            for key in ("output",)
+            if not isinstance(given, Mapping) or not isinstance(given.get(key), str)
+        ]
+    except HypothesisError as error:
+        faults = list(error.faults)
+    if faults:
+        raise ScrubError(f"{file} cannot be read: {where}: {faults[0].rstrip('.')}. {ADVICE}")

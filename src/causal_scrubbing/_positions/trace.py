@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._graph import HasSteps, Node, Ref, Size, Step, put_in
+from causal_scrubbing._graph import HasSteps, Join, Node, Ref, Size, Step, Take, put_in
 
 ROWS: Final = 3
 """Rows that functions are traced on, and again on one less, to know which sizes count rows."""
@@ -100,10 +100,16 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
         one[:1] if is_fixed and one.ndim and bool((one == one[:1]).all()) else one
         for one, is_fixed in zip(arguments, fixed, strict=True)
     ]
+    # A value that is the same for every row may still say how many there are.
+    counted = [one is not kept for one, kept in zip(arguments, given, strict=True)]
     steps, held = _lifted(steps, len(given))
     given += held
     fixed = [*fixed, *([True] * len(held))]
     few = [one if is_fixed else one[: ROWS - 1] for one, is_fixed in zip(given, fixed, strict=True)]
+    sizes = [
+        (one, one[: ROWS - 1] if counts else less)
+        for one, counts, less in zip(arguments, counted, few, strict=False)
+    ]
     found = Trace(
         result=result.number,
         arguments=[tuple(one.shape) for one in given],
@@ -111,7 +117,7 @@ def trace(node: Node, arguments: Sequence[torch.Tensor], fixed: Sequence[bool]) 
     )
     more, less = list[Any](), list[Any]()
     for step in steps:
-        operation = _operation(step, given, few, more, less, found)
+        operation = _operation(step, given, few, sizes, more, less, found)
         if operation is None:
             return None
         found.operations.append(operation)
@@ -154,16 +160,18 @@ def _operation(
     step: Step,
     arguments: Sequence[torch.Tensor],
     few: Sequence[torch.Tensor],
+    sizes: Sequence[tuple[torch.Tensor, torch.Tensor]],
     more: list[Any],
     less: list[Any],
     found: Trace,
 ) -> Operation | None:
     """Run one operation both ways and see what its value is."""
+    whole, part = [one for one, _ in sizes], [one for _, one in sizes]
 
     def put(values: list[Any], outside: Sequence[torch.Tensor]) -> Any:
         def of(one: Any) -> Any:
             if isinstance(one, Size):
-                return one(outside)
+                return one(whole if outside is arguments else part)
             return outside[one.number] if one.is_argument else values[one.number]
 
         return of
@@ -171,7 +179,7 @@ def _operation(
     def sized(one: Any) -> Any:
         if isinstance(one, Ref):
             return one
-        large, small = one(arguments), one(few)
+        large, small = one(whole), one(part)
         if large == small:
             return large
         times, over = divmod(large, ROWS)
@@ -188,6 +196,9 @@ def _operation(
         full = [ref for ref in Operation("cat", step).reads
                 if (arguments if ref.is_argument else more)[ref.number].numel()]  # fmt: skip
         fixed = Step(same, (full[0],)) if len(full) == 1 == _uses(step, full[0]) else fixed
+    if isinstance(step.target, Take | Join):
+        whole = value if isinstance(step.target, Join) else put(more, arguments)(step.args[0])
+        fixed = replace(fixed, target=_counted_from_the_front(step.target, whole.ndim))
     operation = Operation(kind(fixed.target), fixed)
     if isinstance(value, tuple | list) and all(isinstance(one, torch.Tensor) for one in value):
         operation.parts = tuple(tuple(one.shape) for one in value)
@@ -205,6 +216,11 @@ def _operation(
         operation.constant = first
         operation.shape = tuple(first.shape)
     return operation
+
+
+def _counted_from_the_front(target: Take | Join, size: int) -> Take | Join:
+    """A part, or parts put together, whose axis is no negative number, as the rules want it."""
+    return target if target.axis >= 0 else replace(target, axis=target.axis % size)
 
 
 def _uses(step: Step, ref: Ref) -> int:

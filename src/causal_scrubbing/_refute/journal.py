@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._files import writing
+from causal_scrubbing._files import NUMBER, ListOf, Shape, check_shape, parsed_object, writing
 from causal_scrubbing._refute.lock import Lock
 
 
@@ -40,7 +40,7 @@ class Journal:
         self.records: dict[str, Any] = {}
         self._lock: Lock | None = None
         text = json.dumps(what, sort_keys=True, default=str)
-        self.key = blake2b(text.encode(), digest_size=16).hexdigest()
+        self.key = _digest(text)
         if self.path is None:
             self.finish("values", list(values))
             return
@@ -65,28 +65,35 @@ class Journal:
             content = path.read_bytes()
         whole, end, cut = content.rpartition(b"\n")  # a line cut short has no newline
         lines = whole.decode(errors="replace").split("\n") if end else []
-        for line in lines:
-            self._take(line)
+        for number, line in enumerate(lines, 1):
+            self._take(line, number)
         if cut and not lines and not b'{"search":'.startswith(cut[:10]):
             raise self._not_one()
         if cut:
             with writing(path):
                 os.truncate(path, len(whole) + len(end))
-        known = self.done("values")
+        known = self.done("values", ListOf(NUMBER))
         if known is None:
             self.finish("values", list(values))
         elif len(known) != len(values) or not np.allclose(known, values, rtol=1e-3, atol=1e-6):
             raise self._another()
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: str, number: int) -> None:
         try:
-            record = json.loads(line)
-            key, name, found = record["search"], record["name"], record["record"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            found = parsed_object(line.encode())
+        except (ValueError, RecursionError):
             raise self._not_one() from None
-        if key != self.key:
+        if set(found) != {"search", "name", "record", "digest"}:
+            raise self._not_one()
+        told = found.pop("digest")
+        if told != _digest(json.dumps(found)) or not isinstance(found["name"], str):
+            raise ScrubError(
+                f"{self.path}, line {number}, is not as it was written. Delete the file, or choose "
+                "another out=."
+            )
+        if found["search"] != self.key:
             raise self._another()
-        self.records[name] = found
+        self.records[found["name"]] = found["record"]
 
     def _not_one(self) -> ScrubError:
         return ScrubError(f"{self.path} is no journal of a search. Choose another out=.")
@@ -97,9 +104,21 @@ class Journal:
             "features, rivals, seed or budget differ. Choose another out=, or delete it."
         )
 
-    def done(self, name: str) -> Any:
-        """The record of a finished stage; None where it is not finished."""
-        return self.records.get(name)
+    def done(self, name: str, shape: Shape = object) -> Any:
+        """The record of a finished stage; None where it is not finished.
+
+        Args:
+            name: of the stage.
+            shape: what its record must be.
+
+        Raises:
+            ScrubError: the file has another record under this name.
+        """
+        record = self.records.get(name)
+        if record is not None and self.path is not None:
+            advice = "Delete the file, or choose another out=."
+            check_shape(self.path, record, shape, name, advice)
+        return record
 
     def finish(self, name: str, record: Any) -> None:
         """Keep the record of a finished stage.
@@ -111,6 +130,7 @@ class Journal:
         if self.path is None:
             return
         line = json.dumps({"search": self.key, "name": name, "record": record})
+        line = f'{line[:-1]}, "digest": "{_digest(line)}"}}'
         with writing(self.path), self.path.open("ab") as out:
             out.write(line.encode() + b"\n")
             out.flush()
@@ -131,3 +151,7 @@ class Journal:
         """Let others have the file."""
         if self._lock is not None:
             self._lock.close()
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()

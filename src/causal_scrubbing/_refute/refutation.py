@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causal_scrubbing._display import Bar, Displayed, Tabular, plot_forest
-from causal_scrubbing._format import plural, short
+from causal_scrubbing._files import write_page
+from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.power import Power
 from causal_scrubbing._report import align
@@ -218,9 +219,16 @@ class Refutation(Tabular):
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write `to_dict` as JSON."""
+        """Write `to_dict` as JSON, whole or not at all.
+
+        Args:
+            path: the file; an existing one is replaced.
+
+        Raises:
+            ScrubError: it cannot be written.
+        """
         file = Path(path)
-        file.write_text(json.dumps(self.to_dict(), indent=2))
+        write_page(file, json.dumps(plain(self.to_dict()), indent=2) + "\n")
         return file
 
     def __repr__(self) -> str:

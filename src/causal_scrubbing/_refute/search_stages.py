@@ -12,12 +12,14 @@ import numpy as np
 from causal_scrubbing._algebra import refined_with
 from causal_scrubbing._data import Dataset, Floats
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import NUMBER
 from causal_scrubbing._hypothesis import Hypothesis, check_scrubs
 from causal_scrubbing._refute.answer import Tested, answer
 from causal_scrubbing._refute.candidates import candidates, named_pool, shown_apart
 from causal_scrubbing._refute.identity import identity, probe
 from causal_scrubbing._refute.journal import Journal
 from causal_scrubbing._refute.options import SearchSettings, checked
+from causal_scrubbing._refute.records import FIRST, shifts_of, values_of
 from causal_scrubbing._refute.refutation import Refutation
 from causal_scrubbing._refute.rounding import ROWS, coarsest, measured
 from causal_scrubbing._simulate import Metric, Progress, self_check, try_metrics
@@ -30,6 +32,7 @@ from causal_scrubbing._trials import (
     Chunk,
     Plan,
     Shift,
+    Spread,
     Stage,
     Trials,
     confirm,
@@ -129,6 +132,7 @@ class Search:
         settings: SearchSettings,
         *,
         improve: bool,
+        spread: Spread | None = None,
     ) -> None:
         settings = checked(h, data, settings)
         check_scrubs(h, "a search adds to")
@@ -148,6 +152,7 @@ class Search:
             batch_size=settings.batch_size,
             device=settings.device,
             memory=settings.memory,
+            spread=spread,
         )
         trials = self.trials
         self_check(h, data, settings.device, batch_size=settings.batch_size)
@@ -233,7 +238,7 @@ class Search:
         return self.settings.keep + BOTH
 
     def _first_look(self) -> dict[str, float]:
-        record = self.journal.done("first look")
+        record = self.journal.done("first look", FIRST)
         if record is None:
             chunk = self.trials.run([0], search_seed(self.settings.seed), 0, FIRST_LOOK)
             randomized = chunk.randomized
@@ -250,7 +255,7 @@ class Search:
 
     def _tolerance(self, first: Mapping[str, Any], numbers: Sequence[int]) -> float:
         """What the user wants not to count, and at least what rounding makes of nothing."""
-        record = self.journal.done("rounding")
+        record = self.journal.done("rounding", {"measured": NUMBER})
         if record is None:
             seed = search_seed(self.settings.seed)
             chunk = self.trials.unswapped(numbers, seed, ROWS)
@@ -284,7 +289,7 @@ class Search:
             MOST_CUTS if cuts else self.settings.keep,
             search_seed(self.settings.seed),
             promising if cuts else self._score(sign),
-            lambda stage: self.journal.done(f"{name} {stage}"),
+            lambda stage, shape: self.journal.done(f"{name} {stage}", shape),
             lambda stage, record: self.journal.finish(f"{name} {stage}", record),
             lambda number: self.candidates[number - 1].where,
             0.0 if self.improve and not cuts else 1.0,
@@ -310,7 +315,7 @@ class Search:
         self.both = [one for one, _, _ in found]
         numbers = self.trials.add([one.hypothesis for one in self.both])
         assert numbers == list(range(start, start + len(found)))
-        record = self.journal.done("pairs")
+        record = self.journal.done("pairs", shifts_of(len(best) + len(numbers)))
         if record is None:
             record = self._shifts([*best, *numbers], samples)
             self.journal.finish("pairs", record)
@@ -329,7 +334,7 @@ class Search:
         """The best where so few were tried that none raced."""
         if len(kept) <= PAIRED:
             return list(kept)
-        record = self.journal.done("singles")
+        record = self.journal.done("singles", shifts_of(len(kept)))
         if record is None:
             record = self._shifts(kept, FIRST_LOOK)
             self.journal.finish("singles", record)
@@ -368,7 +373,8 @@ class Search:
 
     def _run(self, numbers: Sequence[int], name: str, start: int, stop: int) -> Chunk:
         """Values on some of the held-out samples."""
-        record = self.journal.done(name)
+        shape = values_of(numbers, stop - start, len(self.data))
+        record = self.journal.done(name, shape)
         if record is None:
             chunk = self.trials.run(numbers, self.settings.seed, start, stop)
             record = {
@@ -380,7 +386,7 @@ class Search:
             self.journal.finish(name, record)
         randomized = record["randomized"]
         return Chunk(
-            {int(i): np.asarray(values) for i, values in record["values"].items()},
+            {i: np.asarray(record["values"][str(i)]) for i in numbers},
             np.asarray(record["model"]),
             None if randomized is None else np.asarray(randomized),
             np.asarray(record["reference"], dtype=np.int64),

@@ -38,35 +38,31 @@ class PlainClaim:
 
 def plain_claims(readable: Mapping[str, Any]) -> list[PlainClaim]:
     """The claims of a tree, parents first; one that is used twice is there once a path."""
+    table = readable["claims"]
     found: list[PlainClaim] = []
-    for claim in _below(readable["claims"], 0, None, "", found):
-        found.append(claim)
+    waiting: list[tuple[int, int | None, str]] = [(0, None, "")]
+    while waiting:  # a stack, since trees can be deeper than Python's recursion
+        number, parent, above = waiting.pop()
+        claim = table[number]
+        label = claim.get("name") or node_label(claim["node"])
+        here = len(found)
+        found.append(
+            PlainClaim(
+                path=f"{above}{label}",
+                label=label,
+                node=claim["node"],
+                feature=feature_words(claim["feature"]),
+                parent=parent,
+                draw=claim.get("draw"),
+                extras=tuple(_extras(claim)),
+                is_leaf="children" not in claim,
+                family=" carries ".join((claim.get("family") or ())[:2]),
+            )
+        )
+        waiting += [
+            (child, here, f"{above}{label}/") for child in reversed(claim.get("children") or ())
+        ]
     return found
-
-
-def _below(
-    table: list[Mapping[str, Any]],
-    number: int,
-    parent: int | None,
-    above: str,
-    found: list[PlainClaim],
-) -> Iterator[PlainClaim]:
-    claim = table[number]
-    label = claim.get("name") or node_label(claim["node"])
-    here = len(found)
-    yield PlainClaim(
-        path=f"{above}{label}",
-        label=label,
-        node=claim["node"],
-        feature=feature_words(claim["feature"]),
-        parent=parent,
-        draw=claim.get("draw"),
-        extras=tuple(_extras(claim)),
-        is_leaf="children" not in claim,
-        family=" carries ".join((claim.get("family") or ())[:2]),
-    )
-    for child in claim.get("children") or ():
-        yield from _below(table, child, here, f"{above}{label}/", found)
 
 
 def _extras(claim: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,8 @@ from causal_scrubbing._result.bundle import write_bundle
 from causal_scrubbing._result.labels import Zero, first_notes
 from causal_scrubbing._result.page import ManyControls, page_data
 from causal_scrubbing._result.pictures import RunPictures
-from causal_scrubbing._result.save import keep, read
+from causal_scrubbing._result.read import read
+from causal_scrubbing._result.save import keep
 from causal_scrubbing._result.verify import Verification, verify
 from causal_scrubbing._result.views import RunViews
 from causal_scrubbing._simulate import Run, Sampled, stuck_samples
@@ -225,5 +226,4 @@ def load(path: str | Path, *, data: Dataset | None = None) -> Result:
             not the run's.
     """
     with copied(path) as folder:
-        found = read(folder, Result, data)
-    return replace(found, source=path if is_address(path) else local_path(path))
+        return read(folder, Result, data, source=path if is_address(path) else local_path(path))

@@ -12,51 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from causal_scrubbing._errors import ScrubError
-from causal_scrubbing._files import (
-    NUMBER,
-    DictOf,
-    ListOf,
-    Optional,
-    Shape,
-    check_shape,
-    digest,
-    reading,
-)
+from causal_scrubbing._files import digest, reading
+from causal_scrubbing._result.shape import check_page
 
 RUN: Final = "run.json"
 _SEAL, _FILES = "seal", "files"
-
-_SHAPE: Final[Shape] = {
-    "format": int,
-    "metrics": ListOf(str),
-    "hypothesis": dict,
-    "settings": {
-        "samples": int,
-        "rows": int,
-        "seed": int,
-        "start": Optional(int),
-        "parts": Optional(ListOf({"seed": int, "start": int, "stop": int})),
-        "baseline": Optional(dict),
-        "metric_in_graph": bool,
-        "reads_logits": bool,
-        "randomize": Optional(str),
-        "batch_size": Optional(int),
-        "store": str,
-        "store_dtype": Optional(str),
-        "device": str,
-        "seconds": NUMBER,
-        "actual": dict,
-        "versions": DictOf(str),
-        "subset": Optional(str),
-    },
-    "fingerprints": {"data": str, "graph": str},
-    "agreement": {"table": ListOf({"draw": str, "classes": int, "rows": int, "important": bool})},
-    "stuck": Optional(NUMBER),
-    "notes": ListOf(str),
-    "estimates": DictOf(dict),
-    _FILES: DictOf(str),
-    _SEAL: str,
-}
 
 
 def sealed(body: Mapping[str, Any], folder: Path, names: Iterable[str]) -> bytes:
@@ -96,7 +56,7 @@ def open_sealed(folder: Path, body: Mapping[str, Any]) -> dict[str, bytes]:
         unchanged = body.get(_SEAL) == _digest(whole)
     if not unchanged:
         raise changed(page)
-    check_shape(page, body, _SHAPE)
+    check_page(page, body)
     found = {}
     for name, told in body[_FILES].items():
         file = folder / name

@@ -14,8 +14,8 @@ from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._files import copied, is_address, is_archive, local_path, read_json
 from causal_scrubbing._format import plural
 from causal_scrubbing._result.bundle import RUN_FOLDER, opened
+from causal_scrubbing._result.read import read
 from causal_scrubbing._result.run_data import RunData
-from causal_scrubbing._result.save import read
 from causal_scrubbing._result.seal import RUN
 
 _RELATIVE: Final = 1e-9
@@ -102,11 +102,11 @@ def _of_bundle(file: Path, data: Dataset | None) -> Verification:
     try:
         with opened(file) as (folder, body):
             found = verify(folder / RUN_FOLDER, data=data)
-            said = dict(read_json(folder / RUN_FOLDER / RUN)["fingerprints"])
+            said = read_json(folder / RUN_FOLDER / RUN)["fingerprints"] if found else None
     except CausalScrubbingError as error:
         return Verification(str(file), 0, 0, (str(error),))
     differences = found.differences
-    if body["fingerprints"] != said:
+    if found and body["fingerprints"] != said:
         differences = (*differences, "the hashes of data and graph are not those of the run")
     files = len(body["files"]) + 1
     return replace(found, path=str(file), files=files, differences=differences)

@@ -14,12 +14,15 @@ import torch
 
 from causal_scrubbing._errors import Notice, ScrubError
 from causal_scrubbing._expressions import Apply, Clean
+from causal_scrubbing._files import NUMBER, DictOf, ListOf, Shape
 from causal_scrubbing._graph import evaluate, is_hidden
 from causal_scrubbing._simulate.behaviour import evaluate_metric
 from causal_scrubbing._simulate.self_check import TOLERANCE
 from causal_scrubbing._simulate.simulation import Simulation
 
 ROWS: Final = 8
+PROBE: Final[Shape] = {"nodes": DictOf(ListOf(NUMBER)), "metrics": DictOf(ListOf(NUMBER))}
+"""The shape of what `probe` gives."""
 _ULPS: Final = 16
 """Rounding allowed, in units of a dtype's own: other processors add in another order."""
 
@@ -76,8 +79,8 @@ def check_probe(noted: Mapping[str, Any], found: Mapping[str, Any], folder: str)
     worst = 0.0
     for what, word in (("nodes", "node"), ("metrics", "metric")):
         differing = []
-        for name in dict.fromkeys([*found[what], *noted.get(what, {})]):
-            off = _off(noted.get(what, {}).get(name), found[what].get(name))
+        for name in dict.fromkeys([*found[what], *noted[what]]):
+            off = _off(noted[what].get(name), found[what].get(name))
             worst = max(worst, off)
             if off > 1:
                 differing.append(name)

@@ -18,7 +18,7 @@ import torch
 
 from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._errors import CausalScrubbingError
-from causal_scrubbing._graph import Graph, evaluate, needed_nodes
+from causal_scrubbing._graph import Graph, agreed, evaluate, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._simulate.behaviour import Metric, evaluate_metric
@@ -120,7 +120,7 @@ class KnownRows:
         self._paired: dict[tuple[str, bool], Mapping[str, FloatArray]] = {}
         self._seconds = 0.0
         self.model = self._model()
-        self._row_seconds = self._seconds / len(data)  # of the metrics
+        self._row_seconds = agreed(graph, self._seconds / len(data))  # of the metrics
 
     def means(self, classes: Classes, *, self_draws: bool) -> Known:
         """What is known where a random row is drawn within some classes.

@@ -100,10 +100,15 @@ class Progress:
         self._phase = name
         self._show()
 
+    @property
+    def done(self) -> int:
+        """How much is done, batches inside a block included."""
+        return self._done + self._inside
+
     def advance(self, amount: int) -> None:
         """Count an amount of work as done, batches reported inside it included."""
         self._done += amount
-        self._inside = 0
+        self._inside = max(0, self._inside - amount)  # workers report other blocks besides
         self._report()
 
     def batch(self, amount: int, values: Mapping[str, FloatArray] | None = None) -> None:

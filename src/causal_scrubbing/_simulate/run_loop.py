@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from causal_scrubbing._data import Dataset
-from causal_scrubbing._engine import Checkpoint, note_layout, take_layout
+from causal_scrubbing._engine import LAYOUT, Checkpoint, note_layout, take_layout
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import AbstractStore
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import FIRST, auto_spans, block_size, spans
-from causal_scrubbing._simulate.fingerprint import check_probe, probe
+from causal_scrubbing._simulate.fingerprint import PROBE, check_probe, probe
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.simulation import Simulation
 from causal_scrubbing._statistics import Estimate, Triples
@@ -187,11 +187,16 @@ def take_up(work: Simulation, checkpoint: Checkpoint | None) -> None:
     if checkpoint is None:
         return
     # What is chosen for want of an argument depends on how many samples may be run.
-    kept = checkpoint.note("outputs", {"kept": work.keep_outputs})
+    kept = checkpoint.note("outputs", {"kept": work.keep_outputs}, {"kept": bool})
     work.keep_outputs = bool(kept["kept"])
-    take_layout(work.executor, checkpoint.note("layout", note_layout(work.executor)))
+    layout = checkpoint.note("layout", note_layout(work.executor), LAYOUT)
+    try:
+        take_layout(work.executor, layout)
+    except ScrubError as error:
+        raise ScrubError(f"{checkpoint.store.path('layout.json')}: {error}") from error
     found = probe(work)
-    check_probe(checkpoint.note("model", found), found, str(checkpoint.store))
+    noted = checkpoint.note("model", found, PROBE)
+    check_probe(noted, found, str(checkpoint.store))
 
 
 def folder_name(hypothesis: Hypothesis, number: int) -> str:

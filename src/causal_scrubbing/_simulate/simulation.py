@@ -333,10 +333,11 @@ class Simulation:
                 yield high - low
         began = time.perf_counter()
         missing = [block for block in blocks if block not in found]
-        for block, values in workers.compute(missing):
+        for block, values in workers.compute(missing, tell=self._told):
             if checkpoint is not None:
                 values = self._keep(*block, checkpoint, values)
             found[block] = values
+            self.bar.phase("samples")
             self.bar.estimate(values[0][0].scrubbed)
             yield block[1] - block[0]
         if self._checks and missing:
@@ -347,6 +348,17 @@ class Simulation:
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
             self._add(found.pop(block), self.draw(*block)[1])
+
+    def _told(self, phase: str, samples: int) -> None:
+        """Show what a worker says; one that fills its table is no news where others run samples."""
+        if phase == "samples" or not self.bar.done:
+            self.bar.phase(phase)
+        if samples:
+            self.bar.batch(samples)
+
+    def look_ahead(self, blocks: Sequence[tuple[int, int]]) -> None:
+        """Know all blocks of a run of which this process is to compute some."""
+        self.executor.look_ahead(self._drawn(blocks, len(blocks)))
 
     def _block(self, start: int, stop: int, checkpoint: Checkpoint | None) -> None:
         rows, by_key = self.draw(start, stop)

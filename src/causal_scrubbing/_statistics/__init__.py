@@ -25,6 +25,7 @@ from causal_scrubbing._statistics.of_means import OfMeans as OfMeans
 from causal_scrubbing._statistics.of_means import along_last as along_last
 from causal_scrubbing._statistics.own_rows import own_row_samples as own_row_samples
 from causal_scrubbing._statistics.ranking import ranked as ranked
+from causal_scrubbing._statistics.scores import KINDS as KINDS
 from causal_scrubbing._statistics.scores import NO_BASELINE as NO_BASELINE
 from causal_scrubbing._statistics.scores import Scores as Scores
 from causal_scrubbing._statistics.spread import VarianceSplit as VarianceSplit

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from causal_scrubbing._data import Floats, Ints
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._files import NUMBER, Between, Fixed, Shape
 from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials.trials import Trials
 
@@ -112,7 +114,7 @@ def search(
     keep: int,
     seed: int,
     score: Score,
-    done: Callable[[str], Any] = lambda _: None,
+    done: Callable[[str, Shape], Any] = lambda *_: None,
     finish: Callable[[str, Any], None] = lambda *_: None,
     place: Callable[[int], Hashable] = lambda number: number,
     promise: float = 1.0,
@@ -129,7 +131,7 @@ def search(
         keep: how many shall be left.
         seed: of the search's samples, which no confirmation uses.
         score: what makes a candidate promising.
-        done: a stage's record by its name, where it was finished before.
+        done: a stage's record by its name, where it was finished before; it must have a shape.
         finish: called with each finished stage's name and record.
         place: what a candidate changes. In each stage half of those kept are taken in turn from
             each place, in the last one the best of each promising place first, so that many
@@ -149,7 +151,7 @@ def search(
     before = 0
     for number, (_, samples) in enumerate(sizes.sizes):
         name = f"stage {number + 1}"
-        record = done(name)
+        record = done(name, {"sums": {str(i): Fixed((NUMBER, Between(0, inf))) for i in left}})
         if record is None:
             chunk = trials.run([base, *left], seed, before, samples)
             for i in left:
@@ -157,7 +159,7 @@ def search(
                 sums[i] = sums[i] + [shift.sum(), (shift**2).sum()]
             record = {"sums": {str(i): sums[i].tolist() for i in left}}
             finish(name, record)
-        sums = {int(i): np.asarray(pair) for i, pair in record["sums"].items()}
+        sums = {i: np.asarray(record["sums"][str(i)]) for i in left}
         table = np.array([sums[i] for i in left])
         mean = table[:, 0] / samples
         variance = np.maximum(table[:, 1] / samples - mean**2, 0) * samples / (samples - 1)

@@ -33,16 +33,18 @@ from causal_scrubbing.gallery import (
 )
 
 from . import _claims as claims
+from . import _exact as exact
 from . import _fourier as fourier
 from . import _model as model
 
 HERE = Path(__file__).parent
-SAMPLES = 2000
+SAMPLES = 3 * model.PRIME**2
 ANY = "the logits carry a + b"
 JOINT = "key planes carry a + b, one row"
 EACH = "each key plane carries a + b"
 HEADS = "... from heads that carry the pair"
 QUADRATIC = "... by a quadratic of cos and sin"
+QUADRATIC_JOINT = "the quadratics carry a + b, one row"
 DIFFERENCE = "false: key planes carry a - b"
 WRONG = "control: other frequencies"
 RANDOM = "control: random planes"
@@ -136,6 +138,11 @@ def in_log(result: cs.Result) -> float:
     return 100 * (high - at) / (high - low)
 
 
+def draw(options: Options) -> str:
+    """Each pair equally often as the reference row, unless another number of samples is wanted."""
+    return "balanced" if options.samples is None else "independent"
+
+
 def progress_table(
     models: Mapping[tuple[int, int], model.Weights], options: Options
 ) -> pd.DataFrame:
@@ -152,8 +159,9 @@ def progress_table(
         directions = fourier.read_directions(weights, keys)
         graph = claims.with_planes(claims.make_graph(weights), names, directions, data)
         hypothesis = claims.planes_carry(graph, [f"neurons.{name}" for name in names], "sum")
+        named = {f"seed {seed}, step {step}": hypothesis}
         (result,) = ladder(
-            {f"seed {seed}, step {step}": hypothesis}, data, metrics(), options, samples=800
+            named, data, metrics(), options, samples=len(data), draw=draw(options)
         ).values()
         rows.append(
             {
@@ -171,26 +179,61 @@ def progress_table(
     return pd.DataFrame(rows)
 
 
+def exact_table(found: exact.Exact) -> pd.DataFrame:
+    """The claims evaluated exactly, one row each."""
+    high, low = math.log(found.randomized), math.log(found.model)
+    return pd.DataFrame(
+        {
+            "claim": name,
+            "combinations": found.combinations[name],
+            "scrubbed, exact": loss,
+            "recovered %": found.recovered(name),
+            "recovered in log loss %": 100 * (high - math.log(loss)) / (high - low),
+        }
+        for name, loss in found.scrubbed.items()
+    )
+
+
 def run(options: Options) -> Outcome:
     """The ladder on the first model, then the planes' claim on all models and checkpoints."""
     models, data = load_models(), claims.make_data()
     weights = main_weights(models)
     keys = fourier.key_frequencies(weights)
-    results = ladder(make_rungs(weights, data), data, metrics(), options, samples=SAMPLES)
+    results = ladder(
+        make_rungs(weights, data), data, metrics(), options, samples=SAMPLES, draw=draw(options)
+    )
     table = ladder_table(results, share="right")
     table["recovered in log loss %"] = [in_log(result) for result in results.values()]
     progress = progress_table(models, options)
     names = [f"w{frequency}" for frequency in keys]
+    planes = [f"neurons.{name}" for name in names]
     split = claims.with_planes(
         claims.make_graph(weights), names, fourier.read_directions(weights, keys), data
     )
-    _, left = claims.with_quadratics(split, keys, data)
+    fitted, left = claims.with_quadratics(split, keys, data)
+    found = exact.exact_losses(
+        weights,
+        data,
+        ANY,
+        {JOINT: (split, planes), QUADRATIC_JOINT: (fitted, [f"{plane}.phi" for plane in planes])},
+        options.progress,
+    )
+    exactly = exact_table(found)
     fits = ", ".join(f"{frequency}: {100 * share:.1f}%" for frequency, share in left.items())
     text = f"""
 {as_text(table)}
 
 The key frequencies are {", ".join(map(str, keys))}. Of each plane's variance the fitted quadratic
 leaves {fits}.
+
+Exactly, over all {len(data):,} pairs and all that may be drawn with each: the model's loss is
+{found.model:.6g}, the randomized {found.randomized:.6g}.
+
+{as_text(exactly)}
+
+With a row for each of the {len(keys)} planes there are {model.PRIME}^{len(keys) + 3}, or
+{model.PRIME ** (len(keys) + 3):.1e}, combinations, and more with a row for each head: these claims
+are sampled, each pair {SAMPLES // len(data)} times unless another number of samples is asked for.
 
 The claim that each key plane carries a + b, on every model and checkpoint:
 
@@ -201,7 +244,7 @@ The claim that each key plane carries a + b, on every model and checkpoint:
         table=table,
         text=text.lstrip(),
         figure=_draw(table, progress, weights, keys),
-        more={"progress": progress},
+        more={"progress": progress, "exact": exactly},
     )
 
 
