@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import causal_scrubbing as cs
+from causal_scrubbing._capture import digest
 
 DATA = cs.Dataset(x=torch.randn(30, 4, generator=torch.Generator().manual_seed(0)))
 SITES = {"hidden": "down:input", "mlp": "down"}
@@ -174,3 +175,92 @@ def test_every_row_of_the_example_is_checked() -> None:
         cs.capture(model, DATA[:5], method="hooks")
     graph = cs.capture(odd.Around(nn.Linear(4, 4)).eval(), DATA[:5], output="o")
     assert "1 site, checked on 5 rows" in graph.history[0]
+
+
+def one_entry(model: Any) -> None:
+    model.wide.weight.data[77, 3] += 1e-6
+
+
+def one_bit(model: Any) -> None:
+    model.wide.weight.data.view(torch.int32)[99, 8] ^= 1
+
+
+def swapped(model: Any) -> None:
+    model.wide.weight.data[[3, 50]] = model.wide.weight.data[[50, 3]]
+
+
+def negated(model: Any) -> None:
+    model.wide.weight.data.neg_()
+
+
+def by_numpy(model: Any) -> None:
+    model.wide.weight.detach().numpy()[200, 0] = 9.0
+
+
+@pytest.mark.parametrize("change", [one_entry, one_bit, swapped, negated, by_numpy])
+@pytest.mark.parametrize("layout", ["as it is", "transposed"])
+def test_a_change_of_any_entry_is_seen(change: Callable[[Any], None], layout: str) -> None:
+    model: Any = nn.ModuleDict({"wide": nn.Linear(16, 300)}).eval()
+    if layout == "transposed":
+        model.wide.weight = nn.Parameter(torch.randn(16, 300).T)
+    graph = cs.capture(
+        model, cs.Dataset(x=torch.randn(4, 16)), forward=lambda m, rows: m["wide"](rows["x"])
+    )
+    graph.check_fresh()
+    change(model)
+    with pytest.raises(cs.GraphError, match=r"'wide\.weight' was written to"):
+        graph.check_fresh()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (129, 33), (3, 5, 70, 9), (2, 70_000)])
+def test_equal_values_have_equal_digests_wherever_they_lie(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    apart = torch.empty(values.numel() + 3, dtype=dtype)[3:].view(shape)
+    apart.copy_(values)
+    assert digest(apart) == digest(values)
+    turned = values.mT.contiguous().mT if values.ndim > 1 else values
+    assert digest(turned) == digest(values)
+    for place in (0, values.numel() // 2, values.numel() - 1):
+        other = values.clone()
+        other.view(-1)[place] += 1
+        assert digest(other) != digest(values)
+    assert digest(values.reshape(1, *shape)) != digest(values)
+
+
+def replaced(model: Any) -> None:
+    model.act = nn.Tanh()
+
+
+def patched(model: Any) -> None:
+    model.act.forward = torch.tanh
+
+
+def loosened(model: Any) -> None:
+    model.norm.eps = 0.5
+
+
+@pytest.mark.parametrize("method", ["export", "hooks"])
+@pytest.mark.parametrize(
+    ("change", "path"), [(replaced, "act"), (patched, "act"), (loosened, "norm")]
+)
+def test_modules_without_weights_that_are_others_are_seen(
+    change: Callable[[Any], None], path: str, method: str
+) -> None:
+    parts = {"up": nn.Linear(4, 4), "act": nn.GELU(), "norm": nn.LayerNorm(4)}
+    model: Any = nn.Sequential()
+    for name, part in parts.items():
+        model.add_module(name, part)
+    graph = cs.capture(model.eval(), DATA[:3], method=method)
+    scrub_output(graph)
+    change(model)
+    with pytest.raises(cs.GraphError, match=rf"modules of the model are others .*: '{path}'\."):
+        scrub_output(graph)
+
+
+def scrub_output(graph: cs.Graph) -> None:
+    h = cs.Hypothesis(graph, cs.claim("output", cs.anything))
+    cs.scrub(h, DATA, lambda output, rows: output[:, 0], samples=4)

@@ -39,8 +39,8 @@ class Flaky:
         with cs.executors.Processes(2, threads=1).open(work) as self.pool:
             yield self
 
-    def compute(self, blocks):
-        for block, found in self.pool.compute(list(reversed(blocks))):
+    def compute(self, blocks, **asked):
+        for block, found in self.pool.compute(list(reversed(blocks)), **asked):
             if len(self.killed) < self.kills:
                 worker = max(self.pool.workers, key=lambda one: one.block is not None)
                 os.kill(worker.process.pid, signal.SIGKILL)
@@ -63,6 +63,46 @@ def test_workers_give_the_run_of_one_process_though_some_are_killed(tmp_path) ->
     assert_same(alone, cs.scrub(H, DATA, METRIC, samples=900, seed=3, out=tmp_path / "run"))
 
 
+class Watched:
+    """An executor whose workers are sent what Ctrl-C sends them."""
+
+    @contextmanager
+    def open(self, work: bytes) -> Iterator[Watched]:
+        with cs.executors.Processes(1, threads=1).open(work) as self.pool:
+            yield self
+
+    def compute(self, blocks, **asked):
+        for block, found in self.pool.compute(blocks, **asked):
+            self.processes = [worker.process for worker in self.pool.workers]
+            for process in self.processes:
+                process.send_signal(signal.SIGINT)
+            yield block, found
+
+
+def test_workers_report_inside_blocks_and_end_with_ctrl_c(tmp_path) -> None:
+    h, data = problem(0.15)
+    done: list[int] = []
+
+    def progress(now: int, of: int) -> None:
+        done.append(now)
+        if now >= 192:
+            raise KeyboardInterrupt("stopped")
+
+    watched, out = Watched(), tmp_path / "run"
+    options = {"samples": 300, "seed": 3, "batch_size": 16, "check": False}
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        cs.scrub(h, data, METRIC, out=out, executor=watched, progress=progress, **options)
+    assert done == sorted(done)
+    assert any(now % 64 for now in done), "nothing was told inside a block"
+    assert all(process.poll() is not None for process in watched.processes)
+    assert watched.pool.started == 1, "a worker was ended by Ctrl-C"
+    assert len(list((out / "blocks").glob("*.parquet"))) == 3
+    assert_same(
+        cs.scrub(H, DATA, METRIC, samples=300, seed=3),
+        cs.scrub(H, DATA, METRIC, out=out, **options),
+    )
+
+
 def test_auto_stops_where_one_process_stops() -> None:
     options = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
     alone = cs.scrub(H, DATA, METRIC, **options)
@@ -71,17 +111,41 @@ def test_auto_stops_where_one_process_stops() -> None:
     )
 
 
-def test_a_block_that_fails_for_its_own_reason_fails_the_run_with_its_samples() -> None:
+def test_a_row_that_fails_fails_the_run_after_a_few_tries_and_is_named() -> None:
+    row = int(cs.scrub(H, DATA, METRIC, samples=300).drawn["~ref"][200])
+    bad = DATA["x"][row, 0]
+
     def metric(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
-        if len(rows) > 16:
-            raise ValueError("no value for row 7")
+        if bool((rows["x"][:, 0] == bad).any()):
+            raise ValueError("no value")
         return output[:, 0]
 
-    with pytest.raises(cs.ScrubError, match=r"samples \d+ to \d+: .*row 7.*\(tried 3 times\)"):
+    named = rf"samples \d+ to \d+: sample \d+, on row {row} of .*no value.*\(tried 3 times\)"
+    with pytest.raises(cs.ScrubError, match=named):
         cs.scrub(
             H, DATA, metric, samples=300, batch_size=64, check=False,
             executor=cs.executors.Processes(1, threads=1),
         )  # fmt: skip
+
+
+def test_a_block_that_fails_only_as_a_whole_fails_the_run_with_its_samples() -> None:
+    def metric(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+        if len(rows) > 16:
+            raise ValueError("too many rows")
+        return output[:, 0]
+
+    class Here:
+        @contextmanager
+        def open(self, work: bytes) -> Iterator[Here]:
+            self.block = load(work)
+            yield self
+
+        def compute(self, blocks, **asked):
+            for block in blocks:
+                yield block, self.block(*block)
+
+    with pytest.raises(cs.ScrubError, match="too many rows"):
+        cs.scrub(H, DATA, metric, samples=300, batch_size=64, check=False, executor=Here())
 
 
 def test_workers_that_give_other_values_are_found_out() -> None:
@@ -93,7 +157,7 @@ def test_workers_that_give_other_values_are_found_out() -> None:
     class Wrong:
         open = open_
 
-        def compute(self, blocks):
+        def compute(self, blocks, **asked):
             for block in blocks:
                 measured, tensors = self.compute_block(*block)
                 wrong = [

@@ -2,3 +2,4 @@
 
 from causal_scrubbing._capture.capture import capture as capture
 from causal_scrubbing._capture.load import load_graph as load_graph
+from causal_scrubbing._capture.traces import digest as digest

@@ -37,7 +37,7 @@ def hooked_nodes(
         GraphError: a site and a field or the output share a name, or the model gives other values
             when it is run again.
     """
-    machine = Machine(model, run, places, seen, output, whole=_must_end(model))
+    machine = Machine(model, run, places, seen, output, whole=must_end(model))
     with torch.no_grad():
         clean, again = machine.record(fields), machine.record(fields)
     _check_again(clean, again)
@@ -74,7 +74,7 @@ def hooked_nodes(
     return nodes
 
 
-def _must_end(model: torch.nn.Module) -> bool:
+def must_end(model: torch.nn.Module) -> bool:
     """Whether a run must not be stopped halfway: sharded modules gather weights and free them."""
     return any(cls.__name__ == "FSDPModule" for one in model.modules() for cls in type(one).__mro__)
 

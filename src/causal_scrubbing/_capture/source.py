@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from causal_scrubbing._capture.by_hooks import must_end
 from causal_scrubbing._capture.store import save
 from causal_scrubbing._capture.traces import Trace, difference, steady, weights_of
 from causal_scrubbing._errors import GraphError
@@ -43,6 +44,14 @@ class Model:
             if used is None or id(tensor) in used
         }
         self.hooks = _marks(model)
+        self.modules = _modules(model)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its weights are shared out over several processes."""
+        # FSDP keeps some weights whole between runs; its modules tell all the same.
+        weights = (one.data for one in (*self.model.parameters(), *self.model.buffers()))
+        return must_end(self.model) or any(type(one).__name__ == "DTensor" for one in weights)
 
     def save(self, graph: Graph, folder: Path) -> None:
         """Write a graph of this model to a folder; see `Graph.save`."""
@@ -79,6 +88,15 @@ class Model:
             raise GraphError(
                 f"the model's weights have changed since the graph was captured: {shown}. {again}"
             )
+        modules = _modules(self.model)
+        other = [path for path, one in self.modules.items() if not _same(one, modules.get(path))]
+        other += [path for path in modules if path not in self.modules]
+        if other:
+            shown = listed([repr(path or "the model") for path in other], 4)
+            raise GraphError(
+                f"modules of the model are others than when the graph was captured: {shown}. "
+                f"{again}"
+            )
         added = [one for one in foreign_hooks(self.model) if (one[0], id(one[1])) not in self.hooks]
         if added:
             raise GraphError(f"since the graph was captured, {leftover(added)}")
@@ -92,3 +110,15 @@ class Model:
 
 def _marks(model: torch.nn.Module) -> frozenset[tuple[str, int]]:
     return frozenset((path, id(hook)) for path, hook in foreign_hooks(model))
+
+
+def _modules(model: torch.nn.Module) -> dict[str, tuple[object, ...]]:
+    """Path -> a module, what it says of itself, and a method put in the place of its own."""
+    return {
+        path: (module, module.extra_repr(), vars(module).get("forward"))
+        for path, module in model.named_modules(remove_duplicate=False)
+    }
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...] | None) -> bool:
+    return other is not None and one[0] is other[0] and one[1] == other[1] and one[2] == other[2]

@@ -18,7 +18,7 @@ from causal_scrubbing._files import check_folder, write_whole
 from causal_scrubbing._format import listed
 from causal_scrubbing._graph import Graph
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 GRAPH: Final = "graph.json"
 TENSORS: Final = "tensors.safetensors"
 

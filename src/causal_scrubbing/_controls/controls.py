@@ -15,6 +15,7 @@ from causal_scrubbing._data import Dataset, Floats
 from causal_scrubbing._display import Bar, Displayed, Tabular, plot_forest
 from causal_scrubbing._engine import MemoryLimit
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._format import plain, plural, short
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
@@ -28,7 +29,7 @@ from causal_scrubbing._simulate import (
     whole,
 )
 from causal_scrubbing._statistics import Estimate, Triples, holm, mean_estimate
-from causal_scrubbing._trials import Chunk, Trials, check_run, confirm
+from causal_scrubbing._trials import Chunk, Trials, Workshop, check_run, confirm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,6 +201,7 @@ def controls(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     memory: MemoryLimit = None,
+    executor: Executor | None = None,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Controls:
     """The hypothesis beside its controls, on common random numbers.
@@ -240,6 +242,7 @@ def controls(
         batch_size: samples computed at once; from measured sizes if None.
         device: where to compute.
         memory: bytes for activations, as for `scrub`.
+        executor: where controls are computed, as for `scrub`.
         progress: as for `scrub`, counted in samples of all controls together.
 
     Raises:
@@ -247,7 +250,7 @@ def controls(
         MetricError: the metric of the hypothesis, the model or the baseline is not finite.
         ScrubError: fewer than two samples, several metrics, or another argument is wrong.
     """
-    check_run(h, data, samples, seed, batch_size, device, randomize)
+    check_run(h, data, samples, seed, batch_size, device, randomize, executor)
     whole("samples", samples, "the number of samples to compare", least=2)
     whole("random", random, "how many random controls of each kind", least=0)
     if edges is not None:
@@ -263,11 +266,15 @@ def controls(
         "memory": memory,
     }
     try_metrics(named_metrics(metric), h.graph, data, device, check=True)
-    trials = Trials([h, *(one.hypothesis for one in made)], data, metric, **settings)
     numbers = range(1, 1 + len(made))
-    with Progress(progress, samples * (1 + len(made))) as bar:
+    other: Control | None = None
+    with Workshop(executor) as spread, Progress(progress, samples * (1 + len(made))) as bar:
+        settings["spread"] = spread
+        trials = Trials([h, *(one.hypothesis for one in made)], data, metric, **settings)
         trials.advance = bar.advance
         chunk = trials.run([0, *numbers], seed, 0, samples, unchecked=numbers)
+        if reinitialised is not None:
+            other = _about_another(h, reinitialised, data, metric, seed, samples, settings)
     zero = Estimate(0.0, 0.0, (0.0, 0.0), n=samples)
     rows = [
         Control(
@@ -276,10 +283,10 @@ def controls(
         )
     ]  # fmt: skip
     rows += _compared(made, chunk, notes)
-    if reinitialised is None:
+    if other is None:
         notes.append("not made, reinitialised: pass the graph of such a copy as reinitialised=.")
     else:
-        rows.append(_about_another(h, reinitialised, data, metric, seed, samples, settings))
+        rows.append(other)
     return Controls(h, trials.metric_name, tuple(rows), samples, seed, tuple(notes))
 
 

@@ -20,3 +20,6 @@ from causal_scrubbing._engine.noted import take_layout as take_layout
 from causal_scrubbing._engine.run import Executor as Executor
 from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings
+from causal_scrubbing._engine.sharing import Sharing as Sharing
+from causal_scrubbing._engine.sharing import weigh_sharing as weigh_sharing
+from causal_scrubbing._engine.table import CleanTable as CleanTable

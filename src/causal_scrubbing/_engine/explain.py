@@ -106,6 +106,7 @@ class Explanation(Displayed):
         working_bytes: memory for a batch.
         budget: bytes allowed.
         notes: choices made, in words.
+        executor: who computes the samples where it is not this process, and how, in words.
         expected_seconds: from timing a small piece, or None if it was not timed.
         expected_measuring: seconds of these for metrics and comparisons of outputs.
         actual: what the run took, once it has run.
@@ -128,6 +129,7 @@ class Explanation(Displayed):
     expected_seconds: float | None = None
     expected_measuring: float | None = None
     actual: Mapping[str, Any] | None = None
+    executor: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data."""
@@ -391,6 +393,8 @@ def _text(plan: Explanation) -> str:
         f"memory: table {show_bytes(plan.table_bytes)} + batch {show_bytes(plan.working_bytes)}, "
         f"of {show_bytes(plan.budget)}; {plan.blocks} {plural(plan.blocks, 'block')} of samples"
     )
+    if plan.executor is not None:
+        lines.append(f"executor: {plan.executor}")
     if plan.expected_seconds is not None:
         of = plan.expected_measuring
         part = "" if of is None else f", {of:.3g} s of it for metrics and comparing outputs"
@@ -403,7 +407,7 @@ def _text(plan: Explanation) -> str:
         found = plan.samples - plan.actual["samples"]
         if found > 0:
             were = plural(found, "sample was", "samples were")
-            lines.append(f"  {found:,} {were} finished before, or by other processes")
+            lines.append(f"  {found:,} {were} finished before, or by workers")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
 

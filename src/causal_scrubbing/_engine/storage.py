@@ -25,11 +25,13 @@ class Storage:
         device: where the table is.
         on_disk: whether it is a file, mapped into memory.
         dtype: dtype that floating-point activations are rounded to, or None to keep their own.
+        shared: a folder in which processes share the table, where it has a place for every row.
     """
 
     device: torch.device
     on_disk: bool = False
     dtype: torch.dtype | None = None
+    shared: Path | None = None
 
     def __str__(self) -> str:
         if self.on_disk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +13,7 @@ import torch
 
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine.memory import show_bytes
+from causal_scrubbing._engine.shared import attached, shared_flags, shared_tensor
 from causal_scrubbing._engine.storage import NoRoomError, Storage, allocate, gather
 from causal_scrubbing._errors import GraphError, ScrubError
 from causal_scrubbing._graph import Graph, is_out_of_memory, made, read_field
@@ -107,7 +109,8 @@ class CleanTable:
         """An empty table at the place and of the size now chosen."""
         n = len(self.data)
         self.is_dense = dense(self.columns, n, self.most)
-        self._have = [np.zeros(n, dtype=bool) for _ in self.columns]
+        self._shared = self.storage.shared if self.is_dense and not self.dry else None
+        self._have: list[Bools] = [np.zeros(n, dtype=bool) for _ in self.columns]
         self._slots: list[torch.Tensor | None] = [None] * len(self.columns)
         self._used = [0] * len(self.columns)
         self._room = [0] * len(self.columns)
@@ -117,6 +120,8 @@ class CleanTable:
                 self._have[i][:] = True
                 for node in column.nodes:
                     self._values[node] = read_field(self.graph.nodes[node], self.data, None)
+            elif self._shared is not None:
+                self._have[i] = shared_flags(self._shared, column.nodes, n)
             elif not (self.is_dense or self.dry):
                 device = self.storage.device
                 self._slots[i] = torch.full((n,), -1, dtype=torch.int32, device=device)
@@ -167,6 +172,34 @@ class CleanTable:
                 self._retreat(error)
             if not self.holds(needs):
                 raise NoRoomError("the table holds fewer rows than before")
+
+    def adopt(self, other: CleanTable) -> None:
+        """Take the rows that another table of the same data has of the same nodes.
+
+        Args:
+            other: a table of the same graph, or of one that shares nodes with it.
+        """
+        for i, column in enumerate(self.columns):
+            if self._in_place(column) or not all(self._same(other, n) for n in column.nodes):
+                continue
+            rows = np.flatnonzero(
+                np.logical_and.reduce([other._have[other._column[n]] for n in column.nodes])
+                & ~self._have[i]
+            )
+            room = [u + len(rows) * (j == i) for j, u in enumerate(self._used)]
+            if not len(rows) or not (self.is_dense or self._make_room(room)):
+                continue
+            self._take_slots(i, rows)
+            for node in column.nodes:
+                there = torch.as_tensor(rows, device=other.storage.device)
+                self._put(node, other.gather(node, other.index(node, there)), rows, None)
+            self._used[i] += len(rows)
+            self._have[i][rows] = True
+
+    def _same(self, other: CleanTable, node: str) -> bool:
+        """Whether another table has values of the very node."""
+        there = other.graph.nodes.get(node)
+        return there is self.graph.nodes[node] and node in other._values
 
     def _fill_missing(self, needs: Sequence[Bools]) -> None:
         missing = [need & ~have for need, have in zip(needs, self._have, strict=True)]
@@ -256,10 +289,19 @@ class CleanTable:
 
     def _run(self, rows: Ints, wants: Bools) -> None:
         start = 0
+        if self._shared is not None and len(rows) > self.batch_size:
+            # Processes that need the same rows begin at different ones.
+            turn = os.getpid() % (-(-len(rows) // self.batch_size)) * self.batch_size
+            rows, wants = np.roll(rows, -turn), np.roll(wants, -turn, axis=1)
         with torch.no_grad():
             while start < len(rows):
                 part = slice(start, start + self.batch_size)
                 flags = wants[:, part]
+                if self._shared is not None:
+                    flags = flags & ~np.stack([have[rows[part]] for have in self._have])
+                    if not flags.any():  # another process has run them meanwhile
+                        start += len(rows[part])
+                        continue
                 needed = [i for i in range(len(self.columns)) if flags[i].any()]
                 nodes = tuple(node for i in needed for node in self.columns[i].nodes)
                 try:
@@ -273,6 +315,8 @@ class CleanTable:
                     continue
                 for i in needed:
                     self._used[i] += int(flags[i].sum())
+                    if self._shared is not None:
+                        self._have[i][rows[part][flags[i]]] = True
                 done = self.effort.rows.get(nodes, 0)
                 self.effort.rows[nodes] = done + len(rows[part])
                 start += len(rows[part])
@@ -304,6 +348,7 @@ class CleanTable:
                 f"node {name!r} returned shape {list(value.shape)} for a batch of {len(rows)} "
                 "rows; a node's value is batch first, one entry a row."
             )
+        self._dtypes[name] = value.dtype
         table = self._table(name, value)
         if value.shape[1:] != table.shape[1:]:
             raise GraphError(
@@ -330,11 +375,15 @@ class CleanTable:
         table = self._values.get(name)
         if table is not None and len(table) >= size:
             return table
-        self._dtypes[name] = value.dtype
         dtype = value.dtype
         if self.storage.dtype is not None and value.is_floating_point():
             dtype = self.storage.dtype
         shape = value.shape[1:] if table is None else table.shape[1:]
+        if self._shared is not None:
+            self._values[name] = shared_tensor(
+                self._shared, name, (size, *shape), dtype, value.dtype
+            )
+            return self._values[name]
         made = allocate(self.storage, (size, *shape), dtype)
         if table is not None:
             made[: len(table)] = table
@@ -350,8 +399,15 @@ class CleanTable:
 
     def gather(self, name: str, index: torch.Tensor) -> torch.Tensor:
         """The node's activations at places told by `index`, [len(index), ...]."""
+        if self._shared is not None and name not in self._values:
+            self._values[name], self._dtypes[name] = attached(self._shared, name)
         value = gather(self._values[name], index, self.device)
         return value.to(self._dtypes[name]) if name in self._dtypes else value
+
+    def holds_rows(self, name: str) -> Bools | None:
+        """Which rows of a node are here now, [n] flags; None where it is no node of the table."""
+        column = self._column.get(name)
+        return None if column is None else self._have[column]
 
     def column_of(self, name: str) -> int:
         """Number of the column a node is in; nodes of one column share their index."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors.block_queue import BlockQueue
-from causal_scrubbing._executors.protocol import TRIES, Block
+from causal_scrubbing._executors.protocol import SHARED, TRIES, Block, Tell, quiet
+
+_MEMORY: Final = "/dev/shm"
+_NAME: Final = "causal-scrubbing-"
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,50 @@ class Processes:
     def open(self, work: bytes) -> Iterator[_Pool]:
         """Start the workers; see `Executor`."""
         threads = self.threads or max(1, torch.get_num_threads() // self.workers)
-        pool = _Pool(work, self.workers, threads)
-        try:
-            yield pool
-        finally:
-            pool.close()
+        with tempfile.TemporaryDirectory(
+            prefix=f"{_NAME}{os.getpid()}-", dir=memory_folder()
+        ) as shared:
+            pool = _Pool(work, self.workers, threads, shared)
+            try:
+                yield pool
+            finally:
+                pool.close()
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether several workers see one main memory."""
+        return self.workers > 1
+
+
+def memory_folder() -> str:
+    """A folder whose files are in memory, where there is one; what ended runs left is removed."""
+    folder = _MEMORY if os.access(_MEMORY, os.W_OK) else tempfile.gettempdir()
+    for left in Path(folder).glob(f"{_NAME}*-*"):
+        number = left.name.removeprefix(_NAME).partition("-")[0]
+        if number.isdecimal() and not _lives(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    return folder
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, the line to it, and the block it works on."""
+    """A process, the line to it, the block it works on, and the request that it knows."""
 
     process: subprocess.Popen[bytes]
     line: Connection
     ready: bool = False
     block: Block | None = None
+    request: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -91,25 +125,31 @@ class _Pool:
     work: bytes
     count: int
     threads: int
+    shared: str
     workers: list[_Worker] = field(default_factory=list)
     started: int = 0
 
-    def compute(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Any]]:
+    def compute(
+        self, blocks: Sequence[Block], *, request: bytes = b"", tell: Tell = quiet
+    ) -> Iterator[tuple[Block, Any]]:
         """See `Workers`."""
         queue = BlockQueue(blocks)
+        if blocks and not any(worker.ready for worker in self.workers):
+            tell("starting workers", 0)
         while queue.unfinished:
             while len(self.workers) < min(self.count, len(blocks)):
                 self._start()
             for worker in self.workers:
                 if worker.ready and worker.block is None and (block := queue.take()) is not None:
-                    worker.block = block
+                    new = None if worker.request == request else request
+                    worker.block, worker.request = block, request
                     with suppress(OSError):  # it died: its end of the line says so below
-                        worker.line.send_bytes(pickle.dumps(block))
+                        worker.line.send_bytes(pickle.dumps((block, new)))
             heard = set(wait([worker.line for worker in self.workers]))
             for worker in [one for one in self.workers if one.line in heard]:
-                yield from self._hear(worker, queue)
+                yield from self._hear(worker, queue, tell)
 
-    def _hear(self, worker: _Worker, queue: BlockQueue) -> Iterator[tuple[Block, Any]]:
+    def _hear(self, worker: _Worker, queue: BlockQueue, tell: Tell) -> Iterator[tuple[Block, Any]]:
         try:
             kind, what = pickle.loads(worker.line.recv_bytes())
         except (EOFError, OSError):
@@ -117,6 +157,9 @@ class _Pool:
             return
         if kind == "ready":
             worker.ready = True
+            return
+        if kind == "told":
+            tell(*what)
             return
         if kind == "broken":
             words, error = what
@@ -131,7 +174,7 @@ class _Pool:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), SHARED: self.shared}
         gpus = torch.cuda.device_count()
         if gpus > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(self.started % gpus)

@@ -10,7 +10,7 @@ from typing import Any
 
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors.block_queue import BlockQueue
-from causal_scrubbing._executors.protocol import Block
+from causal_scrubbing._executors.protocol import Block, Tell, quiet
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class _Holder:
     def begin(self) -> None:
         """Answered once the actor has found a place on the cluster."""
 
-    def block(self, low: int, high: int) -> tuple[str, Any]:
+    def block(self, low: int, high: int, request: bytes) -> tuple[str, Any]:
         """The values of a block, or its fault."""
         from causal_scrubbing._executors.work import fault_of, load
 
         try:
             if self.compute is None:
                 self.compute = load(self.work)
-            return "done", self.compute(low, high)
+            return "done", self.compute(low, high, request)
         except Exception as error:
             return "failed", fault_of((low, high), error)
 
@@ -110,16 +110,21 @@ class _Actors:
     idle: list[Any] = field(default_factory=list)
     busy: dict[Any, tuple[Any, Block]] = field(default_factory=dict)
 
-    def compute(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Any]]:
+    def compute(
+        self, blocks: Sequence[Block], *, request: bytes = b"", tell: Tell = quiet
+    ) -> Iterator[tuple[Block, Any]]:
         """See `Workers`."""
         queue = BlockQueue(blocks)
+        given = self.ray.put(request)
+        if not self.idle:
+            tell("starting workers", 0)
         while queue.unfinished:
             while self._living < min(self.count, len(blocks)):
                 actor = self._start()
                 self.starting[actor.begin.remote()] = actor
             while self.idle and (block := queue.take()) is not None:
                 actor = self.idle.pop()
-                self.busy[actor.block.remote(*block)] = (actor, block)
+                self.busy[actor.block.remote(*block, given)] = (actor, block)
             # An actor that no node has room for waits, and is given no block until it has begun.
             ready, _ = self.ray.wait([*self.starting, *self.busy])
             for reference in ready:
@@ -128,6 +133,7 @@ class _Actors:
                     with suppress(self.ray.exceptions.RayError):  # else another is started above
                         self.ray.get(reference)
                         self.idle.append(actor)
+                        tell("samples", 0)
                     continue
                 actor, block = self.busy.pop(reference)
                 try:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 from multiprocessing.connection import Connection
 
 
 def main(descriptor: int, threads: int) -> None:
     """Serve blocks over a connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     os.dup2(2, 1)  # what is printed goes to the standard error of the run
     with Connection(descriptor) as line:
         try:
@@ -22,13 +24,19 @@ def main(descriptor: int, threads: int) -> None:
             line.send_bytes(pickle.dumps(("broken", _fault((0, 1), error))))
             return
         line.send_bytes(pickle.dumps(("ready", None)))
+
+        def tell(phase: str, samples: int) -> None:
+            line.send_bytes(pickle.dumps(("told", (phase, samples))))
+
+        request = b""
         while True:
             try:
-                block = pickle.loads(line.recv_bytes())
+                block, new = pickle.loads(line.recv_bytes())
             except EOFError:
                 return
+            request = request if new is None else new
             try:
-                answer = ("done", compute(*block))
+                answer = ("done", compute(*block, request, tell))
             except Exception as error:
                 answer = ("failed", _fault(block, error))
             line.send_bytes(pickle.dumps(answer, protocol=5))

@@ -33,6 +33,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
         "ioi": f"{_SYSTEMS}.ioi",
+        "curve-detector": f"{_SYSTEMS}.curve_detector",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
         "sharing": f"{_HERE}.sharing",

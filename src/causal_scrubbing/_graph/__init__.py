@@ -4,6 +4,8 @@ What nodes are, and how they are evaluated, is in the room below and shown here 
 """
 
 from causal_scrubbing._graph.graph import Graph as Graph
+from causal_scrubbing._graph.ranks import agreed as agreed
+from causal_scrubbing._graph.ranks import is_sharded as is_sharded
 from causal_scrubbing._graph.rewrite.dictionary import Dictionary as Dictionary
 from causal_scrubbing._graph.rewrite.dictionary import dictionary as dictionary
 from causal_scrubbing._graph.rewrite.lineage import is_same as is_same

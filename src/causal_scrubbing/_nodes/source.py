@@ -9,6 +9,11 @@ from typing import Any, Protocol
 class Source(Protocol):
     """The model behind a graph's nodes."""
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its weights are shared out over several processes."""
+        ...
+
     def check(self) -> None:
         """Raise where the model is not what it was when the graph was made."""
 

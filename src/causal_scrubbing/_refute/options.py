@@ -13,8 +13,15 @@ import torch
 from causal_scrubbing._data import Dataset, Feature, check_dataset
 from causal_scrubbing._engine import MemoryLimit, read_budget
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._hypothesis import Hypothesis
-from causal_scrubbing._simulate import check_batch_size, check_device, check_seed, whole
+from causal_scrubbing._simulate import (
+    check_batch_size,
+    check_device,
+    check_executor,
+    check_seed,
+    whole,
+)
 
 
 class SearchOptions(TypedDict, total=False):
@@ -35,6 +42,7 @@ class SearchOptions(TypedDict, total=False):
     batch_size: int | None
     device: torch.device | str | None
     memory: MemoryLimit
+    executor: Executor | None
     progress: bool | Callable[[int, int], None] | None
 
 
@@ -57,6 +65,7 @@ class SearchSettings:
     batch_size: int | None = None
     device: torch.device | str | None = None
     memory: MemoryLimit = None
+    executor: Executor | None = None
     progress: bool | Callable[[int, int], None] | None = None
 
 
@@ -102,6 +111,7 @@ def checked(h: Hypothesis, data: Dataset, settings: SearchSettings) -> SearchSet
     if settings.out is not None and Path(settings.out).is_dir():
         raise ScrubError(f"out={str(settings.out)!r} is a folder; name a file, like search.jsonl.")
     check_device(settings.device)
+    check_executor(settings.executor)
     where = h.graph.device if settings.device is None else torch.device(settings.device)
     read_budget(settings.memory, where or torch.device("cpu"))
     return settings

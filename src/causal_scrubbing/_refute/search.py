@@ -10,11 +10,13 @@ import torch
 
 from causal_scrubbing._data import Dataset, Feature
 from causal_scrubbing._engine import MemoryLimit
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._refute.options import SearchOptions, SearchSettings
 from causal_scrubbing._refute.refutation import Refutation
 from causal_scrubbing._refute.search_stages import Search
 from causal_scrubbing._simulate import Metric
+from causal_scrubbing._trials import Workshop
 
 
 def refute(
@@ -37,6 +39,7 @@ def refute(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     memory: MemoryLimit = None,
+    executor: Executor | None = None,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Refutation:
     """Look for an addition to a hypothesis that changes what it predicts.
@@ -83,6 +86,7 @@ def refute(
         batch_size: samples computed at once; None chooses it from measured sizes.
         device: where to compute.
         memory: bytes for activations, as for `scrub`.
+        executor: where candidates are computed, as for `scrub`.
         progress: as for `scrub`.
 
     Returns:
@@ -110,9 +114,11 @@ def refute(
         batch_size=batch_size,
         device=device,
         memory=memory,
+        executor=executor,
         progress=progress,
     )
-    return Search(h, data, metric, settings, improve=False).result()
+    with Workshop(settings.executor) as spread:
+        return Search(h, data, metric, settings, improve=False, spread=spread).result()
 
 
 def improve(
@@ -144,4 +150,6 @@ def improve(
     if unknown:
         raise TypeError(f"improve() got an unexpected keyword argument {unknown[0]!r}")
     options.setdefault("keep", 12)
-    return Search(h, data, metric, SearchSettings(**options), improve=True).result()
+    settings = SearchSettings(**options)
+    with Workshop(settings.executor) as spread:
+        return Search(h, data, metric, settings, improve=True, spread=spread).result()

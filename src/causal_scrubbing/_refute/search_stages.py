@@ -32,6 +32,7 @@ from causal_scrubbing._trials import (
     Chunk,
     Plan,
     Shift,
+    Spread,
     Stage,
     Trials,
     confirm,
@@ -131,6 +132,7 @@ class Search:
         settings: SearchSettings,
         *,
         improve: bool,
+        spread: Spread | None = None,
     ) -> None:
         settings = checked(h, data, settings)
         check_scrubs(h, "a search adds to")
@@ -150,6 +152,7 @@ class Search:
             batch_size=settings.batch_size,
             device=settings.device,
             memory=settings.memory,
+            spread=spread,
         )
         trials = self.trials
         self_check(h, data, settings.device, batch_size=settings.batch_size)

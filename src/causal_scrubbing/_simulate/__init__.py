@@ -3,6 +3,7 @@
 from causal_scrubbing._simulate.arguments import check_arguments as check_arguments
 from causal_scrubbing._simulate.arguments import check_batch_size as check_batch_size
 from causal_scrubbing._simulate.arguments import check_device as check_device
+from causal_scrubbing._simulate.arguments import check_executor as check_executor
 from causal_scrubbing._simulate.arguments import check_samples as check_samples
 from causal_scrubbing._simulate.arguments import check_seed as check_seed
 from causal_scrubbing._simulate.arguments import whole as whole
@@ -22,6 +23,7 @@ from causal_scrubbing._simulate.progress import Progress as Progress
 from causal_scrubbing._simulate.record import Measured as Measured
 from causal_scrubbing._simulate.record import RunRecord as RunRecord
 from causal_scrubbing._simulate.record import Sampled as Sampled
+from causal_scrubbing._simulate.remote import failing as failing
 from causal_scrubbing._simulate.request import Request as Request
 from causal_scrubbing._simulate.run_loop import folder_name as folder_name
 from causal_scrubbing._simulate.runs import Run as Run

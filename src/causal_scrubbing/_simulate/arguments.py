@@ -15,6 +15,7 @@ from causal_scrubbing._data import check_dataset
 from causal_scrubbing._engine import STORES, free_memory, show_bytes
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._executors import Executor
+from causal_scrubbing._graph import is_sharded
 from causal_scrubbing._hypothesis import Hypothesis
 
 STORABLE: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -282,4 +283,24 @@ def check_executor(executor: object) -> None:
         raise ScrubError(
             f"executor={executor!r} is not an executor; give cs.executors.Processes(2), "
             "cs.executors.Ray(), or an object with their method open(work)."
+        )
+
+
+def check_sharded(many: Sequence[Hypothesis], out: object, executor: object) -> None:
+    """Refuse what ranks that run a sharded model together cannot do.
+
+    Raises:
+        ScrubError: naming the argument.
+    """
+    if not any(is_sharded(one.graph) for one in many):
+        return
+    if executor is not None:
+        raise ScrubError(
+            "executor= with a model whose weights are shared out over ranks: the ranks are its "
+            "workers already. Leave executor= out and make the same call on every rank."
+        )
+    if out is not None:
+        raise ScrubError(
+            "out= with a model whose weights are shared out over ranks: all would write there. "
+            "Leave it out, and save the result on one of them: if rank == 0: result.save(...)."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -11,12 +12,15 @@ import torch
 from causal_scrubbing._data import Dataset, Ints
 from causal_scrubbing._engine import (
     Explanation,
+    Sharing,
     expected_seconds,
     explain_run,
     piece_size,
     take_layout,
+    weigh_sharing,
 )
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor, memory_folder
 from causal_scrubbing._hypothesis import REFERENCE, Hypothesis
 from causal_scrubbing._simulate.behaviour import Metric
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
@@ -80,11 +84,8 @@ def explain(
     if out is not None:
         notes.append(f"finished blocks are kept in {out}; those that are there are not run again")
     hypotheses, baseline = request.grounded()
-    cuts = (
-        auto_spans(0, most)
-        if auto
-        else spans(most, block_size(most, kept=out is not None), request.start)
-    )
+    block = block_size(most, kept=out is not None or request.executor is not None)
+    cuts = auto_spans(0, most) if auto else spans(most, block, request.start)
     plan = RunPlan(request, hypotheses, baseline, tuple(cuts), notes=tuple(notes))
     return plan.explain(timed=timed)
 
@@ -94,6 +95,15 @@ def _one_number(request: Request) -> bool:
     with torch.no_grad():
         values = graph.values(request.data[:1], device=request.engine.device)
     return values[graph.output].numel() == 1
+
+
+def weigh(executor: Executor | None, work: Simulation) -> Sharing | None:
+    """Whether workers share clean rows, and why; None where there are no workers."""
+    if executor is None:
+        return None
+    if not getattr(executor, "shares_memory", False):
+        return Sharing(False, "each worker runs the clean rows that its blocks need")
+    return weigh_sharing(work.executor, Path(memory_folder()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +117,7 @@ class RunPlan:
         cuts: first sample of each block, and one past its last.
         layout: how the run used the machine (`note_layout`), None where it is still to be chosen.
         notes: what the plan says besides.
+        weighed: whether workers share clean rows, where that is known.
     """
 
     request: Request
@@ -115,6 +126,7 @@ class RunPlan:
     cuts: tuple[tuple[int, int], ...]
     layout: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    weighed: Sharing | None = None
     _known: dict[bool, Explanation] = field(default_factory=dict, repr=False)
 
     @property
@@ -143,6 +155,9 @@ class RunPlan:
             [sampler.hypothesis.tree for sampler in (*work.samplers, *work.extra)],
             forwards=1 + (work.randomize is not None),
         )
+        weighed = self.weighed or weigh(self.request.executor, work)
+        if weighed is not None:
+            plan = replace(plan, executor=f"{self.request.executor!r}; {weighed.words}")
         plan = replace(plan, notes=(*plan.notes, *self.notes))
         return self._expect(work, plan) if timed else plan
 

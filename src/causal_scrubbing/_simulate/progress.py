@@ -100,10 +100,20 @@ class Progress:
         self._phase = name
         self._show()
 
+    def expect(self, amount: int) -> None:
+        """Add to how much work there is, where it turns out only as it is done."""
+        self._total += amount
+        self._show()
+
+    @property
+    def done(self) -> int:
+        """How much is done, batches inside a block included."""
+        return self._done + self._inside
+
     def advance(self, amount: int) -> None:
         """Count an amount of work as done, batches reported inside it included."""
         self._done += amount
-        self._inside = 0
+        self._inside = max(0, self._inside - amount)  # workers report other blocks besides
         self._report()
 
     def batch(self, amount: int, values: Mapping[str, FloatArray] | None = None) -> None:
@@ -155,7 +165,12 @@ class Progress:
     def _show(self) -> None:
         if self._bar is not None:
             done = self._done + self._inside
-            self._bar.update(self._bar.task_ids[0], completed=done, description=self.text())
+            self._bar.update(
+                self._bar.task_ids[0],
+                completed=done,
+                total=self._total or None,
+                description=self.text(),
+            )
         if self._line is not None:
             self._line.update({"text/plain": self.text()}, raw=True)
 

@@ -24,6 +24,7 @@ from causal_scrubbing._simulate.arguments import (
     check_most,
     check_samples_or_auto,
     check_seed,
+    check_sharded,
     check_size,
     check_start,
     check_store,
@@ -134,6 +135,7 @@ class Request:
         check_size(most, len(many), len(metrics), sum(len(one.tree.blocks) for one in many))
         folder = None if out is None else open_store(out, "out=")
         check_executor(given["executor"])
+        check_sharded(many, folder, given["executor"])
         if given["draw"] != "sobol":
             make_source(given["draw"], data, seed, None if number == "auto" else number)
         for one in [*many, *([] if baseline is None else [baseline])]:

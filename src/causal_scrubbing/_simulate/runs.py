@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import torch
 
-from causal_scrubbing._engine import Checkpoint, note_layout
+from causal_scrubbing._engine import Checkpoint, Sharing, note_layout
 from causal_scrubbing._executors import Workers, packed
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate.block_ranges import auto_spans, block_size, spans
 from causal_scrubbing._simulate.environment import environment
-from causal_scrubbing._simulate.explain import RunPlan
+from causal_scrubbing._simulate.explain import RunPlan, weigh
 from causal_scrubbing._simulate.metric_validation import try_metrics
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import RunRecord, Sampled, versions
@@ -90,7 +90,8 @@ def simulate(request: Request) -> Iterator[Run]:
             what = _identity(request, work)
             checkpoint = open_checkpoint(request.folder, f"blocks{place or ''}", what)
             take_up(work, checkpoint)
-            with _workers(request, work, baseline) as work.workers:
+            weighed = weigh(request.executor, work)
+            with _workers(request, work, baseline, weighed) as work.workers:
                 done, stopped = _drive(request, work, bar, checkpoint)
             work.workers = None
             bar.phase("metrics")
@@ -103,7 +104,9 @@ def simulate(request: Request) -> Iterator[Run]:
             ]
             if request.check:
                 span = (request.start, request.start + done)
-                swaps = look_at_swaps(work.samplers, request.data, span, work.executor.device)
+                swaps = look_at_swaps(
+                    work.samplers, request.data, span, work.executor.device, work.worth(done)
+                )
                 found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
             bar.phase("intervals")
             yield Run(
@@ -111,7 +114,7 @@ def simulate(request: Request) -> Iterator[Run]:
                 sampled=tuple(found),
                 record=_record(request, work, done, time.perf_counter() - began, looked),
                 stopped=stopped,
-                plan=_plan(request, work, baseline, done),
+                plan=_plan(request, work, baseline, done, weighed),
             )
 
 
@@ -127,7 +130,7 @@ def _check(request: Request, work: Simulation) -> Checked | None:
     try_metrics(request.metrics, graph, data, device, check=request.check)
     if request.check:
         graph.verify(data)
-        most = max(len(data), request.most)
+        most = min(max(len(data), request.most), work.worth(request.most))
         looked = self_check(
             [sampler.hypothesis for sampler in (*work.samplers, *work.extra)],
             data,
@@ -138,7 +141,7 @@ def _check(request: Request, work: Simulation) -> Checked | None:
 
 
 def _workers(
-    request: Request, work: Simulation, baseline: Hypothesis | None
+    request: Request, work: Simulation, baseline: Hypothesis | None, weighed: Sharing | None
 ) -> AbstractContextManager[Workers | None]:
     """The workers of a run, or None where this process computes it."""
     if request.executor is None:
@@ -152,8 +155,18 @@ def _workers(
         work.keep_outputs,
         note_layout(work.executor),
         work.source,
+        _cuts(request),
+        weighed is not None and weighed.pays,
     )
     return request.executor.open(packed(remote))
+
+
+def _cuts(request: Request) -> list[tuple[int, int]]:
+    """The blocks of a run by workers; none where it is not known how many there will be."""
+    if request.samples == "auto":
+        return []
+    block = block_size(request.samples, kept=True)
+    return list(spans(request.samples, block, request.start))
 
 
 def _drive(
@@ -243,9 +256,11 @@ def _plan(
     work: Simulation,
     baseline: Hypothesis | None,
     samples: int,
+    weighed: Sharing | None,
 ) -> RunPlan:
     auto = request.samples == "auto"
     block = block_size(samples, kept=request.folder is not None or request.executor is not None)
     cuts = auto_spans(0, samples) if auto else spans(samples, block, request.start)
     members = tuple(sampler.hypothesis for sampler in work.samplers)
-    return RunPlan(request, members, baseline, tuple(cuts), note_layout(work.executor))
+    layout = note_layout(work.executor)
+    return RunPlan(request, members, baseline, tuple(cuts), layout, weighed=weighed)

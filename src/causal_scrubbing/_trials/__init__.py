@@ -46,5 +46,7 @@ from causal_scrubbing._trials.race import plan as plan
 from causal_scrubbing._trials.race import promising as promising
 from causal_scrubbing._trials.race import rounds as rounds
 from causal_scrubbing._trials.race import search as search
+from causal_scrubbing._trials.spread import Workshop as Workshop
 from causal_scrubbing._trials.trials import Chunk as Chunk
+from causal_scrubbing._trials.trials import Spread as Spread
 from causal_scrubbing._trials.trials import Trials as Trials

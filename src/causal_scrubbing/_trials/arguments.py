@@ -9,12 +9,14 @@ import torch
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import ScrubError
+from causal_scrubbing._executors import Executor
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._simulate import (
     check_arguments,
     check_batch_size,
     check_device,
+    check_executor,
     check_samples,
     check_seed,
     refuse_autocast,
@@ -29,6 +31,7 @@ def check_run(
     batch_size: int | None,
     device: torch.device | str | None,
     randomize: str | None = None,
+    executor: Executor | None = None,
 ) -> None:
     """Refuse arguments that no run can use, and features that the data does not have.
 
@@ -43,6 +46,7 @@ def check_run(
     check_batch_size(batch_size)
     check_arguments([h], data, randomize, None)
     check_device(device)
+    check_executor(executor)
     h.classes(data)
 
 

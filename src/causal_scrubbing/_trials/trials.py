@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Floats, Ints
-from causal_scrubbing._engine import MemoryLimit, Settings
+from causal_scrubbing._engine import CleanTable, MemoryLimit, Settings
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis, with_means
 from causal_scrubbing._sampling import Sampler, uniforms
@@ -37,6 +38,40 @@ class Chunk:
     reference: Ints
 
 
+def joined(parts: Sequence[Chunk], numbers: Sequence[int]) -> Chunk:
+    """Samples that follow each other as one, hypotheses 0, 1, ... called by their numbers."""
+    randomized = [part.randomized for part in parts if part.randomized is not None]
+    return Chunk(
+        {i: np.concatenate([part.values[at] for part in parts]) for at, i in enumerate(numbers)},
+        np.concatenate([part.model for part in parts]),
+        np.concatenate(randomized) if randomized else None,
+        np.concatenate([part.reference for part in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of workers.
+
+    Attributes:
+        hypotheses: to run.
+        seed: of the draws.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    seed: int
+
+
+class Spread(Protocol):
+    """Runs hypotheses in other processes."""
+
+    def compute(
+        self, trials: Trials, asked: Asked, start: int, stop: int
+    ) -> Iterator[tuple[tuple[int, int], Chunk]]:
+        """The values of samples start..stop - 1, in blocks, hypotheses by their place."""
+        ...
+
+
 class Trials:
     """The hypotheses of a search, scrubbed together.
 
@@ -53,6 +88,8 @@ class Trials:
         memory: bytes for activations, as for `scrub`; not watched if None and a batch size is
             given.
         advance: called with each number of samples done, times the hypotheses they were run for.
+        spread: where other processes run the hypotheses; None for this one.
+        grounded: whether the hypotheses are about a graph that holds the means they need.
 
     Raises:
         ScrubError: several metrics, or hypotheses about several graphs.
@@ -71,6 +108,8 @@ class Trials:
         device: torch.device | str | None = None,
         memory: MemoryLimit = None,
         advance: Callable[[int], None] | None = None,
+        spread: Spread | None = None,
+        grounded: bool = False,
     ) -> None:
         table = named_metrics(metric)
         if len(table) > 1:
@@ -79,7 +118,9 @@ class Trials:
                 "Pass one of them."
             )
         self.metric_name, self.metric = next(iter(table.items()))
-        self.hypotheses = list(with_means(hypotheses, data, device=device))
+        self.hypotheses = list(
+            hypotheses if grounded else with_means(hypotheses, data, device=device)
+        )
         self.graph = self.hypotheses[0].graph
         if any(h.graph is not self.graph for h in self.hypotheses):
             raise ScrubError("the hypotheses compared are about several graphs; state all on one.")
@@ -92,7 +133,9 @@ class Trials:
         self.batch_size = batch_size
         self.device = device
         self.advance = advance
+        self.spread = spread
         self._samplers: dict[int, Sampler] = {}
+        self._kept: CleanTable | None = None
 
     def add(self, hypotheses: Sequence[Hypothesis]) -> list[int]:
         """Further hypotheses about the same graph; their numbers."""
@@ -124,10 +167,46 @@ class Trials:
         values: dict[int, Floats] = {}
         chunks = [list(which[i : i + ROOTS]) for i in range(0, len(which), ROOTS)]
         for numbers in chunks:
-            chunk = self._pass(numbers, self._draw(numbers, seed, start, stop))
+            if self.spread is None:
+                chunk = self.block(numbers, seed, start, stop)
+            else:
+                chunk = self._in_workers(self.spread, numbers, seed, start, stop)
             self._check(chunk, unchecked)
             values.update(chunk.values)
         return Chunk(values, chunk.model, chunk.randomized, chunk.reference)
+
+    def block(
+        self, numbers: Sequence[int], seed: int, start: int, stop: int, *, keep: bool = False
+    ) -> Chunk:
+        """The same of at most `ROOTS` hypotheses, in this process, values not looked at.
+
+        Args:
+            numbers: of the hypotheses.
+            seed: of the draws.
+            start: number of the first sample.
+            stop: one past the last.
+            keep: whether clean activations are kept for what is asked next.
+        """
+        return self._pass(numbers, self._draw(numbers, seed, start, stop), keep=keep)
+
+    def take_over(self, other: Trials | None) -> None:
+        """Go on from the clean activations that another one has kept."""
+        self._kept = None if other is None else other._kept
+
+    def reference(self, numbers: Sequence[int], seed: int, sample: int) -> int:
+        """The reference row of a sample."""
+        return int(self._draw(numbers, seed, sample, sample + 1)[REFERENCE][0])
+
+    def _in_workers(
+        self, spread: Spread, numbers: Sequence[int], seed: int, start: int, stop: int
+    ) -> Chunk:
+        asked = Asked(tuple(self.hypotheses[i] for i in numbers), seed)
+        parts: dict[tuple[int, int], Chunk] = {}
+        for (low, high), part in spread.compute(self, asked, start, stop):
+            parts[low, high] = part
+            if self.advance is not None:
+                self.advance((high - low) * len(numbers))
+        return joined([parts[block] for block in sorted(parts)], numbers)
 
     def _check(self, chunk: Chunk, unchecked: Collection[int]) -> None:
         check_finite(self.metric_name, "model", chunk.model)
@@ -149,7 +228,9 @@ class Trials:
         keys = {variable for i in which for variable in self.sampler(i).variables.values()}
         return self._pass(which, dict.fromkeys([REFERENCE, *sorted(keys)], reference))
 
-    def _pass(self, numbers: Sequence[int], rows: Mapping[str, Ints]) -> Chunk:
+    def _pass(
+        self, numbers: Sequence[int], rows: Mapping[str, Ints], *, keep: bool = False
+    ) -> Chunk:
         outputs = Outputs(
             self.graph,
             self.data,
@@ -166,6 +247,10 @@ class Trials:
         if self.randomize is not None:
             variable = self.sampler(numbers[0]).variables[RANDOMIZED]
             randomized = outputs.swapped({self.randomize: variable})
+        if keep:
+            if self._kept is not None:
+                outputs.executor.table.adopt(self._kept)
+            self._kept = outputs.executor.table
         found: dict[int, list[Floats]] = {}
         for low, high, batches in outputs.run(rows):
             own = batches[model]
