@@ -61,7 +61,7 @@ def test_a_look_at_samples_never_refuses_what_fits(h, data) -> None:
     metric = cs.metrics.to_model("squared_error")
     with pytest.MonkeyPatch.context() as patch:
         # Looks at many samples, though the problems are small.
-        patch.setattr("causal_scrubbing._exact.ahead.SHARE", 1e-3)
+        patch.setattr("causal_scrubbing._exact.ahead.SHARE", 0.05)
         for one in (h, h.with_(unimportant="separate")):
             try:
                 largest = cs.exact_scrub(one, data, metric, budget=20_000, check=False).largest
