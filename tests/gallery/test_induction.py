@@ -21,7 +21,8 @@ def parts() -> tuple[cs.Graph, cs.Dataset]:
     weights = entry.windows.load_weights(entry.HERE)
     stream, _ = entry.windows.load_text(entry.HERE)
     rows = entry.windows.windows(stream, 300, seed=1)
-    data = cs.Dataset(tokens=rows[:, :-1], next=rows[:, -1])
+    tokens = rows[:, :-1]
+    data = cs.Dataset(tokens=tokens, next=rows[:, -1], earlier=entry.windows.earlier(tokens))
     return entry.build_graph(weights, entry.find_heads(weights), data["tokens"]), data
 
 
@@ -50,6 +51,24 @@ def test_exact_queries_keys_and_values_are_the_model() -> None:
     own = entry.claims.hypothesis(graph, entry.windows.POSITIONS)
     result = cs.scrub(own, data, samples=50, randomize="ind", progress=False)
     assert abs(result.gap.mean) < 1e-4
+
+
+def test_earlier_counts_how_often_a_token_came_before() -> None:
+    tokens = torch.tensor([[5, 5, 7, 5, 5, 7]])
+    assert entry.windows.earlier(tokens).tolist() == [[0, 1, 0, 2, 2, 1]]
+
+
+def test_with_repeats_draws_agree_on_them() -> None:
+    graph, data = parts()
+    hypothesis = entry.claims.rungs(graph, entry.windows.POSITIONS)[
+        "all three, 1 token and its repeats"
+    ]
+    result = cs.scrub(hypothesis, data, samples=20, randomize="ind", progress=False)
+    last = entry.windows.POSITIONS - 1
+    drawn = result.draws[f"loss/logits/ind/q/embed.p{last}"].tolist()
+    own = result.draws["reference"].tolist()
+    for field in ("tokens", "earlier"):
+        assert (data[field][drawn, last] == data[field][own, last]).all()
 
 
 def test_the_page_shows_every_rung() -> None:

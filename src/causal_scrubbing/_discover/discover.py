@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch
 from causal_scrubbing._data import Dataset, Feature, exact
 from causal_scrubbing._discover.explained import Explained, explain
 from causal_scrubbing._discover.greedy_growth import Grower, GrowthStep
+from causal_scrubbing._discover.growing_on import Check, check, grow_on
 from causal_scrubbing._discover.partial_hypothesis import FeaturePool, PartialHypothesis
+from causal_scrubbing._discover.redundant import without_twins
 from causal_scrubbing._discover.scorer import Scorer
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._errors import ScrubError
@@ -22,7 +24,14 @@ from causal_scrubbing._hypothesis import Hypothesis
 from causal_scrubbing._report import align
 from causal_scrubbing._result import Result
 from causal_scrubbing._scrub import scrub
-from causal_scrubbing._simulate import Metric, check_seed, named_metrics, try_metrics, whole
+from causal_scrubbing._simulate import (
+    Metric,
+    Progress,
+    check_seed,
+    named_metrics,
+    try_metrics,
+    whole,
+)
 from causal_scrubbing._trials import (
     PoolFeature,
     Workshop,
@@ -32,6 +41,9 @@ from causal_scrubbing._trials import (
     field_features,
     named_features,
 )
+
+HELD_OUT, CHECKS = 4, 3
+"""Times as many samples as the search's are held out for a check; and checks at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +56,9 @@ class Discovery(Displayed):
         steps: how it grew and was cut back, attempts that failed included.
         explained: of each claim, the root's first, whether it could be explained.
         target: percent recovered that was sought.
+        checks: what it recovered on samples held out, the last of them being `result`; where one
+            fell short, it was grown on after it.
+        same: features that were left out, each with the one that has the same classes.
         reached: whether the held-out estimate is within its error of the target.
     """
 
@@ -52,6 +67,8 @@ class Discovery(Displayed):
     steps: tuple[GrowthStep, ...]
     explained: tuple[Explained, ...]
     target: float
+    checks: tuple[Check, ...]
+    same: Mapping[str, str]
 
     @property
     def reached(self) -> bool:
@@ -59,10 +76,7 @@ class Discovery(Displayed):
 
         More than 100% misses the behaviour as well: it counts as far below as it is above.
         """
-        found = self.result.recovered
-        if not found.defined:
-            return False
-        return 100 - abs(100 - found.mean) + 2 * found.se >= self.target
+        return self.checks[-1].reached
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the samples, as plain data."""
@@ -73,6 +87,8 @@ class Discovery(Displayed):
             "target": self.target,
             "reached": self.reached,
             "recovered": self.result.recovered.to_dict(),
+            "checks": [one.recovered.to_dict() for one in self.checks],
+            "same": dict(self.same),
         }
 
     def __repr__(self) -> str:
@@ -85,7 +101,14 @@ class Discovery(Displayed):
             [s.claim, s.move, s.text, f"{s.recovered:.1f}%", f"{s.bits:.2f}", str(s.tried)]
             for s in self.steps
         ]
-        steps = align(("claim", "move", "computed from", "recovered", "bits", "tried"), rows)
+        lines = align(("claim", "move", "computed from", "recovered", "bits", "tried"), rows)
+        head, rule, *body = lines.splitlines()
+        steps = [head, rule]
+        for line, step in zip(body, self.steps, strict=True):
+            steps += [line, f"    {step.why}"]
+        same = [f"{left!r} has the classes of {kept!r}" for left, kept in self.same.items()]
+        if same:
+            steps += ["", f"left out of the pool: {'; '.join(same)}"]
         told = [
             [
                 one.claim,
@@ -96,11 +119,12 @@ class Discovery(Displayed):
             for one in self.explained
         ]
         explained = align(("claim", "carries", "explained by", "why"), told)
-        reached = "reached" if self.reached else "not reached"
-        return (
-            f"{steps}\n\n{explained}\n\n{self.hypothesis}\n\nheld out: recovered "
-            f"{self.result.recovered}; target {self.target:g}% {reached}"
-        )
+        held_out = [
+            f"held out: recovered {one.recovered}; target {self.target:g}% "
+            f"{'reached' if one.reached else 'not reached'}"
+            for one in self.checks
+        ]
+        return "\n".join([*steps, "", explained, "", str(self.hypothesis), "", *held_out])
 
 
 def discover(
@@ -123,6 +147,7 @@ def discover(
     batch_size: int = 1024,
     device: torch.device | str | None = None,
     executor: Executor | None = None,
+    progress: bool | Callable[[int, int], None] | None = None,
 ) -> Discovery:
     """Grow a tree of claims outwards from the hypothesis that nothing matters.
 
@@ -138,8 +163,14 @@ def discover(
     Then each claim made is explained in the same way, level by level: what it is said to be
     computed from must keep the whole hypothesis at the target. Such claims permit more swaps, and
     as a rule recover no more; they say how the features come about. A claim that the pool cannot
-    explain stays a leaf, and the result says so. What comes out is consistent with the data, not
-    proven: run `refute` on it.
+    explain stays a leaf, and the result says so.
+
+    Last the hypothesis is scrubbed on samples held out. Where it falls short of the target there,
+    it is grown on at any of its claims, on other samples and as many as showed it, and checked on
+    further ones, at most twice. A feature that others settle is left out: of several with the
+    same classes the first is kept, and of a claim's features those that say something more. Every
+    step says why it was made. What comes out is consistent with the data, not proven: run `refute`
+    on it.
 
     Example::
 
@@ -167,6 +198,8 @@ def discover(
         batch_size: samples computed at once.
         device: where to compute.
         executor: where candidates are computed, as for `scrub`.
+        progress: as for `scrub`, counted in samples of all hypotheses tried; how many these will be
+            turns out as it goes on.
 
     Raises:
         GraphError: a pattern matches no node.
@@ -202,14 +235,43 @@ def discover(
     )
     if not pool:
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
-    with Workshop(executor) as spread:
+    pool, same = without_twins(pool, data)
+    checks: list[Check] = []
+    with Progress(progress, 0) as bar, Workshop(executor) as spread:
         options = {**scorer.options, "spread": spread}
-        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), options=options)
+        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), options=options, bar=bar)
         grower = Grower(scorer, wanted, target, most, beam)
-        tree, explained = explain(grower, depth)
-    h = scorer.hypothesis(tree).with_(name="discovered")
+        found = explain(grower, depth)
+        more = True
+        while more:
+            h = scorer.hypothesis(found.tree).with_(name="discovered")
+            result = _held_out(h, scorer, len(checks), executor)
+            checks.append(check(result.recovered, target))
+            if checks[-1].reached or len(checks) == CHECKS:
+                break
+            grower.fell_short(found.tree, result.recovered)
+            grower = replace(grower, scorer=grower.scorer.afresh(HELD_OUT * samples))
+            more = grow_on(grower, found)
+        explained = found.explained(grower)
+    return Discovery(h, result, tuple(grower.steps), explained, target, tuple(checks), same)
+
+
+def _held_out(h: Hypothesis, scorer: Scorer, number: int, executor: Executor | None) -> Result:
+    """A hypothesis on samples of the user's seed, which no search draws; each check on others."""
+    samples, bar = HELD_OUT * scorer.samples, scorer.bar
+    bar.phase("held-out samples")
+    bar.expect(samples)
+    seen = 0
+
+    def advance(done: int, of: int) -> None:
+        nonlocal seen
+        bar.batch(done - seen)
+        seen = done
+
     result = scrub(
-        h, data, metric, samples=4 * samples, seed=seed, randomize=randomize, device=device,
-        batch_size=batch_size, executor=executor,
+        h, scorer.data, scorer.metric, samples=samples, start=number * samples, seed=scorer.seed,
+        progress=advance, executor=executor,
+        **{key: value for key, value in scorer.options.items() if key != "spread"},
     )  # fmt: skip
-    return Discovery(h, result, tuple(grower.steps), explained, target)
+    bar.advance(samples)
+    return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from causal_scrubbing._discover.greedy_growth import Grower
 from causal_scrubbing._discover.partial_hypothesis import PartialHypothesis, Path
@@ -29,26 +30,77 @@ class Explained:
     tried: int
 
 
-def explain(grower: Grower, depth: int | None) -> tuple[PartialHypothesis, tuple[Explained, ...]]:
+@dataclass
+class Explanation:
+    """A tree, and what was found of its claims.
+
+    Attributes:
+        tree: the tree.
+        depth: levels of claims below the root; None for no limit.
+        why: of each claim.
+        tried: likewise.
+    """
+
+    tree: PartialHypothesis
+    depth: int | None
+    why: dict[Path, str] = field(default_factory=dict)
+    tried: dict[Path, int] = field(default_factory=dict)
+
+    def note(self, path: Path, why: str, tried: int) -> None:
+        """Write down what was found of a claim; what was tried adds up."""
+        self.why[path] = why
+        self.tried[path] = self.tried.get(path, 0) + tried
+
+    def explained(self, grower: Grower) -> tuple[Explained, ...]:
+        """What was found of each claim, parents first."""
+        made = []
+        for path, partial in self.tree.walk():
+            children = partial.children
+            made.append(
+                Explained(
+                    node_path(self.tree.node, *path),
+                    grower.scorer.pool.names(partial.features) if path else "exact",
+                    None if children is None else tuple(one.node for one in children),
+                    self.why[path],
+                    self.tried[path],
+                )
+            )
+        return tuple(made)
+
+
+def explain(grower: Grower, depth: int | None) -> Explanation:
     """Explain the output to reach the target, then claim after claim so as to keep it.
 
     Args:
         grower: explains one claim.
         depth: levels of claims below the root; None for no limit.
-
-    Returns:
-        The tree, and what was found of each of its claims, parents first.
     """
     scorer = grower.scorer
     bare = PartialHypothesis(scorer.graph.output)
     grown = grower.grow(bare, (), None)
     best = grower.cut(grown.tree, (), None)
-    start, tree = scorer.one(best.tree), best.tree
+    start = scorer.one(best.tree)
     tried = len(scorer.known)
     why = _kept(best) if grower.reaches(start, None) else _short(grower, bare, (), start)
-    found = dict[Path, Explained]()
-    found[()] = _explained(grower, tree, (), True, why, tried)
-    todo: list[Path] = [(one.node,) for one in tree.children or ()]
+    found = Explanation(best.tree, depth)
+    found.note((), why, tried)
+    inwards(grower, found, [(one.node,) for one in best.tree.children or ()], start, best)
+    return found
+
+
+def inwards(
+    grower: Grower, found: Explanation, paths: Sequence[Path], start: Scored, cut: Scored
+) -> None:
+    """Explain claims, then those that they are said to be computed from, level by level.
+
+    Args:
+        grower: explains one claim.
+        found: the tree, which is changed.
+        paths: of the claims.
+        start: what is to be kept, on the samples of growing.
+        cut: likewise, on those of cutting.
+    """
+    scorer, todo = grower.scorer, list(paths)
     while todo:
         path = todo.pop(0)
         before = len(scorer.known)
@@ -58,16 +110,14 @@ def explain(grower: Grower, depth: int | None) -> tuple[PartialHypothesis, tuple
             why = "an input of the graph"
         elif not grower.candidates(node):
             why = "no node of the pool feeds it"
-        elif depth is not None and len(path) >= depth:
-            why = f"depth={depth}: not tried"
+        elif found.depth is not None and len(path) >= found.depth:
+            why = f"depth={found.depth}: not tried"
         else:
-            more, why = _inwards(grower, tree, path, start, best)
+            more, why = _inwards(grower, found.tree, path, start, cut)
         if more is not None:
-            tree = more.tree
-            todo += [(*path, one.node) for one in tree.at(path).children or ()]
-        tried = len(scorer.known) - before
-        found[path] = _explained(grower, tree, path, more is not None, why, tried)
-    return tree, tuple(found[path] for path, _ in tree.walk())
+            found.tree = more.tree
+            todo += [(*path, one.node) for one in found.tree.at(path).children or ()]
+        found.note(path, why, len(scorer.known) - before)
 
 
 def _inwards(
@@ -88,15 +138,6 @@ def _inwards(
             return None, f"only as a whole: its parents together agreeing on {agree}"
     kept = grower.cut(grown.tree, path, cut)
     return kept, _kept(kept)
-
-
-def _explained(
-    grower: Grower, tree: PartialHypothesis, path: Path, is_inner: bool, why: str, tried: int
-) -> Explained:
-    partial = tree.at(path)
-    by = tuple(one.node for one in partial.children or ()) if is_inner else None
-    carries = grower.scorer.pool.names(partial.features) if path else "exact"
-    return Explained(node_path(tree.node, *path), carries, by, why, tried)
 
 
 def _kept(scored: Scored) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from causal_scrubbing._discover import reasons
 from causal_scrubbing._discover.partial_hypothesis import PartialHypothesis, Path
+from causal_scrubbing._discover.redundant import without_redundant
 from causal_scrubbing._discover.scorer import CUTTING, LEAST, Scored, Scorer
 from causal_scrubbing._hypothesis import node_path
+from causal_scrubbing._statistics import Estimate
 from causal_scrubbing._trials import reachable
 
 
@@ -22,6 +25,7 @@ class GrowthStep:
         recovered: percent recovered then, of the whole hypothesis.
         bits: how much it claims: the entropy of the feature each node is said to carry, summed.
         tried: how many moves it was chosen from.
+        why: why it was made.
     """
 
     claim: str
@@ -30,6 +34,7 @@ class GrowthStep:
     recovered: float
     bits: float
     tried: int
+    why: str
 
 
 @dataclass
@@ -59,12 +64,19 @@ class Grower:
         within_reach = set(reachable(self.scorer.graph, node, self.scorer.via))
         return [one for one in self.nodes if one in within_reach]
 
-    def note(self, path: Path, move: str, scored: Scored, tried: int) -> None:
+    def note(self, path: Path, move: str, scored: Scored, tried: int, why: str) -> None:
         """Write a step down."""
         tree = scored.tree
         text = self.scorer.pool.told(tree.at(path))
         name = node_path(tree.node, *path)
-        self.steps.append(GrowthStep(name, move, text, scored.recovered, scored.bits, tried))
+        self.steps.append(GrowthStep(name, move, text, scored.recovered, scored.bits, tried, why))
+
+    def fell_short(self, tree: PartialHypothesis, held_out: Estimate) -> None:
+        """Write down that samples held out recover less than the target."""
+        bits = self.scorer.bits(self.scorer.hypothesis(tree))
+        why = f"{held_out.n:,} samples held out recover too little; grown on with as many others"
+        text = self.scorer.pool.told(tree)
+        self.steps.append(GrowthStep(tree.node, "fell short", text, held_out.mean, bits, 1, why))
 
     # --- what is enough -----------------------------------------------------------------------
 
@@ -106,9 +118,10 @@ class Grower:
             path: the claim.
             base: as for `reaches`.
         """
+        self.scorer.bar.phase(f"growing {node_path(tree.node, *path)}")
         bare = replace(tree.at(path), children=(), others=())
         start = self.scorer.one(tree.put(path, bare))
-        self.note(path, "start", start, 1)
+        self.note(path, "start", start, 1, "the least that can be claimed")
         # That nothing matters to a claim may cost nothing: else it were not claimed.
         if self.reaches(start, base) and (base is None or start.keeps_up(base)):
             return start
@@ -116,8 +129,8 @@ class Grower:
         while states[0] is start or not self.reaches(states[0], base):
             better = (
                 self._with_one_more(states, path)
-                or self._least_of_everything(states[0], tree, path, base)
-                or self._with_agreement(states[0], path)
+                or self.least_of_everything(states[0], tree, path, base)
+                or self.with_agreement(states[0], path)
             )
             if not better:
                 break
@@ -125,7 +138,17 @@ class Grower:
         return states[0]
 
     def _with_one_more(self, states: Sequence[Scored], path: Path) -> list[Scored]:
-        """The best trees with a claim or a feature more, if they do better than the first."""
+        chosen, tried, why = self.one_more(states, path)
+        if chosen:
+            self.note(path, "added", chosen[0], tried, why)
+        return chosen
+
+    def one_more(self, states: Sequence[Scored], path: Path) -> tuple[list[Scored], int, str]:
+        """The best trees with a claim or a feature more, if they do better than the first.
+
+        Returns:
+            The trees, best first; how many were tried; and why the first of them was chosen.
+        """
         options = list(
             dict.fromkeys(
                 one.tree.put(path, partial)
@@ -135,11 +158,10 @@ class Grower:
         )
         scored = self.scorer.score(self.scorer.contenders(options))
         chosen = smallest_first(scored, states[0], path, self.beam, len(options))
-        if chosen:
-            self.note(path, "added", chosen[0], len(options))
-        return chosen
+        why = reasons.added(chosen[0], scored, states[0], path, self.scorer.pool) if chosen else ""
+        return chosen, len(options), why
 
-    def _least_of_everything(
+    def least_of_everything(
         self, best: Scored, tree: PartialHypothesis, path: Path, base: Scored | None
     ) -> list[Scored]:
         """What is needed of all that the pool can say, if that does better."""
@@ -149,10 +171,10 @@ class Grower:
         one, tried = self.least_of(full, path, base)
         if one is None or not one.is_better(best, 1):
             return []
-        self.note(path, "least of everything", one, tried)
+        self.note(path, "least of everything", one, tried, reasons.of_everything(full, one, path))
         return [one]
 
-    def _with_agreement(self, best: Scored, path: Path) -> list[Scored]:
+    def with_agreement(self, best: Scored, path: Path) -> list[Scored]:
         """The unimportant parents agreeing on a feature more, or on all, if that does better."""
         pool, others = self.scorer.pool, best.tree.at(path).others
         for features in (pool.added(others), [pool.finest]):
@@ -160,7 +182,8 @@ class Grower:
             chosen = smallest_first(scored, best, path, 1, len(scored))
             if chosen:
                 one = self._absorbed(chosen[0], path)
-                self.note(path, "others agree", one, len(scored))
+                why = reasons.agreement(one, best)
+                self.note(path, "others agree", one, len(scored), why)
                 return [one]
         return []
 
@@ -258,6 +281,7 @@ class Grower:
             path: the claim whose claims are cut back.
             base: as for `grow`, on the samples of cutting.
         """
+        self.scorer.bar.phase(f"cutting back {node_path(tree.node, *path)}")
         best = before = self.scorer.one(tree, CUTTING)
         while True:
             fewer = self._smaller(best.tree, path, self._removals(best.tree.at(path)))
@@ -273,9 +297,23 @@ class Grower:
                 if self._still_does(one, before, base) and self._is_worth_it(one, best)
             ]
             if not good:
-                return best
-            best = min(good, key=lambda one: (*self._size(one.tree), -one.worth))
-            self.note(path, "cut back", best, len(fewer) + len(other))
+                return self.merge(best, path, CUTTING)
+            less = min(good, key=lambda one: (*self._size(one.tree), -one.worth))
+            why = reasons.cut_back(less, best, path)
+            self.note(path, "cut back", less, len(fewer) + len(other), why)
+            best = less
+
+    def merge(self, best: Scored, path: Path, part: int) -> Scored:
+        """The tree without features, below a claim, that the others of their claim settle.
+
+        The classes are the same, and so are the swaps.
+        """
+        partial, less = without_redundant(best.tree.at(path), self.scorer)
+        if not less:
+            return best
+        merged = self.scorer.one(best.tree.put(path, partial), part)
+        self.note(path, "merged", merged, 1, "; ".join(less))
+        return merged
 
     def _is_worth_it(self, one: Scored, than: Scored) -> bool:
         share = 1 - one.bits / than.bits

@@ -16,7 +16,7 @@ from causal_scrubbing._errors import HypothesisError, ScrubError
 from causal_scrubbing._graph import Graph
 from causal_scrubbing._hypothesis import Hypothesis, node_path
 from causal_scrubbing._refute import search_seed
-from causal_scrubbing._simulate import Metric
+from causal_scrubbing._simulate import Metric, Progress
 from causal_scrubbing._statistics import ranked
 from causal_scrubbing._trials import Trials, class_entropy
 
@@ -98,6 +98,8 @@ class Scorer:
         samples: of each tree, in either part.
         seed: of the search.
         options: of `Trials`.
+        bar: told of the work.
+        again: how often samples were drawn afresh, which then are of other seeds.
         known: scores by tree and part.
     """
 
@@ -111,6 +113,8 @@ class Scorer:
     samples: int
     seed: int
     options: dict[str, Any]
+    bar: Progress = field(default_factory=lambda: Progress(False, 0), repr=False)
+    again: int = 0
     known: dict[tuple[PartialHypothesis, int], Scored] = field(default_factory=dict, repr=False)
 
     def hypothesis(self, tree: PartialHypothesis) -> Hypothesis:
@@ -172,7 +176,11 @@ class Scorer:
             trials = Trials(list(fresh.values()), self.data, self.metric, **self.options)
             start = part * self.samples
             stop = start + (self.few if part == SCREENING else self.samples)
-            seed = search_seed(self.seed)
+            self.bar.expect((stop - start) * len(fresh))
+            trials.advance = self.bar.advance
+            seed = self.seed
+            for _ in range(1 + self.again):
+                seed = search_seed(seed)
             chunk = trials.run(range(len(fresh)), seed, start, stop)
             for i, (tree, h) in enumerate(fresh.items()):
                 one = recovered(chunk, chunk.values[i], resamples=0)
@@ -208,6 +216,10 @@ class Scorer:
         scored = self.score(trees, SCREENING)
         order = ranked([one.worth for one in scored])
         return [scored[i].tree for i in order[: max(len(scored) // 3, MANY // 2)]]
+
+    def afresh(self, samples: int) -> Scorer:
+        """A scorer on other samples, and as many of them as given."""
+        return replace(self, samples=samples, again=self.again + 1, known={})
 
     def one(self, tree: PartialHypothesis, part: int = GROWING) -> Scored:
         """The score of a tree that can be stated."""

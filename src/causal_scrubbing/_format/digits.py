@@ -23,7 +23,9 @@ def decimals(spread: float) -> int | None:
 
 def percent_decimals(se: float) -> int:
     """Decimals of a percentage: one, and more where its standard error is below that."""
-    return max(1, -math.floor(math.log10(se))) if se >= _ROUNDING else 1
+    if not math.isfinite(se) or se < _ROUNDING:
+        return 1
+    return max(1, -math.floor(math.log10(se)))
 
 
 def fixed(value: float, places: int | None, *, signed: bool = False) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from causal_scrubbing._display import Bar, Displayed, Tabular, plot_forest
 from causal_scrubbing._files import write_page
@@ -19,6 +19,9 @@ from causal_scrubbing._statistics import Estimate, Scores
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+_NO_MORE: Final = "the pair did not promise more than its parts"
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,8 @@ class Refutation(Tabular):
         return plot_forest(bars, title=title, axis=f"shift of {self.metric}", guides=guides)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
+        """Everything as plain data; ``reason`` says why a number is None."""
+        found: dict[str, Any] = {
             "hypothesis": self.hypothesis.to_dict(),
             "metric": self.metric,
             "scores": self.scores.to_dict(),
@@ -208,15 +211,23 @@ class Refutation(Tabular):
             "more_specific": [one.to_dict() for one in self.more_specific],
             "tested": [one.to_dict() for one in self.tested],
             "tried": dict(self.tried),
-            "candidates": [vars(one) for one in self.candidates],
+            "candidates": [
+                {**vars(one), "reason": _NO_MORE if one.shift is None else None}
+                for one in self.candidates
+            ],
             "stages": [dict(stage) for stage in self.stages],
             "tolerance": self.tolerance,
             "alpha": self.alpha,
-            "power": vars(self.power),
+            "power": {
+                **vars(self.power),
+                "reason": str(self.power) if self.power.shift is None else None,
+            },
             "samples": self.samples,
             "seed": self.seed,
             "notes": list(self.notes),
         }
+        values: dict[str, Any] = plain(found)
+        return values
 
     def save(self, path: str | Path) -> Path:
         """Write `to_dict` as JSON, whole or not at all.
@@ -228,7 +239,7 @@ class Refutation(Tabular):
             ScrubError: it cannot be written.
         """
         file = Path(path)
-        write_page(file, json.dumps(plain(self.to_dict()), indent=2) + "\n")
+        write_page(file, json.dumps(self.to_dict(), indent=2) + "\n")
         return file
 
     def __repr__(self) -> str:

@@ -100,6 +100,11 @@ class Progress:
         self._phase = name
         self._show()
 
+    def expect(self, amount: int) -> None:
+        """Add to how much work there is, where it turns out only as it is done."""
+        self._total += amount
+        self._show()
+
     @property
     def done(self) -> int:
         """How much is done, batches inside a block included."""
@@ -160,7 +165,12 @@ class Progress:
     def _show(self) -> None:
         if self._bar is not None:
             done = self._done + self._inside
-            self._bar.update(self._bar.task_ids[0], completed=done, description=self.text())
+            self._bar.update(
+                self._bar.task_ids[0],
+                completed=done,
+                total=self._total or None,
+                description=self.text(),
+            )
         if self._line is not None:
             self._line.update({"text/plain": self.text()}, raw=True)
 

@@ -30,6 +30,7 @@ _KS = (
     "assumes that the two samples are independent of each other; here they share their reference "
     "rows, and where that makes them alike the test rejects too seldom"
 )
+_SCALAR = "it is for vectors; for scalars there is the Wasserstein distance"
 _MAX_PAIRS = 10_000
 _MAX_PAIRS_ENERGY = 1_500
 _ENERGY_WORK = 5e8
@@ -89,8 +90,9 @@ class DistributionComparison(Displayed):
     note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return plain values for JSON; ``energy_reason`` says why there is no energy distance."""
         values: dict[str, Any] = plain(self)
+        values["energy_reason"] = None if self.energy is not None else _SCALAR
         return values
 
     def __repr__(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from causal_scrubbing._display import Displayed
 from causal_scrubbing._format import decimals, fixed, percent_decimals, plain, plural, short
 
 _NAN_PAIR = (math.nan, math.nan)
+UNBOUNDED: Final = "the interval has no bound on one side: too few samples, or too spread"
 
 
 def _number(value: float | str | None) -> float:
@@ -68,14 +69,23 @@ class Estimate(Displayed):
         return self.reason is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; :meth:`from_dict` gives back an equal estimate."""
+        """Return plain values for JSON; :meth:`from_dict` gives back an equal estimate.
+
+        An end of the interval that is infinite is None (null), and ``note`` says why.
+        """
         values: dict[str, Any] = plain(self)
+        if self.defined and self.note is None and any(map(math.isinf, (*self.interval, self.se))):
+            values["note"] = UNBOUNDED
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
         """Return the estimate that :meth:`to_dict` wrote."""
         low, high = values["interval"]
+        if low is None and high is not None:
+            low = -math.inf
+        elif high is None and low is not None:
+            high = math.inf
         return cls(
             mean=_number(values["mean"]),
             se=_number(values["se"]),
@@ -93,7 +103,7 @@ class Estimate(Displayed):
         return isinstance(other, Estimate) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
-        return hash((repr(self.mean), repr(self.se), self.n, self.unit, self.reason))
+        return hash((plain(self.mean), self.n, self.unit, self.reason))
 
     @property
     def _places(self) -> int | None:

@@ -17,6 +17,7 @@ from causal_scrubbing._statistics.table import Table, check_settings, dense
 from causal_scrubbing._statistics.values import FloatArray, IntArray, as_values, check_finite
 
 RANDOM_ROW: Final = "a random row's"
+_NOTHING: Final = "nothing changes, so that nothing can cancel"
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,12 @@ class FunctionComparison(Displayed):
     zero: str = RANDOM_ROW
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return plain values for JSON; where there is no number, ``reason`` says why."""
         values: dict[str, Any] = plain(self)
+        values["cancelled_reason"] = _NOTHING if np.isnan(self.cancelled) else None
+        for bad, entry in zip(self.worst, values["worst"], strict=True):
+            finite = np.isfinite(bad.measure)
+            entry["reason"] = None if finite else f"{self.worst_by} has no finite mean on this row"
         return values
 
     def __repr__(self) -> str:

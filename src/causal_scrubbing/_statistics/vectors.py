@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from causal_scrubbing._statistics.values import FloatArray, call_numeric
 Distance = Callable[[Any, Any], Any]
 """A metric on vectors ``[k]``, given as arrays: symmetric, zero for equal vectors, with the
 triangle inequality."""
+
+_EQUAL: Final = 1e-9
+"""Means that differ by this share of the larger one are equal but for rounding."""
 
 _NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "euclidean": lambda x: np.sqrt((x**2).sum(axis=-1)),
@@ -126,6 +129,13 @@ def _recovered(distance: str | Distance, centre: Means, drawn: Means, level: flo
     top = _length(distance, centre, drawn, "gap", each)
     bottom = _length(distance, centre, drawn, "span", each)
     nearest, farthest = bottom.value - bottom.radius, bottom.value + bottom.radius
+    if nearest > 0 and nearest <= _rounding(distance, centre):
+        reason = (
+            "the model's mean vector and the randomized one are equal but for rounding, so there "
+            "is nothing to recover; take a behaviour in which the model differs from outputs of "
+            "random rows"
+        )
+        return Estimate.undefined(reason, level=level, unit="%")
     if not nearest > 0:
         reason = (
             "the model's mean vector and the randomized one cannot be told apart, and recovered "
@@ -141,6 +151,16 @@ def _recovered(distance: str | Distance, centre: Means, drawn: Means, level: flo
     )
     se = float(replicates[np.isfinite(replicates)].std(ddof=1))
     return Estimate(value, se, interval, level=level, unit="%")
+
+
+def _rounding(distance: str | Distance, centre: Means) -> float:
+    """How far apart two mean vectors may be that are equal but for rounding."""
+    model, other = centre.model, _field(centre, "randomized")
+    size = np.maximum(np.abs(model), np.abs(other))
+    step = _EQUAL * np.maximum(size, size.max(initial=0.0))
+    turns = np.where(np.arange(len(model)) % 2, -1.0, 1.0)
+    found = [_between(distance, sign * step, model + sign * step, model) for sign in (1.0, turns)]
+    return max(found)
 
 
 def _length(

@@ -146,7 +146,7 @@ def discovers(circuit: Circuit, samples: int, seed: int) -> bool:
     names = [name for name in circuit.reads if name != "y"]
     grown = cs.discover(
         circuit.graph, circuit.data, loss(), features=[*names, *"abcde"], depth=1,
-        samples=samples, seed=seed,
+        samples=samples, seed=seed, progress=False,
     )  # fmt: skip
     found = {claim.node: claim.feature for claim in grown.hypothesis.root.children or ()}
     return set(found) == set(circuit.reads["y"]) and all(

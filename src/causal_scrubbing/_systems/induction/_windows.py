@@ -68,8 +68,9 @@ def make_data(
         seed: of the windows.
 
     Returns:
-        The dataset, with fields `tokens`, `next`, and `repeats`, whether what follows is what
-        followed the same token before; and the tokens chosen.
+        The dataset, with fields `tokens`, `next`, `earlier`, how often each token came before in
+        its row (2 for more often), and `repeats`, whether what follows is what followed the same
+        token before; and the tokens chosen.
     """
     stream, pieces = load_text(folder)
     rows = windows(stream, count, seed)
@@ -86,11 +87,18 @@ def make_data(
         cs.Dataset(
             tokens=tokens,
             next=following,
+            earlier=earlier(tokens),
             repeats=repeats,
             show=lambda row: f"{text(row['tokens'], pieces)} -> {text([row['next']], pieces)}",
         ),
         helped,
     )
+
+
+def earlier(tokens: Tensor) -> Tensor:
+    """How often each token came before in its row, at most 2, [n, positions]."""
+    same = tokens[:, :, None] == tokens[:, None, :]
+    return same.tril(diagonal=-1).sum(dim=2).clamp(max=2)
 
 
 def text(tokens: Sequence[int] | Tensor, pieces: list[str]) -> str:
