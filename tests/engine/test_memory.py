@@ -43,6 +43,20 @@ def test_the_way_a_run_uses_the_machine_does_not_change_it(h, data, batch, memor
     torch.testing.assert_close(values(executor, root, rows), plain, rtol=1e-12, atol=1e-12)
 
 
+@settings(max_examples=30, deadline=None)
+@given(h=hypotheses(), data=datasets())
+def test_some_outputs_of_a_run_are_computed_again_with_a_table_of_their_own(h, data) -> None:
+    space, root, rows = compiled(h, data, 30)
+    model = Compiler(h.graph, space).clean(h.graph.output, "~ref")
+    run = Executor(h.graph, space, [root, model], data, Settings(), samples=30)
+    want = values(run, root, rows)
+    again = run.again([root], Settings(1, store="memory"), samples=30)
+    assert again.batch_size == 1
+    assert again.costs is run.costs
+    torch.testing.assert_close(values(again, root, rows), want, rtol=1e-12, atol=1e-12)
+    assert run.table is not again.table
+
+
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
     [(torch.float64, 1e-12), (torch.float32, 1e-4), (torch.bfloat16, 0.5)],

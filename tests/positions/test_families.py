@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 import causal_scrubbing as cs
 from causal_scrubbing._engine import Executor, Settings
+from causal_scrubbing._errors import Notice
 from causal_scrubbing._expressions import Compiler, Space
+from causal_scrubbing._graph import Ref, Step
 from causal_scrubbing._sampling import Sampler
 
 transformers = pytest.importorskip("transformers")
@@ -164,3 +166,41 @@ def test_unflattened_heads_are_computed_at_some_positions() -> None:
     every = Executor(graph, space, [root], data, batch_size=4)
     torch.testing.assert_close(outputs(some, root, rows), outputs(every, root, rows))
     assert work(some) < work(every)
+
+
+def relu(x: torch.Tensor) -> torch.Tensor:
+    """Not what its name says: positions change places."""
+    return x.flip(1)
+
+
+class Lying:
+    """An operation that goes by the name of one that keeps positions apart."""
+
+    steps = (Step(relu, (Ref(0, is_argument=True),)),)
+    result = Ref(0)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return relu(x)
+
+
+def test_a_wrong_shortcut_is_caught_and_left_off() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = cs.Dataset(
+        x=torch.randn(ROWS, LENGTH, 4, generator=generator), third=torch.arange(ROWS) % 3
+    )
+    graph = cs.Graph.build(
+        inputs=["x"],
+        nodes={
+            "r0": (torch.sin, ["x"]),
+            "y": (Lying(), ["r0"]),
+            "logits": (lambda y: y[:, -1], ["y"]),
+        },
+        output="logits",
+    )
+    space, root, rows, graph = swapped(graph, data, 0, [0])
+    some = Executor(graph, space, [root], data, Settings(), samples=SAMPLES)
+    every = Executor(graph, space, [root], data, batch_size=4)
+    assert some.labels
+    with pytest.warns(Notice, match="all positions are recomputed: on a few samples"):
+        got = outputs(some, root, rows)
+    torch.testing.assert_close(got, outputs(every, root, rows))

@@ -51,6 +51,36 @@ METRICS = {
 }
 
 
+@pytest.mark.parametrize(("samples", "batch_size"), [(9, None), (40, 7), (900, 32)])
+def test_known_means_use_the_rows_that_the_run_has_evaluated(samples: int, batch_size) -> None:
+    h, data = problem(3, weighted=True)
+    ran = 0
+
+    def count(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        nonlocal ran
+        ran += len(x)
+        return torch.relu(x - z)
+
+    graph = cs.Graph.build(
+        inputs=["x", "z"],
+        nodes={"a": (torch.tanh, ["x"]), "b": (count, ["x", "z"]), "out": (torch.mul, ["a", "b"])},
+        output="out",
+    )
+    h = h.with_(graph=graph)
+    metric = cs.metrics.squared_error("y")
+    options = {"samples": samples, "check": False, "batch_size": batch_size}
+    ran = 0
+    run = cs.scrub(h, data, {"loss": metric}, **options)["loss"]
+    assert ran <= N + 10  # each row once, and a few to try the metric and to plan
+    losses = metric(graph(data), data)
+    weights = torch.as_tensor(data.weights)
+    assert run.exact == ("model", "randomized")
+    assert run.model.mean == pytest.approx(float((weights * losses).sum()), rel=1e-12)
+    assert run.randomized.mean == pytest.approx(
+        cs.exact_scrub(h, data, metric, check=False).randomized.mean, rel=1e-9
+    )
+
+
 @pytest.mark.parametrize("draw", ["independent", "balanced"])
 def test_no_bias_against_exact_sums(draw: str) -> None:
     """z-scores over many random problems have mean 0 and variance 1."""

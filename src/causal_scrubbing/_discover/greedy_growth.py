@@ -64,12 +64,17 @@ class Grower:
         within_reach = set(reachable(self.scorer.graph, node, self.scorer.via))
         return [one for one in self.nodes if one in within_reach]
 
+    def on(self, scorer: Scorer) -> Grower:
+        """A grower with another scorer that goes on with the same list of steps."""
+        return replace(self, scorer=scorer)
+
     def note(self, path: Path, move: str, scored: Scored, tried: int, why: str) -> None:
         """Write a step down."""
         tree = scored.tree
         text = self.scorer.pool.told(tree.at(path))
         name = node_path(tree.node, *path)
         self.steps.append(GrowthStep(name, move, text, scored.recovered, scored.bits, tried, why))
+        self.scorer.bar.phase(f"{name}: {move}, recovered {scored.recovered:.1f}%")
 
     def fell_short(self, tree: PartialHypothesis, held_out: Estimate) -> None:
         """Write down that samples held out recover less than the target."""

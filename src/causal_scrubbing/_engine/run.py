@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ from causal_scrubbing._positions import difference, narrow
 HOST: Final = torch.device("cpu")
 _CHECKED: Final = 2
 """Samples of a run that are computed at all positions too."""
+_OUTPUTS: Final = 16
+"""Outputs of them that are, at most."""
 
 
 @dataclass(frozen=True)
@@ -171,17 +174,25 @@ class Executor:
     def _check_positions(self, rows: Mapping[str, Ints]) -> None:
         """Compute a few samples at all positions too, once a run; where they differ, do so always.
 
-        Both ways have tables of their own: that of the run is filled in its own order.
+        Both ways share a table, which is not that of the run: it is filled in its own order.
         """
         before, self._before = self._before, None
         if before is None:
             return
+        _, space, roots = before
+        moved = [root for root in roots if not isinstance(space[root], Clean)]
+        some = [moved[i] for i in np.unique(np.linspace(0, len(moved) - 1, _OUTPUTS).astype(int))]
+        both = Space()
+        both.sums = space.sums
+        plain = both.take(space, some)
+        narrowed = both.take(self.space, [self._number[root] for root in some])
         few = {variable: found[:_CHECKED] for variable, found in rows.items()}
-        found = []
-        for graph, space, roots in (before, (self.graph, self.space, self.roots)):
-            one = Executor(graph, space, roots, self.data, batch_size=_CHECKED, device=self.device)
-            found.append(next(iter(one.run(few)))[2])
-        worst = max(difference(found[0][root], found[1][self._number[root]]) for root in before[2])
+        wanted = [*plain.values(), *narrowed.values()]
+        one = Executor(self.graph, both, wanted, self.data, batch_size=_CHECKED, device=self.device)
+        found = next(iter(one.run(few)))[2]
+        worst = max(
+            difference(found[plain[root]], found[narrowed[self._number[root]]]) for root in some
+        )
         if worst <= 1:
             return
         warnings.warn(
@@ -196,6 +207,23 @@ class Executor:
         self.labels, self.notes = {}, ()
         for name in ("costs", "_whole", "layout", "batch_size", "table"):
             self.__dict__.pop(name, None)
+
+    def again(self, roots: Sequence[int], settings: Settings, *, samples: int) -> Executor:
+        """An executor of some of the same outputs, with a table of its own.
+
+        Args:
+            roots: the expressions wanted, among those wanted here.
+            settings: how to use the machine.
+            samples: how many samples will be asked for in all.
+        """
+        found = copy.copy(self)
+        found._number = {root: self._number[root] for root in roots}
+        found.roots = list(dict.fromkeys(found._number.values()))
+        found.settings, found.samples, found.reading = settings, samples, None
+        found.actual, found._ahead = Actual(), None
+        for name in ("_whole", "budget", "layout", "batch_size", "table"):
+            found.__dict__.pop(name, None)
+        return found
 
     # --- planning ------------------------------------------------------------------------------
 

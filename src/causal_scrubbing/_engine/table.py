@@ -404,6 +404,11 @@ class CleanTable:
         value = gather(self._values[name], index, self.device)
         return value.to(self._dtypes[name]) if name in self._dtypes else value
 
+    def holds_rows(self, name: str) -> Bools | None:
+        """Which rows of a node are here now, [n] flags; None where it is no node of the table."""
+        column = self._column.get(name)
+        return None if column is None else self._have[column]
+
     def column_of(self, name: str) -> int:
         """Number of the column a node is in; nodes of one column share their index."""
         return self._column[name]

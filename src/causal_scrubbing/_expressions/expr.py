@@ -65,6 +65,27 @@ class Space:
         self.nodes.setdefault(number, node)
         return number
 
+    def take(self, other: Space, roots: Sequence[int]) -> dict[int, int]:
+        """Add some expressions of another space, of the same sums, and all that they need.
+
+        Args:
+            other: the other space.
+            roots: numbers there.
+
+        Returns:
+            Number there -> number here, of each root.
+        """
+        made: dict[int, int] = {}
+        for number in other.cone(list(roots)):
+            expr = other[number]
+            if isinstance(expr, Clean):
+                made[number] = self.add(expr)
+            elif isinstance(expr, Apply):
+                made[number] = self.add(Apply(expr.node, tuple(made[i] for i in expr.arguments)))
+            else:
+                made[number] = self.total(other.nodes[number], [made[i] for i in expr.terms])
+        return {root: made[root] for root in roots}
+
     def __getitem__(self, number: int) -> Expr:
         return self.exprs[number]
 

@@ -9,7 +9,7 @@ operations, not in seconds, so that what is known does not depend on the machine
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Classes, Dataset, Floats, Ints
+from causal_scrubbing._engine import CleanTable
 from causal_scrubbing._errors import CausalScrubbingError
 from causal_scrubbing._graph import Graph, agreed, evaluate, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED
@@ -79,6 +80,7 @@ class KnownRows:
         read_batch: rows whose outputs are measured at once; None for no limit.
         most_pairs: pairs measured at once, or None to choose it.
         held: bytes of outputs that may be held to be paired.
+        table: values on some rows that are at hand, or None.
         seed: of partners, where not all pairs are taken.
         randomize: the node whose value E_randomized takes on another row, or None.
         run: operations of the run, of which a share may be spent on pairs.
@@ -96,6 +98,7 @@ class KnownRows:
         read_batch: int | None,
         most_pairs: int | None,
         held: float,
+        table: CleanTable | None = None,
         seed: int,
         randomize: str | None,
         run: float,
@@ -110,6 +113,7 @@ class KnownRows:
         self.batch_size = min(batch_size, fewest)
         self.pairs = min(_PAIRS, fewest, most_pairs or _PAIRS)
         self.held = min(HELD, held)
+        self.table = table
         self.seed = seed
         self.randomize = randomize
         self.work = SHARE * run
@@ -165,8 +169,7 @@ class KnownRows:
         wanted = [self.graph.output, *([] if inner is None else [inner])]
         held, failed = 0, dict[str, str]()
         for rows in _chunks(len(self.data), self.batch_size):
-            with torch.no_grad():
-                found = evaluate(self.graph, self.data.lazy(rows), wanted, device=self.device)
+            found = self._values(rows, wanted)
             own = found[self.graph.output]
             if own.ndim == 0 or len(own) != len(rows):  # a constant
                 own = own.expand(len(rows), *own.shape[1:]).clone()
@@ -204,6 +207,34 @@ class KnownRows:
                 continue
             model[name] = values
         return model
+
+    def _values(self, rows: Ints, nodes: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """Values of nodes on some rows, from the table where it has them."""
+        table = self.table
+        flags = [None if table is None else table.holds_rows(node) for node in nodes]
+        here = [one[rows] for one in flags if one is not None]
+        if table is None or len(here) < len(nodes):
+            have = np.zeros(len(rows), dtype=bool)
+        else:
+            have = np.logical_and.reduce(here)
+        missing = rows[~have]
+        found: Mapping[str, torch.Tensor] = {}
+        if len(missing):
+            with torch.no_grad():
+                lazy = self.data.lazy(missing)
+                found = evaluate(self.graph, lazy, nodes, device=self.device)
+        if table is None or not have.any():
+            return found
+        joined = {}
+        for node in nodes:
+            where = torch.as_tensor(rows[have], device=table.storage.device)
+            read = table.gather(node, table.index(node, where))
+            whole = read.new_empty((len(rows), *read.shape[1:]))
+            whole[torch.as_tensor(have, device=read.device)] = read
+            if len(missing):
+                whole[torch.as_tensor(~have, device=read.device)] = found[node]
+            joined[node] = whole
+        return joined
 
     def _measure(
         self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints

@@ -104,7 +104,9 @@ def simulate(request: Request) -> Iterator[Run]:
             ]
             if request.check:
                 span = (request.start, request.start + done)
-                swaps = look_at_swaps(work.samplers, request.data, span, work.executor.device)
+                swaps = look_at_swaps(
+                    work.samplers, request.data, span, work.executor.device, work.worth(done)
+                )
                 found = [replace(a, swaps=b) for a, b in zip(found, swaps, strict=True)]
             bar.phase("intervals")
             yield Run(
@@ -128,7 +130,7 @@ def _check(request: Request, work: Simulation) -> Checked | None:
     try_metrics(request.metrics, graph, data, device, check=request.check)
     if request.check:
         graph.verify(data)
-        most = max(len(data), request.most)
+        most = min(max(len(data), request.most), work.worth(request.most))
         looked = self_check(
             [sampler.hypothesis for sampler in (*work.samplers, *work.extra)],
             data,

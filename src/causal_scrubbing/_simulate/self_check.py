@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
+from causal_scrubbing._engine import Executor
 from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._format import plural
 from causal_scrubbing._graph import Graph, check_batch, evaluate, is_out_of_memory
@@ -200,7 +201,7 @@ def _check_tree(
 
 
 def check_samples_again(
-    outputs: Outputs,
+    again: Executor,
     roots: Sequence[int],
     rows: Mapping[str, Ints],
     kept: Mapping[int, Sequence[torch.Tensor]],
@@ -209,7 +210,7 @@ def check_samples_again(
     """Compute samples of a finished run again, each alone, and compare.
 
     Args:
-        outputs: those of the run, for batches of one.
+        again: of the outputs of the run, in batches of one.
         roots: numbers of the outputs to compare.
         rows: draw variable -> row of each sample.
         kept: number of a sample -> its outputs in the run, in the order of `roots`.
@@ -222,7 +223,7 @@ def check_samples_again(
         ScrubError: an output differs.
     """
     samples = list(kept)
-    for low, _, found in outputs.run(rows):
+    for low, _, found in again.run(rows):
         for root, want in zip(roots, kept[samples[low]], strict=True):
             _compare(
                 want,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -12,7 +12,13 @@ import numpy as np
 import torch
 
 from causal_scrubbing._data import Dataset, Ints
-from causal_scrubbing._engine import Checkpoint, Executor, Look, Settings, actual_dict
+from causal_scrubbing._engine import (
+    Checkpoint,
+    CleanTable,
+    Executor,
+    Look,
+    actual_dict,
+)
 from causal_scrubbing._executors import Workers
 from causal_scrubbing._graph import is_out_of_memory, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE, Hypothesis
@@ -24,6 +30,7 @@ from causal_scrubbing._sampling import (
     Source,
     make_source,
 )
+from causal_scrubbing._simulate.again import rows_worth, run_again
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
@@ -31,22 +38,13 @@ from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import Gathered, Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
-from causal_scrubbing._simulate.self_check import FEW, check_samples_again, check_workers
+from causal_scrubbing._simulate.self_check import FEW, check_workers
 
 Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 """Values of some samples, a hypothesis each, and outputs by name where they are kept."""
 
 _WATCHED: Final = 1
 """How many hypotheses have samples computed again after a run."""
-
-_ALONE: Final = 32
-"""Clean rows that are evaluated one by one when samples are computed again."""
-
-_READS: Final = 8
-"""Batches of clean rows then, where there are more."""
-
-_LONG: Final = 10_000
-"""Steps of a program from which on two samples are computed again, and not up to four."""
 
 
 @dataclass
@@ -135,6 +133,7 @@ class Simulation:
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
         self._checks = request.check
+        self._is_kept = False  # whether blocks may come from a folder or another process
         self.workers: Workers | None = None
         self.bar = Progress(False, samples)
 
@@ -166,6 +165,20 @@ class Simulation:
     def executor(self) -> Executor:
         """What runs the samples."""
         return self.outputs.executor
+
+    @property
+    def row_cost(self) -> float:
+        """Operations of the model on a row."""
+        graph = self.outputs.graph
+        return sum(self.executor.costs[one].flops for one in needed_nodes(graph, [graph.output]))
+
+    def worth(self, samples: int) -> int:
+        """Rows that a check may evaluate: few beside those of the run where each costs much.
+
+        Args:
+            samples: of the run.
+        """
+        return rows_worth(self.executor, self.row_cost, samples)
 
     def measured(self, number: int) -> Measured:
         """The values of one hypothesis so far."""
@@ -233,9 +246,8 @@ class Simulation:
 
     def _known_rows(self) -> KnownRows | None:
         """The behaviour on every row, or None where it costs too much."""
-        graph, executor = self.outputs.graph, self.executor
+        graph, executor, row_cost = self.outputs.graph, self.executor, self.row_cost
         costs = {name: cost.flops for name, cost in executor.costs.items()}
-        row_cost = sum(costs[name] for name in needed_nodes(graph, [graph.output]))
         sample_cost = executor.program.flops(executor.costs)
         reference = self.reference(0)
         drawn, samples = len(np.unique(reference)), len(reference)
@@ -255,6 +267,7 @@ class Simulation:
                 read_batch=read_batch,
                 most_pairs=executor.settings.batch_size,
                 held=executor.budget.device * SHARE,
+                table=self._table_at_hand,
                 seed=self.samplers[0].seed,
                 randomize=self.randomize,
                 run=drawn * row_cost + samples * sample_cost,
@@ -264,6 +277,12 @@ class Simulation:
             if not is_out_of_memory(error):
                 raise
             return None
+
+    @property
+    def _table_at_hand(self) -> CleanTable | None:
+        """The run's table, where it is the same however the run was interrupted."""
+        kept = self.workers is not None or self._is_kept
+        return None if kept or self._store_dtype is not None else self.executor.table
 
     def _agreeing(self, rows: KnownRows, found: Known, number: int) -> Known:
         """What is known of the metrics that the run's own values agree with."""
@@ -314,6 +333,7 @@ class Simulation:
             How many samples each block had.
         """
         self._looks.append(_Look(list(blocks)))
+        self._is_kept |= checkpoint is not None or self.workers is not None
         if self.workers is not None:
             yield from self._spread(blocks, checkpoint, self.workers)
             return
@@ -425,35 +445,10 @@ class Simulation:
             ScrubError: one gives another output than it gave in the run.
         """
         kept = {number: values for part in self._noted for number, values in part.items()}
-        if not kept:
-            return 0
-        if len(kept) > 2 and len(self.executor.program.steps) > _LONG:
-            ends = (min(kept), max(kept))
-            kept = {number: kept[number] for number in ends}
-        asked = self.executor.settings
-        engine = Settings(1, asked.device, store="memory", store_dtype=asked.store_dtype)
-        outputs = Outputs(self.outputs.graph, self.data, engine, samples=len(kept))
-        numbers = [outputs.clean()]
-        for root in self._watched[1:]:
-            sampler = self.samplers[self.roots.index(root)]
-            numbers.append(outputs.scrubbed(sampler.hypothesis.tree, sampler.variables))
-        drawn = [self.draw(number, number + 1)[0] for number in kept]
-        rows = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
-        self._read_together(outputs.executor, rows)
-        return check_samples_again(outputs, numbers, rows, kept, asked.store_dtype)
+        return run_again(self.executor, self._watched, kept, self._one, self.row_cost)
 
-    def _read_together(self, again: Executor, rows: Mapping[str, Ints]) -> None:
-        """Take what the run knows, and clean rows a few at a time where samples read many.
-
-        A sample of many claims reads most rows of the data: each alone would take longer than
-        the run.
-        """
-        if again.graph is self.executor.graph:
-            again.costs = self.executor.costs  # measured on the same nodes
-        needed = len(np.unique(np.concatenate(list(rows.values()))))
-        together = min(-(-needed // _READS), self.executor.layout.row_batch)
-        if needed > _ALONE and together > 1:
-            again.layout = replace(again.layout, row_batch=together)
+    def _one(self, number: int) -> Mapping[str, Ints]:
+        return self.draw(number, number + 1)[0]
 
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)

@@ -128,6 +128,7 @@ def look_at_swaps(
     data: Dataset,
     span: tuple[int, int],
     device: torch.device | None,
+    worth: int | None = None,
 ) -> list[Swaps]:
     """Compare clean activations on the rows drawn with those on the rows they stand in for.
 
@@ -136,16 +137,18 @@ def look_at_swaps(
         data: the dataset.
         span: the first sample of the run, and one past its last.
         device: where to compute; where the graph says if None.
+        worth: rows that may be evaluated, where each costs much; None for no limit.
 
     Returns:
         One for each hypothesis. Where the data has many rows, a part of them is looked at.
     """
     graph, samples = samplers[0].hypothesis.graph, span[1] - span[0]
-    most = max(_ROWS, samples // 16)
+    limit = len(data) if worth is None else worth
+    most = min(max(_ROWS, samples // 16), limit)
     total = min(samples, _SAMPLES)
     drawn = [sampler.draw(span[0], span[0] + total).rows for sampler in samplers]
     draws = [_draws(sampler.hypothesis) for sampler in samplers]
-    every = len(data) <= max(_ALL, most)
+    every = len(data) <= min(max(_ALL, most), limit)
     rows = np.arange(len(data)) if every else _rows(drawn, draws, total, most)
     nodes = list(dict.fromkeys(n for one in draws for _, _, _, names in one for n in names))
     signs = _signatures(graph, data, rows, nodes, device)
