@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from causal_scrubbing.gallery import draw_ladder, figure_style
 
@@ -45,7 +46,7 @@ def _draw_others(axes: Axes, table: pd.DataFrame) -> None:
         axes.text(share + 1, place, f"{share:.0f}%, KL {kl:.2f}", va="center")
     axes.axvline(table["model right %"].iloc[0], color="#2b6cb0", linewidth=1)
     axes.set_xlim(0, 145)
-    axes.set_xlabel("right answers, % (line: the model), and KL from the model in nats")
+    axes.set_xlabel("right answers, % (line: the model); KL in nats")
     axes.set_title("By right answers and KL", loc="left", fontweight="bold")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -64,6 +65,7 @@ def _draw_heads(axes: Axes, effects: pd.DataFrame, title: str) -> None:
         table, cmap="RdBu", vmin=-size, vmax=size, aspect="auto",
         extent=(min(layers) - 0.5, max(layers) + 0.5, max(heads) + 0.5, -0.5),
     )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("layer")
     axes.set_ylabel("head")
     axes.set_title(title, loc="left", fontweight="bold")
@@ -87,7 +89,7 @@ def _draw_routes(axes: Axes, routes: pd.DataFrame) -> None:
     axes.axhline(0, color="#4a5568", linewidth=0.8)
     axes.set_xticks(range(len(movers)), movers)
     axes.set_ylabel("change of the logit difference")
-    axes.set_title("Movers' q, k, v (pale: any prompt)", loc="left", fontweight="bold")
+    axes.set_title("q, k, v (pale: any prompt)", loc="left", fontweight="bold")
     axes.legend(frameon=False, fontsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
