@@ -8,9 +8,9 @@ operations, not in seconds, so that what is known does not depend on the machine
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -19,10 +19,11 @@ import torch
 from causal_scrubbing._data import Classes, Dataset, Floats, Ints
 from causal_scrubbing._engine import CleanTable
 from causal_scrubbing._errors import CausalScrubbingError
-from causal_scrubbing._graph import Graph, agreed, evaluate, needed_nodes
+from causal_scrubbing._graph import Graph, evaluate, needed_nodes
 from causal_scrubbing._hypothesis import RANDOMIZED
 from causal_scrubbing._sampling import uniforms
 from causal_scrubbing._simulate.behaviour import Metric, evaluate_metric
+from causal_scrubbing._simulate.metric_cost import metric_cost
 from causal_scrubbing._statistics import FloatArray, KnownMeans
 
 SHARE: Final = 0.1
@@ -32,6 +33,18 @@ FREE: Final = 1 << 24
 """Operations that are nothing, whatever the run's."""
 
 FREE_PAIRS: Final = 1 << 18
+"""Pairs of rows that are nothing, where they take no more than so many operations."""
+
+HELD: Final = 1 << 28
+"""Bytes of outputs held at once to be paired."""
+
+PARTS: Final = 16
+"""Independent parts of the partners, where not all pairs are taken."""
+
+FEWEST_READ: Final = 64
+"""Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
+
+_PAIRS: Final = 1 << 18
 """Pairs of rows that are nothing, where they take no more than so many operations."""
 
 HELD: Final = 1 << 28
@@ -84,6 +97,7 @@ class KnownRows:
         seed: of partners, where not all pairs are taken.
         randomize: the node whose value E_randomized takes on another row, or None.
         run: operations of the run, of which a share may be spent on pairs.
+        samples: how many samples the run has; each takes the metrics three times.
         costs: operations of each node on a row.
     """
 
@@ -102,6 +116,7 @@ class KnownRows:
         seed: int,
         randomize: str | None,
         run: float,
+        samples: int,
         costs: Mapping[str, float],
     ) -> None:
         self.graph = graph
@@ -117,14 +132,13 @@ class KnownRows:
         self.seed = seed
         self.randomize = randomize
         self.work = SHARE * run
+        self.samples = samples
         self.costs = costs
         self.notes: list[str] = []
         self._output: torch.Tensor | None = None
         self._node: torch.Tensor | None = None
         self._paired: dict[tuple[str, bool], Mapping[str, FloatArray]] = {}
-        self._seconds = 0.0
         self.model = self._model()
-        self._row_seconds = agreed(graph, self._seconds / len(data))  # of the metrics
 
     def means(self, classes: Classes, *, self_draws: bool) -> Known:
         """What is known where a random row is drawn within some classes.
@@ -239,11 +253,8 @@ class KnownRows:
     def _measure(
         self, name: str, output: torch.Tensor, own: torch.Tensor, rows: Ints
     ) -> FloatArray:
-        began = time.thread_time()
         batch = self.data.lazy(rows, own.device).with_model_output(own)
-        values = evaluate_metric(name, self.metrics[name], output, batch)
-        self._seconds += time.thread_time() - began
-        return values
+        return evaluate_metric(name, self.metrics[name], output, batch)
 
     # --- pairs of rows ---------------------------------------------------------------------------
 
@@ -253,10 +264,10 @@ class KnownRows:
             return {}
         sizes = classes.sizes[classes.ids]
         count = int(sizes.sum())
-        each = max(1.0, self._pair_cost())
-        most = max(self.work / each, min(FREE_PAIRS, FREE / each))
-        if min(most, count) * self._row_seconds > SLOW:
-            most = SLOW / self._row_seconds
+        metrics = self._metric_cost
+        each = max(1.0, self._pair_cost() + metrics)
+        work = self.work + SHARE * 3 * self.samples * metrics
+        most = max(work / each, min(FREE_PAIRS, FREE / each))
         if count <= most:
             return self._mean_over(_all_partners(classes, self_draws=self_draws), 1)
         some = int(most / len(self.data)) // PARTS
@@ -264,6 +275,15 @@ class KnownRows:
             return {}
         drawn = self._some_partners(classes, some, self_draws=self_draws)
         return self._mean_over(drawn, PARTS)
+
+    @cached_property
+    def _metric_cost(self) -> float:
+        """Operations of the metrics on a row, beside those on the numbers of the output."""
+        output = self._output
+        if output is None or len(self.data) < 2:
+            return 0.0
+        return sum(metric_cost(self.metrics[name], output, output, self.data)
+                   for name in self.model)  # fmt: skip
 
     def _pair_cost(self) -> float:
         """Operations of one pair: its metric, and what is downstream of the randomized node."""

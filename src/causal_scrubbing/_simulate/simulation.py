@@ -271,6 +271,7 @@ class Simulation:
                 seed=self.samplers[0].seed,
                 randomize=self.randomize,
                 run=drawn * row_cost + samples * sample_cost,
+                samples=samples,
                 costs=costs,
             )
         except Exception as error:
