@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # The optional dependency groups of pyproject.toml that the tests need: a comma-separated list.
-TEST_EXTRAS := dev,ray
+TEST_EXTRAS := dev,docs,ray
 PYTEST_ARGS ?= -n 2
 
 # Tests that are quick and that rounding could reach, for the second run of `make test`.

@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NOTEBOOKS = DOCS / "notebooks"
-TUTORIALS = ("models", "language-models")
+TUTORIALS = ("models", "language-models", "tutorial-vision")
 
 _PART = re.compile(
     r"^<!-- notebook: (?P<shown>[^\n]+?) -->\n"

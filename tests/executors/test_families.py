@@ -60,10 +60,15 @@ KINDS = ("refute", "controls", "discover", "path_patch")
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_are_those_of_one_process(kind: str) -> None:
     here = Here()
-    assert str(run(kind, None)) == str(run(kind, here))
+    found = run(kind, here)
+    assert str(run(kind, None)) == str(found)
     assert here.requests, "the executor was not used"
-    # One set of workers for all candidates; discover scrubs what it found with another.
-    assert here.opened == (2 if kind == "discover" else 1)
+    # One set of workers for all candidates; discover scrubs what it found with another, and goes
+    # on with a third where that fell short.
+    further = 0
+    if isinstance(found, cs.Discovery):
+        further = len(found.checks) + sum(step.move == "fell short" for step in found.steps)
+    assert here.opened == 1 + further
     # The model and the data are sent once, not with every request.
     size = 8 * DATA["x"].numel()
     assert max(here.requests) < size
@@ -102,7 +107,8 @@ def test_clean_rows_are_kept_between_requests() -> None:
         found.append(str(grown))
         counts.append(sum(CALLS))
     assert found[0] == found[1]
-    assert counts[1] < 0.7 * counts[0]
+    # Two sets of workers search, for it falls short and is grown on; two more check what was found.
+    assert counts[1] < 0.8 * counts[0]
 
 
 def test_a_row_that_fails_is_named() -> None:

@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from browsing import launched, serious
 
 import causal_scrubbing as cs
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
-    "--no-first-run", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 HOSTILE = [
     "<script>window.hit=1</script>", "</script><script>window.hit=1</script>",
     "<img src=x onerror=window.hit=1>", "\"><svg onload=window.hit=1>", "' onclick='window.hit=1",
@@ -28,13 +24,8 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
-    with api.sync_playwright() as play:
-        made = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with launched() as made:
         yield made
-        made.close()
 
 
 class Opened:
@@ -206,21 +197,6 @@ def test_the_page_of_two_runs_is_for_everyone(browser, positions, scheme) -> Non
     page = browser.new_page(color_scheme=scheme, bypass_csp=True)
     page.goto(path.as_uri())
     assert serious(page, scheme) == []
-
-
-def serious(page: Any, scheme: str) -> list[tuple[str, str, str]]:
-    """What axe-core finds on a page that stands in somebody's way."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
-    # What does not hang on colours is the same in the dark.
-    options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
-    found = axe.Axe().run(page, options=options).response["violations"]
-    return [
-        (one["id"], one["nodes"][0]["html"][:120], one["nodes"][0]["failureSummary"][:200])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 def test_hostile_names_stay_text(browser, tmp_path) -> None:

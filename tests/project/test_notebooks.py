@@ -86,3 +86,12 @@ def test_a_notebook_shows_each_object_richly() -> None:
         assert set(data) == {"image/png", "text/plain"}
     assert "data:image/svg+xml;base64," in shown[1]["text/html"]
     assert shown[4]["text/plain"] == "Results(2: h; g)"
+
+
+def test_the_pictures_of_the_method_page_are_those_of_the_code() -> None:
+    drawn = loaded("draw_method", ROOT / "scripts" / "draw_method.py")
+    docs = ROOT / "docs"
+    assert (docs / "method-tree.svg").read_text() == drawn.tree_picture()
+    assert (docs / "method-sample.svg").read_text() == drawn.sample_picture()
+    page = (docs / "method.md").read_text()
+    assert page.index("method-tree.svg") < page.index("method-sample.svg")

@@ -237,11 +237,12 @@ def discover(
         raise ScrubError("features= is empty, so nothing can be claimed. Give at least one.")
     pool, same = without_twins(pool, data)
     checks: list[Check] = []
-    with Progress(progress, 0) as bar, Workshop(executor) as spread:
-        options = {**scorer.options, "spread": spread}
-        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), options=options, bar=bar)
+    with Progress(progress, 0) as bar:
+        scorer = replace(scorer, pool=FeaturePool(tuple(pool)), bar=bar)
         grower = Grower(scorer, wanted, target, most, beam)
-        found = explain(grower, depth)
+        with Workshop(executor) as spread:
+            grower = grower.on(scorer.over(spread))
+            found = explain(grower, depth)
         more = True
         while more:
             h = scorer.hypothesis(found.tree).with_(name="discovered")
@@ -250,8 +251,9 @@ def discover(
             if checks[-1].reached or len(checks) == CHECKS:
                 break
             grower.fell_short(found.tree, result.recovered)
-            grower = replace(grower, scorer=grower.scorer.afresh(HELD_OUT * samples))
-            more = grow_on(grower, found)
+            with Workshop(executor) as spread:
+                grower = grower.on(grower.scorer.afresh(HELD_OUT * samples).over(spread))
+                more = grow_on(grower, found)
         explained = found.explained(grower)
     return Discovery(h, result, tuple(grower.steps), explained, target, tuple(checks), same)
 
@@ -270,8 +272,7 @@ def _held_out(h: Hypothesis, scorer: Scorer, number: int, executor: Executor | N
 
     result = scrub(
         h, scorer.data, scorer.metric, samples=samples, start=number * samples, seed=scorer.seed,
-        progress=advance, executor=executor,
-        **{key: value for key, value in scorer.options.items() if key != "spread"},
+        progress=advance, executor=executor, **scorer.options,
     )  # fmt: skip
     bar.advance(samples)
     return result

@@ -64,6 +64,10 @@ class Grower:
         within_reach = set(reachable(self.scorer.graph, node, self.scorer.via))
         return [one for one in self.nodes if one in within_reach]
 
+    def on(self, scorer: Scorer) -> Grower:
+        """A grower with another scorer that goes on with the same list of steps."""
+        return replace(self, scorer=scorer)
+
     def note(self, path: Path, move: str, scored: Scored, tried: int, why: str) -> None:
         """Write a step down."""
         tree = scored.tree

@@ -18,7 +18,7 @@ from causal_scrubbing._hypothesis import Hypothesis, node_path
 from causal_scrubbing._refute import search_seed
 from causal_scrubbing._simulate import Metric, Progress
 from causal_scrubbing._statistics import ranked
-from causal_scrubbing._trials import Trials, class_entropy
+from causal_scrubbing._trials import Spread, Trials, class_entropy
 
 LEAST = 0.5
 """Percent recovered that counts as no difference."""
@@ -216,6 +216,10 @@ class Scorer:
         scored = self.score(trees, SCREENING)
         order = ranked([one.worth for one in scored])
         return [scored[i].tree for i in order[: max(len(scored) // 3, MANY // 2)]]
+
+    def over(self, spread: Spread | None) -> Scorer:
+        """A scorer whose trees are scrubbed by these workers; by this process if None."""
+        return replace(self, options={**self.options, "spread": spread})
 
     def afresh(self, samples: int) -> Scorer:
         """A scorer on other samples, and as many of them as given."""
