@@ -30,7 +30,7 @@ from causal_scrubbing._sampling import (
     Source,
     make_source,
 )
-from causal_scrubbing._simulate.again import rows_worth, run_again
+from causal_scrubbing._simulate.again import rows_left, rows_worth, run_again
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
@@ -253,13 +253,10 @@ class Simulation:
         """
         if not self.may_know(np.concatenate([piece[REFERENCE] for piece in draws])):
             return 0.0
-        output = self.outputs.graph.output
-        at_hand = np.zeros(len(self.data), dtype=bool)
+        output, left = self.outputs.graph.output, len(self.data)
         if self.randomize in (None, output) and not self._is_kept:
-            for step in self.executor.program.gathers:
-                for piece in draws if step.node == output else ():
-                    at_hand[piece[step.variable]] = True
-        return float((~at_hand).sum()) * self.row_cost
+            left = rows_left(self.executor, output, draws)
+        return left * self.row_cost
 
     def may_know(self, reference: Ints) -> bool:
         """Whether the model is evaluated on every row, which must cost little beside the run."""
@@ -468,10 +465,8 @@ class Simulation:
             ScrubError: one gives another output than it gave in the run.
         """
         kept = {number: values for part in self._noted for number, values in part.items()}
-        return run_again(self.executor, self._watched, kept, self._one, self.row_cost)
-
-    def _one(self, number: int) -> Mapping[str, Ints]:
-        return self.draw(number, number + 1)[0]
+        draw: Callable[[int], Mapping[str, Ints]] = lambda i: self.draw(i, i + 1)[0]
+        return run_again(self.executor, self._watched, kept, draw, self.row_cost)
 
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)
