@@ -465,8 +465,9 @@ class Simulation:
             ScrubError: one gives another output than it gave in the run.
         """
         kept = {number: values for part in self._noted for number, values in part.items()}
-        draw: Callable[[int], Mapping[str, Ints]] = lambda i: self.draw(i, i + 1)[0]
-        return run_again(self.executor, self._watched, kept, draw, self.row_cost)
+        return run_again(
+            self.executor, self._watched, kept, lambda i: self.draw(i, i + 1)[0], self.row_cost
+        )
 
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)
