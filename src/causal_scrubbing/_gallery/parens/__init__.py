@@ -136,5 +136,6 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/parens.md",
+    takes=frozenset({"weights", "data"}),
     claims=write,
 )

@@ -156,4 +156,5 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/induction.md",
+    takes=frozenset({"weights"}),
 )
