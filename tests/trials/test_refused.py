@@ -59,3 +59,9 @@ def test_a_batch_larger_than_the_run_is_all_of_it_and_nothing_warns() -> None:
             assert str(found) == str(refute(samples=20, batch_size=20, seed=seed))
         assert str(cs.controls(H, DATA, metric, samples=20, batch_size=HUGE))
         assert str(cs.scrub(H, DATA, metric, samples=10))
+
+
+def test_a_distance_that_is_no_name_is_refused() -> None:
+    for given in ([1], 3, None, {"a": 1}):
+        with pytest.raises(cs.MetricError, match="take one of"):
+            cs.exact_scrub(H, DATA, metric, distance=given)  # type: ignore[arg-type]
