@@ -174,11 +174,7 @@ class Simulation:
         return sum(self.executor.costs[one].flops for one in needed_nodes(graph, [graph.output]))
 
     def worth(self, samples: int) -> int:
-        """Rows that a check may evaluate: few beside those of the run where each costs much.
-
-        Args:
-            samples: of the run.
-        """
+        """Rows that a check of so many samples may evaluate: few where each costs much."""
         return rows_worth(self.executor, self.row_cost, samples)
 
     def measured(self, number: int) -> Measured:
