@@ -44,23 +44,6 @@ PARTS: Final = 16
 FEWEST_READ: Final = 64
 """Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
 
-_PAIRS: Final = 1 << 18
-"""Pairs of rows that are nothing, where they take no more than so many operations."""
-
-HELD: Final = 1 << 28
-"""Bytes of outputs held at once to be paired."""
-
-PARTS: Final = 16
-"""Independent parts of the partners, where not all pairs are taken."""
-
-FEWEST_READ: Final = 64
-"""Where fewer rows' outputs are measured at once, memory is too tight to know means besides."""
-
-SLOW: Final = 5.0
-"""Processor seconds that metrics may take on pairs, going by what they took on every row: their
-cost is not counted in operations, and other work on the machine must not tell. Metrics of tensors
-take a hundredth of it."""
-
 _PAIRS: Final = 1 << 14
 """Pairs evaluated at once."""
 

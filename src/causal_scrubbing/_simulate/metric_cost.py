@@ -78,4 +78,4 @@ def metric_cost(metric: Metric, output: torch.Tensor, own: torch.Tensor, data: D
         if calls.leaves or not isinstance(values, torch.Tensor):
             return float(ELSEWHERE)
         counts.append(calls.count)
-    return CALL * max(0, counts[1] - counts[0]) / (sizes[1] - sizes[0])
+    return float(CALL * max(0, counts[1] - counts[0]) / (sizes[1] - sizes[0]))
