@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import numpy as np
 import pytest
@@ -13,13 +15,11 @@ from problems import random_hypothesis
 from tensors import rewritten, tensor_data, tensor_graph
 
 import causal_scrubbing as cs
-from causal_scrubbing._algebra.block_form import block_form
-from causal_scrubbing._algebra.rebuild import rebuild
-from causal_scrubbing._algebra.restate import restate_form
+from causal_scrubbing._algebra import block_form, rebuild, restate_form
 from causal_scrubbing._graph import is_same, refine
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

@@ -12,7 +12,7 @@ from torch import nn
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens._graph import build_graph
+from causal_scrubbing._gallery.parens import build_graph
 
 NAMES = ("a1.h0", "a2.h0", "a2.h1")
 

@@ -14,7 +14,7 @@ from engines import wide_problem
 from seals import reseal
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine.cost import measure_costs
+from causal_scrubbing._engine import measure_costs
 from causal_scrubbing._graph import call
 from causal_scrubbing._simulate import Simulation
 

@@ -12,9 +12,15 @@ from engines import compiled, values, wide_problem
 
 import causal_scrubbing as cs
 from causal_scrubbing import ScrubError
-from causal_scrubbing._engine import Executor, Settings, storage
-from causal_scrubbing._engine.memory import clock, release
-from causal_scrubbing._engine.storage import NoRoomError, Storage
+from causal_scrubbing._engine import (
+    Executor,
+    NoRoomError,
+    Settings,
+    Storage,
+    clock,
+    release,
+    storage,
+)
 from causal_scrubbing._graph import is_out_of_memory
 from causal_scrubbing._metrics import compare_all
 from causal_scrubbing._simulate import Reader

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -7,7 +9,7 @@ from problems import datasets, hypotheses, without_self_draws
 
 import causal_scrubbing as cs
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from problems import datasets, hypotheses
 import causal_scrubbing as cs
 
 # Shrinking such problems takes minutes and seldom makes them easier to read.
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
 }

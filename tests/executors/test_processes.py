@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_workers_report_inside_blocks_and_end_with_ctrl_c(tmp_path) -> None:
             raise KeyboardInterrupt("stopped")
 
     watched, out = Watched(), tmp_path / "run"
-    options = {"samples": 300, "seed": 3, "batch_size": 16, "check": False}
+    options: dict[str, Any] = {"samples": 300, "seed": 3, "batch_size": 16, "check": False}
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         cs.scrub(h, data, METRIC, out=out, executor=watched, progress=progress, **options)
     assert done == sorted(done)
@@ -104,7 +105,7 @@ def test_workers_report_inside_blocks_and_end_with_ctrl_c(tmp_path) -> None:
 
 
 def test_auto_stops_where_one_process_stops() -> None:
-    options = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
+    options: dict[str, Any] = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
     alone = cs.scrub(H, DATA, METRIC, **options)
     assert_same(
         alone, cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes(1, threads=1), **options)

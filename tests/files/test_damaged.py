@@ -161,7 +161,12 @@ def seal_lines(file: Path, body: Any) -> None:
 def journal(folder: Path) -> Kind:
     h, data, reward = hash_game()
     file = folder / "search.jsonl"
-    options = {"features": ["mode", "last"], "fields": False, "activations": (), "samples": 12}
+    options: dict[str, Any] = {
+        "features": ["mode", "last"],
+        "fields": False,
+        "activations": (),
+        "samples": 12,
+    }
 
     def use(path: Path) -> None:
         assert str(cs.refute(h, data, reward, out=path, **options))

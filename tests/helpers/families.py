@@ -72,7 +72,8 @@ class Family:
         torch.manual_seed(0)
         config = getattr(transformers, self.config[0])(**self.config[1])
         if self.model == "Auto":
-            return transformers.AutoModelForCausalLM.from_config(config).eval()
+            made: torch.nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+            return made.eval()
         model: torch.nn.Module = getattr(transformers, self.model)(config)
         return model.eval()
 

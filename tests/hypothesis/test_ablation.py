@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import causal_scrubbing as cs
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from problems import datasets, hypotheses, random_ablation, without_self_draws
 import causal_scrubbing as cs
 from causal_scrubbing._hypothesis import families
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

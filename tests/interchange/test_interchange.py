@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def random_program(
     fields = {name: grid[:, i] for i, name in enumerate(names)}
     fields["noise"] = torch.as_tensor(rng.integers(0, 100, len(grid)))
     nodes: dict[str, tuple[object, list[str]]] = {}
-    values = dict(fields)
+    values: dict[str, Any] = dict(fields)
     below: dict[str, list[str]] = {}
     for i in range(5):
         pool = [n for n in [*names, *below] if n != "noise"]

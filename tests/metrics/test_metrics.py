@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._metrics import metrics
-from causal_scrubbing._statistics.values import as_values
+from causal_scrubbing._statistics import as_values
 
 G = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(6, 4, generator=G)

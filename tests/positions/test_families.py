@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def captured(family: str, attention: str, padding: str, read: str) -> tuple[cs.G
     config = getattr(transformers, name)(**options, attn_implementation=attention)
     model = transformers.AutoModelForCausalLM.from_config(config).double().eval()
     generator = torch.Generator().manual_seed(1)
-    fields = {
+    fields: dict[str, Any] = {
         "tokens": torch.randint(3, 40, (ROWS, LENGTH), generator=generator),
         "third": torch.arange(ROWS) % 3,
     }

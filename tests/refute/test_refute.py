@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,7 +219,7 @@ def test_a_rival_joined_in_refutes() -> None:
 
 def test_a_search_cut_short_goes_on_to_the_same_answer(tmp_path) -> None:
     h, data, metric = true_hypothesis(1)
-    kwargs = {"samples": 200, "keep": 3, "seed": 4}
+    kwargs: dict[str, Any] = {"samples": 200, "keep": 3, "seed": 4}
     whole = cs.refute(h, data, metric, **kwargs)
     file = tmp_path / "search.jsonl"
     assert cs.refute(h, data, metric, out=file, **kwargs).to_dict() == whole.to_dict()

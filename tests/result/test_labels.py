@@ -6,6 +6,7 @@ import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import causal_scrubbing as cs
-from causal_scrubbing._format.words import share
+from causal_scrubbing._format import share
 
 C = cs.claim
 error = cs.metrics.squared_error("x")
@@ -192,7 +193,7 @@ def test_tied_claims_have_a_column_each(graph: cs.Graph, data: cs.Dataset, tmp_p
 
 def test_means_by_row_come_near_the_exact_ones(graph: cs.Graph, data: cs.Dataset) -> None:
     h = about(graph, "third")
-    metric = {"error": error, "two": both}
+    metric: dict[str, Any] = {"error": error, "two": both}
     table = cs.scrub(h, data, metric, samples=20_000).by_row()
     exact = cs.exact_scrub(h, data, metric).by_row()
     assert table["samples"].sum() == 20_000

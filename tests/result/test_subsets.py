@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import torch
 from seals import reseal
 
 import causal_scrubbing as cs
-from causal_scrubbing._gallery.parens import _outcome
+from causal_scrubbing._gallery.parens import outcome
 from causal_scrubbing._hypothesis import REFERENCE
 
 error = cs.metrics.squared_error("goal")
@@ -26,7 +27,7 @@ def data() -> cs.Dataset:
     return cs.Dataset(x=x, goal=2 * x, own=x.clamp(max=20), low=x < 20, few=x < 30, even=x % 2 == 0)
 
 
-def run(data: cs.Dataset, **options: object) -> cs.Result:
+def run(data: cs.Dataset, **options: Any) -> cs.Result:
     graph = cs.Graph.build(
         inputs=["x"],
         nodes={"a": (lambda x: x * 1, ["x"]), "y": (lambda a: 2 * a, ["a"])},
@@ -103,15 +104,15 @@ def test_runs_on_two_functions_of_one_name_are_told_apart(data: cs.Dataset) -> N
 def test_each_line_of_the_parens_table_has_the_share_of_its_own(
     data: cs.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_outcome, "SUBSETS", {"all": None, "low": "low", "few": "few"})
-    monkeypatch.setattr(_outcome, "STATEMENTS", {"1a": "a carries own"})
+    monkeypatch.setattr(outcome, "SUBSETS", {"all": None, "low": "low", "few": "few"})
+    monkeypatch.setattr(outcome, "STATEMENTS", {"1a": "a carries own"})
     result = run(data)
     assert result.stuck is not None
-    table = _outcome.table({"1a": result}).set_index("strings")["own_row"]
+    table = outcome.table({"1a": result}).set_index("strings")["own_row"]
     assert table["all"] == pytest.approx(100 * result.stuck)
     assert table["low"] == 100
     assert 100 * result.stuck < table["few"] < 100
-    text = _outcome.to_markdown(_outcome.table({"1a": result}), [])
+    text = outcome.to_markdown(outcome.table({"1a": result}), [])
     assert f"1a ({100 * result.stuck:.0f}%)" in text
     unknown = replace(result, stuck=None, alone=None)
-    assert np.isnan(_outcome.table({"1a": unknown})["own_row"]).all()
+    assert np.isnan(outcome.table({"1a": unknown})["own_row"]).all()

@@ -197,7 +197,10 @@ def test_a_damaged_block_of_an_unfinished_run_is_computed_again(tmp_path: Path) 
 
 def test_a_distance_of_the_users_own_is_said_not_to_be_computed_again(tmp_path: Path) -> None:
     h, data = problem()
-    metric = {**METRIC, "pair": lambda output, rows: torch.cat([output, -output], dim=1)}
+    metric: dict[str, Any] = {
+        **METRIC,
+        "pair": lambda output, rows: torch.cat([output, -output], dim=1),
+    }
 
     def farthest(one: np.ndarray, other: np.ndarray) -> float:
         return float(np.abs(one - other).max())

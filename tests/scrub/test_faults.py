@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -193,7 +194,10 @@ def test_hypotheses_of_graphs_with_different_outputs_each_randomize_their_own(
 
 
 def test_better_and_worse_are_read_off_the_run(h: cs.Hypothesis, data: cs.Dataset) -> None:
-    metrics = {"loss": error, "score": lambda out, rows: -((out - rows["goal"]) ** 2)}
+    metrics: dict[str, Any] = {
+        "loss": error,
+        "score": lambda out, rows: -((out - rows["goal"]) ** 2),
+    }
     result = cs.scrub(h, data, metrics, samples=100)
     loss, score = result.compare_functions("loss"), result.compare_functions("score")
     assert loss.worse.mean > 50

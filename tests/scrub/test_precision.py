@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def residual(dtype: torch.dtype) -> tuple[cs.Hypothesis, cs.Dataset]:
         w = weights(WIDTH, CLASSES)
         return lambda x: torch.nn.functional.layer_norm(x, [WIDTH]) @ w
 
-    nodes: dict[str, object] = {"r0": (torch.clone, ["x"])}
+    nodes: dict[str, Any] = {"r0": (torch.clone, ["x"])}
     for i in range(DEPTH):
         nodes[f"m{i}"] = (block(30.0 if i == 2 else 1.0), [f"r{i}"])
         nodes[f"r{i + 1}"] = (cs.add, ["x", *(f"m{j}" for j in range(i + 1))])
@@ -76,7 +77,7 @@ def residual(dtype: torch.dtype) -> tuple[cs.Hypothesis, cs.Dataset]:
 @pytest.mark.parametrize("name", DTYPES)
 def test_values_are_equal_within_the_tolerance_stated(name) -> None:
     h, data = residual(DTYPES[name])
-    options = {"samples": 300, "seed": 1, "keep_outputs": True, "check": False}
+    options: dict[str, Any] = {"samples": 300, "seed": 1, "keep_outputs": True, "check": False}
     metric = cs.metrics.to_model("kl")
     want = cs.scrub(h, data, metric, **options)
     scale = float(want.outputs[1].double().abs().max())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ GRAPH = cs.Graph.build(
     inputs=["x"], nodes={"a": (torch.tanh, ["x"]), "y": (lambda a: 2 * a, ["a"])}, output="y"
 )
 H = cs.Hypothesis(GRAPH, cs.claim("y", cs.exact, cs.claim("a", cs.anything)))
-METRIC = {"out": lambda output, rows: output}
+METRIC: dict[str, Any] = {"out": lambda output, rows: output}
 
 VERBS = {
     "scrub": lambda: cs.scrub(H, DATA, METRIC, samples=20),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def closable(h: cs.Hypothesis, entry: TreeClaim, number: int) -> bool:
     return not edges[True] & edges[False]
 
 
-def _carry(form: BlockForm, path: str, others: object) -> BlockForm:
+def _carry(form: BlockForm, path: str, others: Any) -> BlockForm:
     parts = block_form(cs.Hypothesis(form.graph, cs.claim(form.graph.output, others)))
     (carried,) = parts.features.values()
     return replace(form, features={**form.features, f"{path}/~other": carried})
