@@ -1,3 +1,4 @@
 """The command ``causal-scrubbing``."""
 
+from causal_scrubbing._cli.fitted import fitted as fitted
 from causal_scrubbing._cli.main import main as main

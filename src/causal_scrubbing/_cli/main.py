@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from causal_scrubbing import _gallery
 from causal_scrubbing._cli.check import check, schema
 from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
+from causal_scrubbing._cli.fitted import fitted
 from causal_scrubbing._cli.rerun import rerun
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
@@ -268,7 +270,7 @@ def gallery(
         outcome = entry.run(options)
         body[each] = outcome.table.to_dict(orient="records")
         if not as_json:
-            echo(outcome.text)
+            echo(fitted(outcome.text, get_terminal_size((100, 24)).columns))
         if out is not None:
             paths = outcome.save(out, entry.name)
             for key, result in outcome.results.items():

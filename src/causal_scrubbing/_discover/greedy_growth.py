@@ -74,6 +74,7 @@ class Grower:
         text = self.scorer.pool.told(tree.at(path))
         name = node_path(tree.node, *path)
         self.steps.append(GrowthStep(name, move, text, scored.recovered, scored.bits, tried, why))
+        self.scorer.bar.phase(f"{name}: {move}, recovered {scored.recovered:.1f}%")
 
     def fell_short(self, tree: PartialHypothesis, held_out: Estimate) -> None:
         """Write down that samples held out recover less than the target."""
