@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from resumable import METRIC, problem
 
 import causal_scrubbing as cs
 from causal_scrubbing._cli import main
@@ -86,6 +87,14 @@ def test_an_option_that_is_gone_says_what_takes_its_place(tmp_path, capsys) -> N
     code, _, error = command(capsys, "run", str(written(tmp_path)), "--shared")
     assert code == 2
     assert "--executor processes:2" in error
+    code, _, error = command(
+        capsys, "run", str(written(tmp_path)), "--samples", "20", "--out", "memory://runs"
+    )
+    assert code == 2
+    assert "cs.scrub(..., out=) takes addresses" in error
+    result = cs.scrub(*problem(), METRIC, samples=20)
+    result.save("memory://from-the-command")
+    assert command(capsys, "verify", "memory://from-the-command")[0] == 0
 
 
 def test_a_path_may_have_colons(tmp_path, capsys) -> None:

@@ -55,6 +55,25 @@ def run(kind: str, executor) -> Any:
     )
 
 
+@pytest.mark.parametrize("method", ["export", "hooks"])
+def test_captured_models_travel(method: str) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(16, 8), torch.nn.GELU(), torch.nn.LayerNorm(8), torch.nn.Linear(8, 2)
+    ).eval()
+    data = cs.Dataset(x=DATA["x"].float(), sign=DATA["sign"])
+    graph = cs.capture(
+        model, data[:2], fields=["x"], output="y", sites={"a": "0", "b": "1"}, method=method
+    )
+    h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("b", "sign")))
+    one, other = (
+        cs.scrub(h, data, cs.metrics.to_model("kl"), samples=100, executor=executor)
+        for executor in (None, Here())
+    )
+    assert one.draws.equals(other.draws)
+    assert (one.samples - other.samples).abs().to_numpy().max() < 1e-6
+
+
 KINDS = ("refute", "controls", "discover", "path_patch")
 
 

@@ -55,6 +55,29 @@ class Step:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Operators of torch are sent to other processes by their names.
+        target: Any = self.target
+        if isinstance(target, torch._ops.OpOverload):
+            target = _Operator(target.namespace, target._opname, target._overloadname)
+        return _step, (target, self.args, self.kwargs)
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """An operator of torch by its names."""
+
+    space: str
+    name: str
+    overload: str
+
+
+def _step(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Step:
+    if isinstance(target, _Operator):
+        space = getattr(torch.ops, target.space)
+        target = getattr(getattr(space, target.name), target.overload)
+    return Step(target, args, kwargs)
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -106,6 +129,9 @@ class Piece:
 
     def __call__(self, *arguments: torch.Tensor) -> torch.Tensor:
         return self._fn(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Piece, (self.program,)
 
     def __repr__(self) -> str:
         return f"Piece({self.operations} operations)"

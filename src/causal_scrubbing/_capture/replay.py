@@ -64,6 +64,14 @@ class Machine:
         self._lock = RLock()
         self._clean: tuple[Tensors, Tensors] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process has a lock of its own, and runs clean rows itself.
+        return {**self.__dict__, "_lock": None, "_clean": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = RLock()
+
     def follow(self, fields: Tensors, act: Act, names: Iterable[str] | None = None) -> torch.Tensor:
         """Run rows to the end, and act on the sites' tensors on the way.
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from causal_scrubbing._errors import ScrubError
 from causal_scrubbing._files import check_folder, write_whole
 from causal_scrubbing._result import Result
 
 _UNFINISHED: Final = ".unfinished"
+_ADDRESS: Final = re.compile(r"[a-z0-9]{2,}:/")
 
 
 def unfinished(out: Path) -> Path:
     """Where the finished blocks of a run are kept until all of it is done."""
+    if _ADDRESS.match(str(out)):
+        raise ScrubError(
+            f"--out {out}: give a folder of this machine. In Python, cs.scrub(..., out=) takes "
+            "addresses."
+        )
     check_folder(out, "--out ")
     return out / _UNFINISHED
 

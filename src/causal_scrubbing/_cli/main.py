@@ -165,9 +165,9 @@ def show(target: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @cli.command(name="compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+def compare_runs(runs: tuple[str, ...], as_json: bool) -> None:
     """Compare saved RUNS, paired on their common reference rows."""
     from causal_scrubbing._result import compare, load
 
@@ -179,9 +179,9 @@ def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
 
 
 @cli.command(name="verify")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
-def verify_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+def verify_runs(runs: tuple[str, ...], as_json: bool) -> None:
     """Check saved RUNS: every file as written, every estimate as the tables give it.
 
     Exit status 4 where anything differs.
