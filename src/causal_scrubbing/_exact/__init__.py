@@ -1,6 +1,8 @@
 """Exact distributions and entropies on small finite data, without sampling."""
 
 from causal_scrubbing._exact import theory as theory
+from causal_scrubbing._exact.ahead import fewest as fewest
+from causal_scrubbing._exact.ahead import look_ahead as look_ahead
 from causal_scrubbing._exact.budget import BUDGET as BUDGET
 from causal_scrubbing._exact.budget import Meter as Meter
 from causal_scrubbing._exact.distribution import OWN as OWN

@@ -92,7 +92,7 @@ class Evaluator:
         dists: dict[int, tuple[Distribution, torch.Tensor]] = {}
         tree = self.hypothesis.tree
         for entry in reversed(tree.claims):
-            self._at(entry)
+            self.at(entry)
             children = {i: dists.pop(i) for i in entry.children or ()}
             dists[entry.index] = self._claim(entry, children)
         dist, values = dists[0]
@@ -124,7 +124,7 @@ class Evaluator:
             self.meter.need(len(dist) if inside else count_by_row(dist, OWN, n))
         for entry in self.hypothesis.tree.claims:
             calls = () if entry.routes is None else formula(self.graph, entry.routes)
-            self._at(entry)
+            self.at(entry)
             if not calls:
                 if entry.parent is None and by_row:
                     dist = self._mix(self.own(entry.claim.node)[0], self.classes[entry.draw])
@@ -218,7 +218,7 @@ class Evaluator:
         again = self.hypothesis.self_draws
         return mix(dist, classes, self.weights, self.meter, self_draws=again)
 
-    def _at(self, entry: TreeClaim) -> None:
+    def at(self, entry: TreeClaim) -> None:
         """Tell the meter where the work is, and what would make it less."""
         blocks = [b for b in self.hypothesis.tree.blocks if b.of == entry.draw]
         drawn = ", ".join(

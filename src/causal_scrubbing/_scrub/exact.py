@@ -16,6 +16,7 @@ from causal_scrubbing._exact import (
     Distribution,
     Evaluator,
     Meter,
+    look_ahead,
     refine,
     weigh,
 )
@@ -106,6 +107,8 @@ def exact_scrub(
     if baseline is not None:
         other = Evaluator(baseline, data, meter, batch_size, device)
         other.check_budget(None, by_row=metric is not None)
+    for found in (one, *([] if other is None else [other])):
+        look_ahead(found, by_row=metric is not None)
     behaviours: dict[str, Behaviour] = {}
     scrubbed = pairs.values("scrubbed", metrics, *one.root())
     model = pairs.values("model", metrics, *one.own(one.graph.output))
