@@ -232,6 +232,7 @@ def test_a_claim_joined_in_pulls_the_rest_of_its_block_along() -> None:
     root = cs.join(h1, h2).root
     # a is unimportant in both, so m and a, then w, a and m, are drawn as one.
     assert root.children == ()
+    assert isinstance(root.others, tuple)
     assert set(root.others) == {"x1", "x2"}
 
 
@@ -293,9 +294,9 @@ def test_joins_refuse_other_graphs_and_other_things() -> None:
     with pytest.raises(cs.HypothesisError, match="about different graphs"):
         cs.join(h, cs.Hypothesis(longer, cs.claim("z", cs.exact), name="long"))
     with pytest.raises(cs.HypothesisError, match="is no hypothesis"):
-        cs.join(h, "h")
+        cs.join(h, "h")  # type: ignore[arg-type]
     with pytest.raises(cs.HypothesisError, match="'swaps' or by 'graphs'"):
-        cs.join(h, h, how="points")
+        cs.join(h, h, how="points")  # type: ignore[arg-type]
 
 
 def test_free_is_written_out_only_when_asked() -> None:

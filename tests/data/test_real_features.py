@@ -225,7 +225,7 @@ def test_a_function_is_not_saved() -> None:
     ("make", "message"),
     [
         (lambda: cs.rounded(cs.exact), "exact has no values of its own"),
-        (lambda: cs.rounded("x", decimals=1.5), "decimals=1.5 is not an integer"),
+        (lambda: cs.rounded("x", decimals=1.5), "decimals=1.5 is not an integer"),  # type: ignore[arg-type]
         (lambda: cs.bins("x"), "give width="),
         (lambda: cs.bins("x", width=1, count=2), "give width="),
         (lambda: cs.bins("x", width=0), "width=0 is not a positive number"),
@@ -233,7 +233,7 @@ def test_a_function_is_not_saved() -> None:
         (lambda: cs.bins("x", count=0), "count=0 is not a positive integer"),
         (lambda: cs.bins("x", count=3, centre=1), "leaves centre= no effect"),
         (lambda: cs.bins("x", width=50, circular=360), "has 7.2 bins of width 50"),
-        (lambda: cs.bins("x", width=50, centre="a"), "centre='a' is not a number"),
+        (lambda: cs.bins("x", width=50, centre="a"), "centre='a' is not a number"),  # type: ignore[arg-type]
         (lambda: cs.quantiles("x", 0), "n=0 is not a positive integer"),
         (lambda: cs.distinct(5), "5 has no values of its own"),
     ],

@@ -296,7 +296,7 @@ def planted(seed: int) -> tuple[cs.Graph, cs.Dataset, set[str]]:
     fields: dict[str, Any] = {f"f{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(4)}
     data = cs.Dataset(**fields, junk=torch.as_tensor(rng.normal(size=400)))
     chosen = rng.choice(12, 3, replace=False)
-    nodes: dict[str, tuple[object, list[str]]] = {}
+    nodes: dict[str, tuple[Callable[..., Any], list[str]]] = {}
     for i in range(12):
         if i in chosen:
             field = f"f{list(chosen).index(i)}"

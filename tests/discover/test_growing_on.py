@@ -60,6 +60,7 @@ def test_it_grows_on_where_held_out_samples_fall_short_and_then_holds(seed: int)
 def test_checks_are_of_other_samples_than_one_another() -> None:
     grown = with_rare_part(0)
     graph, data = grown.hypothesis.graph, grown.result.data
+    assert data is not None
     again = cs.scrub(
         grown.hypothesis, data, to_model, samples=120, start=120, seed=0, progress=False
     )

@@ -184,7 +184,7 @@ def test_fields_that_nothing_reads_are_not_copied() -> None:
 def test_a_field_of_lazy_rows_is_copied_when_it_is_first_read() -> None:
     data = Dataset(x=torch.arange(10.0), words=list("abcdefghij"), y=torch.arange(10))
     rows = data.lazy(np.array([3, 3, 1]))
-    made = rows._fields._made
+    made = rows._fields._made  # type: ignore[attr-defined]
     assert len(rows) == 3
     assert rows.field_names == ("x", "words", "y")
     assert "x" in rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_a_table_that_grows_is_not_written_many_times(monkeypatch, samples) -> N
 
 
 def test_time_is_told_once_a_device_has_done_its_work(monkeypatch) -> None:
-    waited = []
+    waited: list[Any] = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     before = clock(CPU)
     assert waited == []

@@ -56,8 +56,8 @@ def test_exact_answers_without_self_draws_equal_enumeration(h, data, seed) -> No
     want: dict[tuple[int, ...], float] = {}
     names = list(dict.fromkeys(every.variables.values()))
     for rows, prob in brute.assignments(h, data):
-        key = tuple(rows[name] for name in names)
-        want[key] = want.get(key, 0.0) + prob
+        chosen = tuple(rows[name] for name in names)
+        want[chosen] = want.get(chosen, 0.0) + prob
     got = every.table()
     assert len(got) == len(want)
     for *key, prob in got[[*names, "probability"]].itertuples(index=False):

@@ -29,7 +29,7 @@ class Here:
     @contextmanager
     def open(self, work: bytes) -> Iterator[Here]:
         self.opened += 1
-        self.block = load(work)
+        self.block: Any = load(work)
         yield self
 
     def compute(self, blocks, *, request: bytes = b"", tell=None):

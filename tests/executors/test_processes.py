@@ -160,7 +160,7 @@ def test_workers_that_give_other_values_are_found_out() -> None:
 
         def compute(self, blocks, **asked):
             for block in blocks:
-                measured, tensors = self.compute_block(*block)
+                measured, tensors = self.compute_block(*block)  # type: ignore[attr-defined]
                 wrong = [
                     replace(one, scrubbed={name: v + 1.0 for name, v in one.scrubbed.items()})
                     for one in measured
@@ -184,10 +184,10 @@ def test_workers_that_cannot_begin_are_an_error() -> None:
     ("make", "message"),
     [
         (lambda: cs.executors.Processes(0), "count=0: give at least 1"),
-        (lambda: cs.executors.Processes(2.5), r"count=2\.5: give an integer"),
+        (lambda: cs.executors.Processes(2.5), r"count=2\.5: give an integer"),  # type: ignore[arg-type]
         (lambda: cs.executors.Ray(cpus=0), "cpus=0"),
-        (lambda: cs.scrub(H, DATA, METRIC, executor="ray"), "'ray' is not an executor"),
-        (lambda: cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes), "not an executor"),
+        (lambda: cs.scrub(H, DATA, METRIC, executor="ray"), "'ray' is not an executor"),  # type: ignore[call-overload]
+        (lambda: cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes), "not an executor"),  # type: ignore[call-overload]
         (lambda: packed(partial(print, threading.Lock())), "cannot be sent to other processes"),
     ],
 )

@@ -83,7 +83,7 @@ def use_run(path: Path) -> None:
 def run(folder: Path) -> Kind:
     h, data = problem()
     result = cs.scrub(h, data, METRIC, samples=60, keep_outputs=True)
-    return Kind(result.save(folder / "run"), use_run, "run.json", seal_run)
+    return Kind(Path(result.save(folder / "run")), use_run, "run.json", seal_run)
 
 
 def seal_graph(file: Path, body: Any) -> None:
@@ -282,7 +282,7 @@ def test_no_other_text_gets_through(name: str, kind: tuple[Kind, int], tmp_path:
     it, _ = kind
     path = copied(it.saved, tmp_path / it.saved.name)
     page = path / it.text if it.text else path
-    text = TEXTS[name]
+    text: Any = TEXTS[name]
     page.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert attempt(it.use, path, name) or (it.begins and name == "empty")
 

@@ -159,7 +159,7 @@ def test_a_batch_of_no_rows_is_refused(size) -> None:
     graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
     with pytest.raises(cs.GraphError, match="give a positive number of rows"):
         graph(cs.Dataset(x=torch.arange(4.0)), batch_size=size)
-    assert len(graph(cs.Dataset(x=torch.arange(4.0)), batch_size=np.int64(3))) == 4
+    assert len(graph(cs.Dataset(x=torch.arange(4.0)), batch_size=np.int64(3))) == 4  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def data() -> cs.Dataset:
 
 def layers(data: cs.Dataset | None) -> cs.Graph:
     """Two attention layers on a residual stream, read at the last place."""
-    nodes = {}
+    nodes: dict[str, Any] = {}
     stream = "x"
     for i in range(2):
         for j, name in enumerate("qkv"):

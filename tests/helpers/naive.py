@@ -113,7 +113,8 @@ def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch
                     parents[q] = fixed
                 else:
                     parents[q] = clean(graph, data, q, rows[other_key(path, q)])
-            return apply(graph, data, node, parents, rows[key])
+            found: torch.Tensor = apply(graph, data, node, parents, rows[key])
+            return found
 
         return copy(claim.node, list(claim.children))
 

@@ -140,7 +140,7 @@ def test_what_ablation_cannot_do_is_refused() -> None:
         cs.permits(h, h, data)
 
 
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "is not an ablation": {"ablation": "meen"},
     "Did you mean 'mean'": {"ablation": "meen"},
     "'q' matches no node": {"ablation": {"q": "mean"}},
@@ -156,7 +156,7 @@ REFUSED = {
     },
     "a group is any other name": {"unimportant": {"y": "mean"}},
     "give ablation='mean'": {"unimportant": "mean"},
-    "give the name of a boolean field": {"ablation": cs.mean(where=3)},
+    "give the name of a boolean field": {"ablation": cs.mean(where=3)},  # type: ignore[arg-type]
     r"ablation=\{\} is empty": {"ablation": {}},
 }
 

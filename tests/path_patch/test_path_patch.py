@@ -37,6 +37,7 @@ def by_hand(graph: cs.Graph, data: cs.Dataset, sender: str, receiver: str) -> fl
     here, there = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
     values = graph.values(data, list(graph.names))
     node = graph.nodes[receiver]
+    assert node.fn is not None
     read = [values[p][there if p == sender else here] for p in node.parents]
     given = {receiver: node.fn(*read)}
     changed = graph.values(data.take(here.numpy()), ["logits"], given=given)["logits"]

@@ -424,10 +424,10 @@ def test_bad_arguments_are_named_by_both(options, error, message) -> None:
 
 def test_any_whole_seed_will_do_and_no_unknown_argument() -> None:
     h, data, reward = hash_game()
-    found = cs.refute(h, data, reward, samples=np.int64(50), seed=np.int64(2**40))
+    found = cs.refute(h, data, reward, samples=np.int64(50), seed=np.int64(2**40))  # type: ignore[arg-type]
     assert json.loads(json.dumps(found.to_dict()))["seed"] == 2**40
     with pytest.raises(TypeError, match="unexpected keyword argument 'sample'"):
-        cs.improve(h, data, reward, sample=50)
+        cs.improve(h, data, reward, sample=50)  # type: ignore[call-arg]
 
 
 def test_the_tolerance_holds_where_the_baseline_scores_exactly_zero() -> None:

@@ -80,7 +80,7 @@ def without(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut run.json": cut("run.json"),
     "cut samples": cut("samples.parquet"),
     "cut outputs": cut("outputs.safetensors"),

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 import causal_scrubbing as cs
 from causal_scrubbing._format import share
@@ -45,7 +45,8 @@ def about(graph: cs.Graph, feature: cs.Feature = "half", **options) -> cs.Hypoth
 
 def pictured(result: cs.Result) -> str:
     figure = result.plot()
-    texts = [text.get_text() for text in figure.findobj(plt.Text)]
+    found: list[Any] = figure.findobj(Text)
+    texts = [text.get_text() for text in found]
     return " ".join("\n".join(texts).split())
 
 

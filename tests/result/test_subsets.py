@@ -17,7 +17,7 @@ from causal_scrubbing._gallery.parens import outcome
 from causal_scrubbing._hypothesis import REFERENCE
 
 error = cs.metrics.squared_error("goal")
-METRICS = {"loss": error, "accuracy": lambda o, rows: (o == rows["goal"]).float()}
+METRICS: dict[str, Any] = {"loss": error, "accuracy": lambda o, rows: (o == rows["goal"]).float()}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run(data: cs.Dataset, **options: Any) -> cs.Result:
         output="y",
     )
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("a", "own")))
-    return cs.scrub(h, data, METRICS, samples=400, **options)  # type: ignore[call-overload]
+    return cs.scrub(h, data, METRICS, samples=400, **options)
 
 
 def test_the_share_in_which_nothing_moves_is_the_subset_s(data: cs.Dataset, tmp_path: Path) -> None:
@@ -44,6 +44,8 @@ def test_the_share_in_which_nothing_moves_is_the_subset_s(data: cs.Dataset, tmp_
     assert result.on(lambda rows: rows["x"] >= 20).stuck == 0
     rows = few.drawn[REFERENCE]
     assert few.stuck == np.mean(rows < 20)
+    assert few.stuck is not None
+    assert result.stuck is not None
     assert few.stuck > result.stuck
     assert f"only keep its own row: {few.stuck:.1%}" in str(few)
     result.save(tmp_path / "run")
@@ -92,9 +94,13 @@ def test_subsets_of_subsets_keep_both_names(data: cs.Dataset) -> None:
     assert cs.compare([both, turned]).differences[0].difference.mean == 0
 
 
+def below(most: int) -> Any:
+    return lambda rows: rows["x"] < most
+
+
 def test_runs_on_two_functions_of_one_name_are_told_apart(data: cs.Dataset) -> None:
     result = run(data)
-    one, other = (result.on(lambda rows, k=k: rows["x"] < k) for k in (10, 20))
+    one, other = (result.on(below(k)) for k in (10, 20))
     with pytest.raises(
         cs.ScrubError, match=r"functions of one name, '<lambda>', choose other rows"
     ):

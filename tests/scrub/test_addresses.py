@@ -114,14 +114,15 @@ def test_a_file_is_put_once(place: str, monkeypatch) -> None:
         monkeypatch.setattr(os, "link", without)
     else:
         # A service that cannot write a file only where it is absent.
-        pipe = store._files.pipe_file
+        files = store._files  # type: ignore[attr-defined]
+        pipe = files.pipe_file
 
         def plain(path, content, mode="overwrite") -> None:
             if mode == "create":
                 raise NotImplementedError
             pipe(path, content)
 
-        monkeypatch.setattr(store._files, "pipe_file", plain)
+        monkeypatch.setattr(files, "pipe_file", plain)
     assert store.put("b", b"one")
     assert not store.put("b", b"two")
     assert store.read("b") == b"one"

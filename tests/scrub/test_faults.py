@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[Make, str]] = {
         "values are not finite",
     ),
     "a failing metric": (
-        lambda h, d: cs.scrub(h, d, lambda out, rows: out.foo),
+        lambda h, d: cs.scrub(h, d, lambda out, rows: out.foo),  # type: ignore[attr-defined]
         "metric 'lambda' failed on outputs of shape .*AttributeError",
     ),
     "randomize": (lambda h, d: cs.scrub(h, d, error, randomize="yy"), "no node matches 'yy'"),
@@ -109,7 +109,7 @@ def test_a_fault_is_named(run: Make, message: str, h: cs.Hypothesis, data: cs.Da
         run(h, data)
 
 
-GRAPH_FAULTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
+GRAPH_FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "random": (lambda x: x + torch.rand(len(x)), "self-check: .* random"),
     "mean of the batch": (lambda x: x - x.mean(), "one row never reads another"),
     "failing": (lambda x: x.foo, "node 'y' failed on its parents' values"),

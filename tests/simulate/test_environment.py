@@ -86,7 +86,7 @@ def test_what_cannot_be_run_is_refused_before_the_model_is_called(verb, options,
 @pytest.mark.parametrize("option", ["pool", "force", "compile", "sample"])
 def test_an_option_that_does_not_exist_is_named(option) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
-        cs.scrub(H, DATA, METRIC, **{option: 3})
+        cs.scrub(H, DATA, METRIC, **{option: 3})  # type: ignore[call-overload]
 
 
 NEVER = {
