@@ -137,7 +137,7 @@ def test_a_swap_at_the_last_position_costs_about_one_position(case) -> None:
 
 
 def test_what_the_output_does_not_read_is_not_computed() -> None:
-    some, every = both("llama", "sdpa", "none", "last", 1, [0, LENGTH - 1])
+    some, every = both(("llama", "sdpa", "none", "last"), 1, [0, LENGTH - 1])
     assert work(some) < 0.6 * work(every)
 
 
