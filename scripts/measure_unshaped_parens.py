@@ -111,7 +111,7 @@ def _in_percent(estimate: cs.Estimate) -> float | None:
 def draw(lines: list[dict[str, Any]]) -> Figure:
     """Every rung of every model through training, and the size of the last MLP."""
     names = sorted({line["model"] for line in lines})
-    panels = [*RUNGS, MLP, "size of the last MLP's input weights"]
+    panels = [*RUNGS, MLP, "last MLP, norm of W_in"]
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     grid = figure.subplots(2, 4, sharex=True)
     for axes, panel in zip(grid.flat, panels, strict=True):

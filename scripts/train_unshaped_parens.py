@@ -139,11 +139,14 @@ class Log:
         strings = sorted({s for s in generate(20_000, rng) if is_held_out(s)})
         self.tokens, self.labels = tokenize(strings), is_balanced(strings).long()
 
-    def write(self, step: int, seconds: float, loss: Tensor, stacked: dict[str, Tensor]) -> None:
+    def write(
+        self, step: int, seconds: float, rate: float, loss: Tensor, stacked: dict[str, Tensor]
+    ) -> None:
         """One line of training.jsonl; the line is printed too."""
         line = {
             "step": step,
             "seconds": round(seconds),
+            "rate": rate,
             "models": self.names,
             "loss": [float(f"{mean:.3g}") for mean in loss.tolist()],
             "held_out_right": held_out_right(stacked, self.tokens, self.labels),
@@ -229,7 +232,7 @@ def main() -> None:
         seconds = time.monotonic() - started
         last = step == options.steps or seconds > 60 * options.minutes
         if step % options.log == 0 or last:
-            log.write(step, seconds, total / (step % options.log or options.log), stacked)
+            log.write(step, seconds, rate, total / (step % options.log or options.log), stacked)
             total.zero_()
         if step % options.keep == 0 or last:
             log.keep(step, stacked)
