@@ -2,6 +2,7 @@
 
 from causal_scrubbing._gallery import Entry as Entry
 from causal_scrubbing._gallery import GalleryError as GalleryError
+from causal_scrubbing._gallery import Need as Need
 from causal_scrubbing._gallery import Options as Options
 from causal_scrubbing._gallery import Outcome as Outcome
 from causal_scrubbing._gallery import copy as copy

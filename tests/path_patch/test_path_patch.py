@@ -57,6 +57,32 @@ def test_an_effect_is_that_of_the_path_alone(sender: str, receiver: str) -> None
     assert found.mean == pytest.approx(by_hand(graph, data, sender, receiver), abs=4 * found.se)
 
 
+def test_onward_freezes_what_lies_beyond_the_receiver() -> None:
+    graph, data = model()
+    n = len(data)
+    here, there = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
+    values = graph.values(data, list(graph.names))
+    read = [values[name][here] for name in ("embed", "a0.h0", "a1.h0")]
+    own = graph.nodes["logits"].fn(*read)
+    read[1] = values["a0.h0"][there]
+    change = graph.nodes["logits"].fn(*read) - own
+    found = cs.path_patch(
+        graph, data, first, senders="embed", receivers="a0.h0", onward=(), samples=20_000
+    )
+    effect = found["embed", "a0.h0"].effect
+    assert effect.mean == pytest.approx(float(change[:, 0].mean()), abs=4 * effect.se)
+    assert "onward by the receiver itself alone" in str(found)
+    open_, named = (
+        cs.path_patch(
+            graph, data, first, senders="embed", receivers="a0.h0", onward=onward, samples=50
+        )["embed", "a0.h0"].effect
+        for onward in ("*", "a1.*")
+    )
+    assert open_ == named != effect
+    with pytest.raises(cs.GraphError, match="no node matches 'b"):
+        cs.path_patch(graph, data, first, senders="embed", receivers="a0.h0", onward="b*")
+
+
 def test_senders_of_a_receiver_share_their_other_rows() -> None:
     graph, data = model()
     both = cs.path_patch(graph, data, first, senders="a*.h*", receivers=["logits"], samples=50)

@@ -366,6 +366,13 @@ def counted() -> tuple[cs.Hypothesis, cs.Dataset, list[int]]:
     return cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("a", cs.anything))), data, rows
 
 
+@pytest.mark.parametrize("budget", [410, 440, 450])
+def test_no_more_additions_are_made_than_the_budget_can_race(budget: int) -> None:
+    h, data, _ = counted()
+    found = cs.refute(h, data, budget=budget, keep=3, samples=20, activations=(), progress=False)
+    assert 4 <= len(found.candidates) <= budget // 50
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

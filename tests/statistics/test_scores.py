@@ -268,6 +268,16 @@ def test_blocks_give_the_same_uncertainty_as_single_samples() -> None:
     assert means.mean() == pytest.approx(values.mean(), abs=se / 5)
 
 
+def test_a_ratio_that_hangs_on_one_sample_has_no_error() -> None:
+    values = np.array([[1.0, 1.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+
+    def ratio(means: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return means[..., :1] / means[..., 1:]
+
+    assert np.isnan(jackknife([Group(values)], ratio).se).all()
+
+
 def test_acceleration_is_the_skewness_of_the_mean() -> None:
     values = np.random.default_rng(0).exponential(1.0, 50)
     found = float(jackknife([Group(values[:, None])], lambda m: m).acceleration[0])

@@ -24,6 +24,7 @@ from causal_scrubbing._format import plain
 if TYPE_CHECKING:
     from causal_scrubbing._result import Result
 
+_MODEL_HELP = "Another model: a folder of transformers, where the entry takes one."
 _CLAIMS_HELP = "Write its hypotheses as files here, for check."
 BAD_INPUT, BELOW, DIFFERS, INTERRUPTED = 2, 3, 4, 130
 
@@ -220,6 +221,8 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of all random draws.")
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Other weights.")
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Other data.")
+@click.option("--model", type=click.Path(path_type=Path, exists=True), help=_MODEL_HELP)
+@click.option("--install", is_flag=True, help="Install what the entry needs besides, with pip.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save table, picture and runs here.")
 @click.option("--copy", "copy_to", type=click.Path(path_type=Path), help="Copy its source here.")
 @click.option("--claims", "claims_to", type=click.Path(path_type=Path), help=_CLAIMS_HELP)
@@ -230,6 +233,8 @@ def gallery(
     seed: int,
     weights: Path | None,
     data: Path | None,
+    model: Path | None,
+    install: bool,
     out: Path | None,
     copy_to: Path | None,
     claims_to: Path | None,
@@ -249,24 +254,31 @@ def gallery(
         for each in chosen:
             echo(f"copied; run it: python {_gallery.copy(each, copy_to)}")
         return
+    options = _gallery.Options(
+        samples=samples, seed=seed, weights=weights, data=data, model=model, progress=_tell
+    )
+    if name != "all":
+        _gallery.check_options(_gallery.load(name), options)
+        _gallery.provide(_gallery.load(name), options, install=install)
     if claims_to is not None:
-        options = _gallery.Options(samples=samples, seed=seed, weights=weights, data=data)
         for file in _gallery.write_files(name, options, claims_to):
-            echo(f"written; check it: causal-scrubbing check {file} --allow-code")
+            code = json.loads(file.read_text())["model"]["kind"] == "code"
+            allowed = " --allow-code" if code else ""
+            echo(f"written; check it: causal-scrubbing check {file}{allowed}")
         return
     body = {}
     for count, each in enumerate(chosen, 1):
         entry = _gallery.load(each)
+        if name == "all" and not install and (lacks := _gallery.missing(entry, options)):
+            echo(
+                f"[{count}/{len(chosen)}] {each}: left out; {_gallery.how_to_have(lacks)}\n",
+                err=True,
+            )
+            continue
         if not as_json:
             place = f"[{count}/{len(chosen)}] " if len(chosen) > 1 else ""
             echo(f"{place}{entry.name}: {entry.title}\n\n{fill(entry.summary, 98)}\n")
-        options = _gallery.Options(
-            samples=samples,
-            seed=seed,
-            weights=weights,
-            data=data,
-            progress=_tell,
-        )
+        _gallery.provide(entry, options, install=install)
         outcome = entry.run(options)
         body[each] = outcome.table.to_dict(orient="records")
         if not as_json:

@@ -15,10 +15,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from causal_scrubbing import CausalScrubbingError
 from causal_scrubbing._gallery._entry import Entry as Entry
+from causal_scrubbing._gallery._entry import Need as Need
 from causal_scrubbing._gallery._entry import Options as Options
 from causal_scrubbing._gallery._entry import Outcome as Outcome
+from causal_scrubbing._gallery._needs import GalleryError as GalleryError
+from causal_scrubbing._gallery._needs import check_options as check_options
+from causal_scrubbing._gallery._needs import how_to_have as how_to_have
+from causal_scrubbing._gallery._needs import missing as missing
+from causal_scrubbing._gallery._needs import provide as provide
 
 _HERE, _SYSTEMS = "causal_scrubbing._gallery", "causal_scrubbing._systems"
 
@@ -27,6 +32,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "parens": f"{_HERE}.parens",
         "induction": f"{_SYSTEMS}.induction",
         "modular-addition": f"{_SYSTEMS}.modular_addition",
+        "ioi": f"{_SYSTEMS}.ioi",
         "curve-detector": f"{_SYSTEMS}.curve_detector",
         "four-inputs": f"{_HERE}.four_inputs",
         "superposition": f"{_HERE}.superposition",
@@ -57,15 +63,11 @@ from causal_scrubbing.gallery import Options
 if __name__ == "__main__":
     parser = ArgumentParser(description=ENTRY.summary)
     parser.add_argument("--samples", type=int, help="the entry's own number if left out")
-    outcome = ENTRY.run(Options(samples=parser.parse_args().samples, progress=print))
+{more}    outcome = ENTRY.run(Options(**vars(parser.parse_args()), progress=print))
     print(outcome.text)
     for path in outcome.save(Path("out"), ENTRY.name):
         print("wrote", path)
 '''
-
-
-class GalleryError(CausalScrubbingError):
-    """The gallery has no such entry, or it cannot be copied there."""
 
 
 def names() -> tuple[str, ...]:
@@ -127,7 +129,12 @@ def copy(name: str, folder: Path) -> Path:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copyfile(source, target)
-    script.write_text(_RUNNER.format(name=name, file=script.name, module=module), encoding="utf-8")
+    more = "".join(
+        f'    parser.add_argument("--{option}", type=Path, help="in place of the entry\'s own")\n'
+        for option in sorted(load(name).takes)
+    )
+    filled = _RUNNER.format(name=name, file=script.name, module=module, more=more)
+    script.write_text(filled, encoding="utf-8")
     return script
 
 

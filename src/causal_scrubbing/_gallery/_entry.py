@@ -16,6 +16,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """A package that an entry needs besides those of `causal-scrubbing`.
+
+    Attributes:
+        module: what is imported.
+        install: arguments of ``pip install``.
+        what: it is, in a few words.
+        own_model: whether it is not needed where the options name a model.
+    """
+
+    module: str
+    install: tuple[str, ...]
+    what: str
+    own_model: bool = False
+
+    @property
+    def command(self) -> str:
+        """What installs it."""
+        return f"pip install {' '.join(self.install)}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How an entry is run.
 
@@ -24,6 +46,7 @@ class Options:
         seed: of the draws.
         weights: a folder with other weights for the entry's model; None for its own.
         data: a file with other data; None for the entry's own.
+        model: a folder with a model of `transformers` in place of the entry's; None for its own.
         progress: told what is being done, one line at a time.
     """
 
@@ -31,6 +54,7 @@ class Options:
     seed: int = 0
     weights: Path | None = None
     data: Path | None = None
+    model: Path | None = None
     progress: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -98,6 +122,8 @@ class Entry:
         summary: what is claimed of what, in a paragraph.
         run: runs it.
         page: its page in the documentation, where it has one.
+        needs: packages it needs besides.
+        takes: which of the options weights, data and model it takes.
         claims: writes its hypotheses as files into a folder and returns the run files, which
             `cs.check` takes; None where it has no such files.
     """
@@ -107,4 +133,6 @@ class Entry:
     summary: str
     run: Callable[[Options], Outcome]
     page: str | None = None
+    needs: tuple[Need, ...] = ()
+    takes: frozenset[str] = frozenset()
     claims: Callable[[Options, Path], list[Path]] | None = None

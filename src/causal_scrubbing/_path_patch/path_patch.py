@@ -21,6 +21,7 @@ def path_patch(
     senders: str | Sequence[str],
     receivers: str | Sequence[str],
     via: str | Sequence[str] = (),
+    onward: str | Sequence[str] = "*",
     within: Feature = anything,
     self_draws: bool = True,
     samples: int = 200,
@@ -31,8 +32,9 @@ def path_patch(
 
     Path patching (Wang et al. 2022, "Interpretability in the wild", section 3.1; Goldowsky-Dill et
     al. 2023) as hypotheses: the receiver is on the reference row in everything but the sender,
-    which is on a random other row; what lies downstream of the receiver is recomputed. All pairs
-    run in one scrub, on common random numbers, and share clean activations.
+    which is on a random other row; what lies downstream of the receiver is recomputed, or a part
+    of it (`onward`). All pairs run in one scrub, on common random numbers, and share clean
+    activations.
 
     Args:
         graph: the graph.
@@ -42,6 +44,10 @@ def path_patch(
         receivers: names or patterns of the nodes that read it, each by itself.
         via: nodes that a path from sender to receiver may pass; none, the default, is the direct
             edge alone; "*" is any.
+        onward: nodes through which the receiver's change goes on to the output; the default, "*",
+            is any. With `onward="m*"`, attention heads downstream are frozen and MLPs are not, as
+            in section 3.1 of the paper; none leaves the receiver's own edge to the output. The
+            fewer there are, the less is recomputed.
         within: a feature that the other row shares with the reference row.
         self_draws: whether the other row may be the row itself. Clean and corrupted prompts are
             pairs: ``within="pair", self_draws=False`` takes the partner.
@@ -65,7 +71,7 @@ def path_patch(
     about: dict[str, Any] = {"within": within}
     if not self_draws:
         about["self_draws"] = False
-    paths, notes = find_paths(graph, senders, receivers, via, about)
+    paths, notes = find_paths(graph, senders, receivers, (via, onward), about)
     options = {"keep_outputs": False, "compare": False, **options}
     results = scrub(
         [path.hypothesis for path in paths], data, metric, samples=samples, seed=seed, **options
@@ -74,5 +80,5 @@ def path_patch(
         PathEffect(path.sender, path.receiver, dict(one.scores))
         for path, one in zip(paths, results, strict=True)
     )
-    allowed = (via,) if isinstance(via, str) else tuple(via)
-    return PathEffects(rows, allowed, samples, seed, tuple(notes))
+    allowed, beyond = ((one,) if isinstance(one, str) else tuple(one) for one in (via, onward))
+    return PathEffects(rows, allowed, samples, seed, tuple(notes), beyond)

@@ -35,7 +35,7 @@ def find_paths(
     graph: Graph,
     senders: str | Sequence[str],
     receivers: str | Sequence[str],
-    via: str | Sequence[str],
+    routes: tuple[str | Sequence[str], str | Sequence[str]],
     options: Mapping[str, Any],
 ) -> tuple[list[Path], list[str]]:
     """Every pair of a sender and a receiver that a path joins, and a note on those that none joins.
@@ -44,7 +44,7 @@ def find_paths(
         graph: the graph.
         senders: names or patterns.
         receivers: names or patterns.
-        via: nodes that the paths may pass.
+        routes: nodes that paths to a receiver may pass, and nodes through which its change goes on.
         options: further arguments of the hypotheses.
 
     Raises:
@@ -52,8 +52,10 @@ def find_paths(
         ScrubError: no path joins any sender with any receiver.
     """
     sources, targets = graph.find(senders), graph.find(receivers)
-    allowed = (via,) if isinstance(via, str) else tuple(via)
-    live = {graph.output, *_upstream(graph, graph.output, ("*",))}
+    allowed, onward = ((one,) if isinstance(one, str) else tuple(one) for one in routes)
+    for pattern in onward:
+        graph.find(pattern)
+    live = {graph.output, *_upstream(graph, graph.output, onward)}
     found: list[Path] = []
     missing: list[str] = []
     for receiver in targets:
@@ -63,10 +65,12 @@ def find_paths(
             if sender not in reached:
                 missing.append(name)
                 continue
-            root = _root(graph, sender, receiver, allowed)
+            root = _root(graph, sender, receiver, allowed, onward)
             found.append(Path(sender, receiver, Hypothesis(graph, root, name=name, **options)))
     if not found:
         way_out = "" if allowed else " via= names nodes that paths may pass; '*' is any."
+        if "*" not in onward:
+            way_out += " From the receiver on a path may pass what onward= names."
         raise ScrubError(
             f"no path joins {len(sources)} {plural(len(sources), 'sender')} with "
             f"{len(targets)} {plural(len(targets), 'receiver')}: {missing[0]} is one pair.{way_out}"
@@ -90,10 +94,12 @@ def _upstream(graph: Graph, node: str, via: Sequence[str]) -> set[str]:
     return reached
 
 
-def _root(graph: Graph, sender: str, receiver: str, via: Sequence[str]) -> Claim:
+def _root(
+    graph: Graph, sender: str, receiver: str, via: Sequence[str], onward: Sequence[str]
+) -> Claim:
     """Everything on the reference row, but for the sender's value where the receiver reads it."""
     source = claim(sender, anything, via=via, name=SENDER)
     if receiver == graph.output:
         return claim(receiver, exact, source, others=exact)
-    below = claim(receiver, exact, source, via="*", others=exact, name="receiver")
+    below = claim(receiver, exact, source, via=onward, others=exact, name="receiver")
     return claim(graph.output, exact, below, others=exact)

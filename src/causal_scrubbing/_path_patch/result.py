@@ -60,6 +60,7 @@ class PathEffects(Tabular):
         samples: N, for each pair.
         seed: of the draws.
         notes: what a reader should know.
+        onward: nodes through which a receiver's change went on to the output.
     """
 
     rows: tuple[PathEffect, ...]
@@ -67,6 +68,7 @@ class PathEffects(Tabular):
     samples: int
     seed: int
     notes: tuple[str, ...] = ()
+    onward: tuple[str, ...] = ("*",)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -135,6 +137,7 @@ class PathEffects(Tabular):
         """Every estimate as plain data."""
         return {
             "via": list(self.via),
+            "onward": list(self.onward),
             "samples": self.samples,
             "seed": self.seed,
             "notes": list(self.notes),
@@ -154,6 +157,8 @@ class PathEffects(Tabular):
         shown = self.ranked()[:MOST_SHOWN]
         table = align(head, [self._line(row) for row in shown])
         allowed = ", ".join(self.via) or "direct edges"
+        if "*" not in self.onward:
+            allowed += f", onward by {', '.join(self.onward) or 'the receiver itself alone'}"
         size = f"{self.samples} {plural(self.samples, 'sample')} each"
         lines = [f"path patching via {allowed}; {size}, seed {self.seed}; largest effect first"]
         lines.append(table)

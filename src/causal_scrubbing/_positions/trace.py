@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -42,7 +43,7 @@ class Operation:
     is_batched: bool = False
     parts: tuple[tuple[int, ...], ...] = ()
 
-    @property
+    @cached_property
     def reads(self) -> list[Ref]:
         """The values it reads, in order of reading, each once."""
         found: dict[Ref, None] = {}

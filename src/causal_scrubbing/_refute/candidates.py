@@ -107,7 +107,8 @@ def most(settings: SearchSettings) -> int:
     if settings.budget is None:
         return MOST
     count = settings.keep + 1
-    while FEWEST * (2 * count) * rounds(2 * count, settings.keep) <= settings.budget:
+    race = settings.budget - settings.budget // 10  # a tenth is for pairs
+    while FEWEST * (2 * count) * rounds(2 * count, settings.keep) <= race:
         count *= 2
     return count
 

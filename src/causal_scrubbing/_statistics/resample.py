@@ -169,6 +169,7 @@ def jackknife(groups: Sequence[Group], statistic: Statistic) -> Jackknife:
             # A ratio whose denominator is zero has no influences; they are NaN, and so its error.
             with np.errstate(invalid="ignore"):
                 influence = (1 - size / total)[:, None] * (whole - statistic(without))
+            influence[np.isinf(influence)] = np.nan
             for power in range(4):
                 moments[power] += (influence ** (power + 1)).sum(axis=0)
             if group.strata is not None:

@@ -145,5 +145,6 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/parens.md",
+    takes=frozenset({"weights", "data"}),
     claims=write,
 )

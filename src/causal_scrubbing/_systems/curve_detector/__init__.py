@@ -127,4 +127,5 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/curve-detector.md",
+    takes=frozenset({"weights"}),
 )

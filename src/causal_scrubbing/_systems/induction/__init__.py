@@ -159,4 +159,5 @@ ENTRY = Entry(
     ),
     run=run,
     page="gallery/induction.md",
+    takes=frozenset({"weights"}),
 )
