@@ -9,7 +9,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causal_scrubbing._cli import fitted, main
+from causal_scrubbing._cli import fitted, main, refitted
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(40, 120))
@@ -39,6 +39,24 @@ def test_a_table_that_is_too_wide_is_cut_between_columns() -> None:
     text = fitted(f"{head}\n{rule}\n| first | {' | '.join('0.123456789' for _ in names)} |", 60)
     assert text.count("case") == text.count("first") > 1
     assert text.count("0.123456789") == 9
+
+
+def test_a_plain_table_is_cut_and_what_follows_it_is_not_touched() -> None:
+    names = [f"kind {i}" for i in range(6)]
+    head = "  ".join(["metric  ", *names])
+    rule = "  ".join("-" * len(name) for name in ["metric  ", *names])
+    row = "  ".join(["distance", *["0.5000"] * 6])
+    note = (
+        "samples in which every claim could only keep its own row, in words of many lengths: 0.0%"
+    )
+    text = "\n".join(["name: 40 samples", head, rule, row, note])
+    assert refitted(text, 200) == text
+    lines = refitted(text, 40).split("\n")
+    assert lines[0] == "name: 40 samples"
+    assert lines[-1] == note
+    assert max(map(len, lines[1:-1])) <= 40
+    assert sum(line.count("0.5000") for line in lines) == 6
+    assert sum(line.startswith("distance") for line in lines) == 2
 
 
 def test_the_gallery_prints_tables_and_says_where_its_runs_went(

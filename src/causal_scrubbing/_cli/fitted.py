@@ -1,4 +1,4 @@
-"""Markdown as a terminal shows it: its tables laid out in columns that fit the width."""
+"""Text as a terminal shows it: its tables laid out in columns that fit the width."""
 
 from __future__ import annotations
 
@@ -41,6 +41,54 @@ def fitted(text: str, width: int) -> str:
             table = []
         lines.append(line)
     return "\n".join(lines[:-1])
+
+
+def refitted(text: str, width: int) -> str:
+    r"""A text whose plain tables, made of three columns or more, are cut where they are too wide.
+
+    A table is a line of columns, a line of rules and the lines below that keep to the same columns.
+
+    Args:
+        text: with tables as `str` of a result or comparison has them.
+        width: columns of the terminal.
+
+    Example:
+        >>> print(refitted("name  one  two\n----  ---  ---\nabcd  1.0  2.0\nend", 10))
+        name  one
+        ----  ---
+        abcd  1.0
+        <BLANKLINE>
+        name  two
+        ----  ---
+        abcd  2.0
+        end
+    """
+    lines = text.split("\n")
+    found: list[str] = []
+    i = 0
+    while i < len(lines):
+        rule = lines[i + 1] if i + 1 < len(lines) else ""
+        if len(rule) <= width or not _RULE.fullmatch(rule):
+            found.append(lines[i])
+            i += 1
+            continue
+        edges = [match.span() for match in re.finditer("-+", rule)]
+        last = i + 2
+        while last < len(lines) and _keeps_to(lines[last], edges):
+            last += 1
+        rows = [[line[a:b].strip() for a, b in edges] for line in [lines[i], *lines[i + 2 : last]]]
+        found += _tables(rows, width)
+        i = last
+    return "\n".join(found)
+
+
+_RULE = re.compile("-+(?:  -+){2,}")
+
+
+def _keeps_to(line: str, edges: Sequence[tuple[int, int]]) -> bool:
+    """Whether a line goes past the first column, and has nothing between the columns."""
+    long = len(line) > edges[0][1] + _GAP
+    return long and not any(line[end : end + _GAP].strip() for _, end in edges)
 
 
 def _tables(rows: list[list[str]], width: int) -> list[str]:

@@ -16,7 +16,7 @@ from causal_scrubbing import _gallery
 from causal_scrubbing._cli.check import check, schema
 from causal_scrubbing._cli.diff import diff
 from causal_scrubbing._cli.echo import echo, take_any_locale
-from causal_scrubbing._cli.fitted import fitted
+from causal_scrubbing._cli.fitted import fitted, refitted
 from causal_scrubbing._cli.rerun import rerun
 from causal_scrubbing._errors import CausalScrubbingError, Notice, ScrubError
 from causal_scrubbing._format import plain
@@ -126,7 +126,7 @@ def run(
     if as_json:
         _print_json({name: result.to_dict() for name, result in named.items()})
     else:
-        echo("\n\n".join(str(result) for result in results))
+        _echo_tables("\n\n".join(str(result) for result in results))
         if out is not None:
             echo(f"\nsaved to {out}")
     if at_least is not None and any(_below(result, at_least) for result in results):
@@ -176,7 +176,7 @@ def compare_runs(runs: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         _print_json(comparison.to_dict())
     else:
-        echo(str(comparison))
+        _echo_tables(str(comparison))
 
 
 @cli.command(name="verify")
@@ -296,6 +296,11 @@ def gallery(
                     echo(f"explained in docs/{entry.page}")
     if as_json:
         _print_json(body)
+
+
+def _echo_tables(text: str) -> None:
+    """Print a text, its tables cut to a terminal's width; whole where no terminal reads it."""
+    echo(refitted(text, get_terminal_size().columns) if sys.stdout.isatty() else text)
 
 
 def _print_json(body: object) -> None:
