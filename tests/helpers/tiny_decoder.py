@@ -15,7 +15,7 @@ def save(folder: Path, texts: list[str], *, layers: int = 4, heads: int = 4) -> 
     split = pre_tokenizers.Whitespace()
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
     tokenizer = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(["?", *words])}, unk_token="?")
+        models.WordLevel({word: i for i, word in enumerate(["?", *words])}, unk_token="?")  # type: ignore[no-untyped-call]
     )
     tokenizer.pre_tokenizer = split
     torch.manual_seed(0)
@@ -25,6 +25,6 @@ def save(folder: Path, texts: list[str], *, layers: int = 4, heads: int = 4) -> 
         initializer_range=0.3,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")  # type: ignore[no-untyped-call]
     fast.save_pretrained(folder)
     return folder
