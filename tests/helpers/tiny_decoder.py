@@ -15,7 +15,7 @@ def save(folder: Path, texts: list[str], *, layers: int = 4, heads: int = 4) -> 
     split = pre_tokenizers.Whitespace()
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
     tokenizer = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(["?", *words])}, unk_token="?")  # type: ignore[no-untyped-call]
+        models.WordLevel({word: i for i, word in enumerate(["?", *words])}, unk_token="?")
     )
     tokenizer.pre_tokenizer = split
     torch.manual_seed(0)
