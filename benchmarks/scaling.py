@@ -121,37 +121,36 @@ def measure(h: cs.Hypothesis, data: cs.Dataset, options: dict[str, Any], executo
 
 def samples_for(
     h: cs.Hypothesis, data: cs.Dataset, options: dict[str, Any], seconds: float, first: int
-) -> tuple[int, Run]:
-    """As many samples as take one process so long, and a small run."""
+) -> int:
+    """As many samples as take one process so long."""
     few, more = (
         measure(h, data, {**options, "samples": count}, None) for count in (first, 3 * first)
     )
     each = max((more.clock - few.clock) / (2 * first), 1e-6)
-    return max(3 * first, int((seconds - few.clock) / each) + first), few
+    return max(3 * first, int((seconds - few.clock) / each) + first)
 
 
-def fit(few: Run, one: Run, two: Run, n: int, draws: int) -> Model:
-    """The model, from what a small run, one process and two workers took."""
+def fit(one: Run, two: Run, n: int, draws: int) -> Model:
+    """The model, from what one process and two workers took."""
     actual, samples = one.result.settings["actual"], len(one.result)
     row = actual["table_seconds"] / max(actual["rows"], 1)
     parts = ("sample_seconds", "metrics_seconds", "comparing_seconds", "drawing_seconds")
-    sample = sum(actual[part] for part in parts) / samples
-    begun = few.result.settings["actual"]
-    # What neither clean rows nor samples take: some of it whatever N is, the rest a share of N.
-    others = [
-        run.own - took["table_seconds"] - sum(took[part] for part in parts)
-        for run, took in ((few, begun), (one, actual))
-    ]
-    each = max(others[1] - others[0], 0.0) / (samples - len(few.result))
-    fixed = max(others[0] - each * len(few.result), 0.0)
-    serial = each + actual["drawing_seconds"] / samples  # that process draws all samples too
+    taken = sum(actual[part] for part in parts)
+    began = time.process_time()
+    one.result.triples().estimate()
+    intervals = time.process_time() - began
+    # The process that asks makes intervals. The rest of what it does, checks and what is known of
+    # every row, takes the same whatever the number of samples.
+    serial = intervals / samples
+    fixed = max(one.own - actual["table_seconds"] - taken - intervals, 0.0)
+    sample = taken / samples
     rest = Model(0.0, fixed, row, sample, serial, draws).seconds(samples, n, 2, shared=True)
     return Model(max(two.clock - rest, 0.0), fixed, row, sample, serial, draws)
 
 
 def show(name: str, seconds: float, *, ray: bool) -> None:
     h, data, options = EXPERIMENTS[name]()
-    options["samples"], few = samples_for(h, data, options, seconds, FIRST[name])
+    options["samples"] = samples_for(h, data, options, seconds, FIRST[name])
     one = measure(h, data, options, None)
     two = measure(h, data, options, cs.executors.Processes(2, threads=1))
     assert one.result.draws.equals(two.result.draws)
@@ -168,7 +167,7 @@ def show(name: str, seconds: float, *, ray: bool) -> None:
         print(f"  two Ray actors     {cluster.clock:6.1f} s by the clock")
         told("Ray to processes", cluster.clock / two.clock, at_most=WANTED["ray"])
     draws = len(h.tree.blocks) + 1
-    model = fit(few, one, two, len(data), draws)
+    model = fit(one, two, len(data), draws)
     print(
         f"  fitted: start {model.start:.2g} s, fixed {model.fixed:.2g} s, clean row "
         f"{1e3 * model.row:.3g} ms, sample {1e3 * model.sample:.3g} ms, in the asking process "

@@ -11,7 +11,7 @@ import torch
 from resumable import problem
 
 import causal_scrubbing as cs
-from causal_scrubbing._executors import load
+from causal_scrubbing._executors import load, load_request, packed_request
 
 H, DATA = problem(dtype=torch.float64)
 DATA = DATA.with_fields(big=DATA["x"][:, 1] > 0.3, goal=DATA["own"][:, 0] + DATA["sign"] / 4)
@@ -41,11 +41,11 @@ class Here:
 def run(kind: str, executor) -> Any:
     if kind == "refute":
         return cs.refute(
-            H, DATA, METRIC, features=["big"], fields=False, activations=(), samples=300, keep=3,
+            H, DATA, METRIC, features=["big"], fields=False, activations=(), samples=120, keep=2,
             executor=executor,
         )  # fmt: skip
     if kind == "controls":
-        return cs.controls(H, DATA, METRIC, samples=300, random=1, executor=executor)
+        return cs.controls(H, DATA, METRIC, samples=120, random=1, edges=0, executor=executor)
     if kind == "discover":
         return cs.discover(
             H.graph, DATA, METRIC, features=["sign", "big"], depth=1, samples=120, executor=executor
@@ -66,6 +66,11 @@ def test_captured_models_travel(method: str) -> None:
         model, data[:2], fields=["x"], output="y", sites={"a": "0", "b": "1"}, method=method
     )
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("b", "sign")))
+    # The nodes travel, with the weights they hold; whether the model changes is asked here alone.
+    sent = load_request(packed_request(graph, {}), {})
+    assert sent.source is None
+    assert graph.source is not None
+    assert torch.equal(sent(data), graph(data))
     one, other = (
         cs.scrub(h, data, cs.metrics.to_model("kl"), samples=100, executor=executor)
         for executor in (None, Here())

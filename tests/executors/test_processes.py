@@ -160,12 +160,12 @@ def test_workers_that_give_other_values_are_found_out() -> None:
 
         def compute(self, blocks, **asked):
             for block in blocks:
-                measured, tensors = self.compute_block(*block)  # type: ignore[attr-defined]
+                (measured, tensors), drawn = self.compute_block(*block)  # type: ignore[attr-defined]
                 wrong = [
                     replace(one, scrubbed={name: v + 1.0 for name, v in one.scrubbed.items()})
                     for one in measured
                 ]
-                yield block, (tuple(wrong), tensors)
+                yield block, ((tuple(wrong), tensors), drawn)
 
     with pytest.raises(cs.ScrubError, match="a worker gave other values of 'squared'"):
         cs.scrub(H, DATA, METRIC, samples=300, executor=Wrong())

@@ -180,3 +180,20 @@ def test_what_is_no_dataset_is_told_to_be_wrapped(
 ) -> None:
     with pytest.raises(cs.DataError, match=r"data is Tensor; wrap it: cs\.Dataset\("):
         use(graph, torch.ones(3))
+
+
+@pytest.mark.parametrize("name", [3, None, 1.5, b"y"])
+def test_a_name_that_is_no_text_is_refused_everywhere(name: object) -> None:
+    graph = cs.Graph.build(
+        inputs=["x"], nodes={"y": (lambda x: x, ["x"]), "z": (lambda y: y, ["y"])}, output="z"
+    )
+    calls: list[Callable[[], object]] = [
+        lambda: cs.Graph.build(inputs=["x"], nodes={name: (lambda x: x, ["x"])}, output="x"),
+        lambda: graph.split("y", axis=1, into={name: 1}),
+        lambda: graph.rename({"y": name}),
+        lambda: graph.rename({name: "y"}),
+        lambda: graph.duplicate("y", {name: ["z"]}),
+    ]
+    for call in calls:
+        with pytest.raises(cs.GraphError, match="cannot name a node"):
+            call()

@@ -38,6 +38,7 @@ from causal_scrubbing._simulate import (
     check_device,
     check_samples,
     check_seed,
+    check_size,
     evaluate_metric,
     named_metrics,
     refuse_autocast,
@@ -110,6 +111,7 @@ def ablate(
     kinds = _kinds(kind)
     _check_options(kinds, data, separate=separate, within=within, self_draws=self_draws)
     samples, seed, device = check_samples(samples), check_seed(seed), check_device(device)
+    check_size(samples, 1, 1, 1)
     batch_size = whole("batch_size", batch_size, "how many are computed at once")
     names = graph.find(nodes)
     graph.check_fresh()

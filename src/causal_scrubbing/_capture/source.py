@@ -26,6 +26,9 @@ class Model:
         before: traces of the weights from before the capture ran the model.
     """
 
+    stays_behind = True
+    """Workers of a run need the weights that nodes hold, not the model and its library."""
+
     def __init__(
         self,
         model: torch.nn.Module,

@@ -255,7 +255,8 @@ def controls(
     whole("random", random, "how many random controls of each kind", least=0)
     if edges is not None:
         whole("edges", edges, "how many edges to remove, or None for all", least=0)
-    self_check(h, data, device, batch_size=batch_size)
+    together = None if batch_size is None else min(batch_size, samples)
+    self_check(h, data, device, batch_size=together)
     with Progress(progress, 0) as bar:
         bar.phase("candidates")
         made, notes = variants(h, data, seed, random, edges, device)

@@ -248,6 +248,9 @@ def bins(
     )
 
 
+_MOST_QUANTILES: Final = 1_000_000
+
+
 def quantiles(feature: Any, n: int = 10) -> Any:
     """A feature's real numbers in classes of about equal weight.
 
@@ -273,6 +276,8 @@ def quantiles(feature: Any, n: int = 10) -> Any:
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise DataError(f"cs.quantiles: n={n!r} is not a positive integer.")
+    if n > _MOST_QUANTILES:
+        raise DataError(f"cs.quantiles: n={n:,} is more than {_MOST_QUANTILES:,}; take cs.exact.")
     return _each("cs.quantiles", feature, lambda base: Quantiles(base, n))
 
 

@@ -22,7 +22,7 @@ def packed(setup: Callable[[], Any]) -> bytes:
     """A function, and all that it refers to, as bytes.
 
     Functions that were written in a script or a notebook travel by value, those of installed
-    modules by name (cloudpickle).
+    modules by name (cloudpickle). Objects of a class with a true ``stays_behind`` arrive as None.
 
     Args:
         setup: called once in each worker; gives the function that computes a block.
@@ -77,6 +77,11 @@ def _dumped(what: object, held: Mapping[str, object]) -> bytes:
         def persistent_id(self, thing: object) -> str | None:
             return names.get(id(thing))
 
+        def reducer_override(self, thing: object) -> Any:
+            if getattr(type(thing), "stays_behind", False) is True:
+                return _nothing, ()
+            return super().reducer_override(thing)
+
     file = io.BytesIO()
     try:
         Pickler(file).dump(what)
@@ -86,6 +91,10 @@ def _dumped(what: object, held: Mapping[str, object]) -> bytes:
             "must not hold open files, locks or generators; without executor= they may."
         ) from error
     return file.getvalue()
+
+
+def _nothing() -> None:
+    """What arrives in the place of things that stay behind."""
 
 
 def fault_of(block: Block, error: BaseException) -> tuple[str, BaseException | None]:

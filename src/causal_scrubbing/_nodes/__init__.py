@@ -41,6 +41,7 @@ from causal_scrubbing._nodes.parts import Where as Where
 from causal_scrubbing._nodes.parts import pick as pick
 from causal_scrubbing._nodes.parts import places as places
 from causal_scrubbing._nodes.parts import uncovered as uncovered
+from causal_scrubbing._nodes.patterns import check_texts as check_texts
 from causal_scrubbing._nodes.patterns import fill as fill
 from causal_scrubbing._nodes.patterns import has_number as has_number
 from causal_scrubbing._nodes.patterns import hint as hint

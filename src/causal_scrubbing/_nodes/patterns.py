@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
+from causal_scrubbing._errors import GraphError
+
 _TOKEN = re.compile(r"\*|\{(\w*)\}")
 
 
@@ -39,6 +41,21 @@ def compile_pattern(pattern: str, capture: bool = False) -> re.Pattern[str]:
 def matches(pattern: str, name: str) -> bool:
     """Whether a name matches a pattern as a whole; a name always matches itself."""
     return pattern == name or compile_pattern(pattern).fullmatch(name) is not None
+
+
+def check_texts(call: str, names: Iterable[object]) -> None:
+    """Refuse names that are not texts.
+
+    Args:
+        call: what they were given to, for messages.
+        names: the names.
+
+    Raises:
+        GraphError: one is not a text.
+    """
+    for name in names:
+        if not isinstance(name, str):
+            raise GraphError(f"{call}: {name!r} cannot name a node: give it a string.")
 
 
 def is_pattern(text: str) -> bool:

@@ -20,8 +20,10 @@ from causal_scrubbing._simulate import (
     check_device,
     check_executor,
     check_seed,
+    check_size,
     whole,
 )
+from causal_scrubbing._trials import LONGER
 
 
 class SearchOptions(TypedDict, total=False):
@@ -90,11 +92,18 @@ def checked(h: Hypothesis, data: Dataset, settings: SearchSettings) -> SearchSet
         budget=budget,
         batch_size=check_batch_size(settings.batch_size),
     )
+    blocks = len(h.tree.blocks)
+    check_size(settings.samples * LONGER, 1, 1, blocks)
+    check_size(settings.samples * settings.keep, 1, 1, 0)
+    if budget is not None:
+        check_size(budget, 1, 1, blocks)
     if not (_is_number(settings.alpha) and 0 < settings.alpha < 1):
         raise ScrubError(f"alpha={settings.alpha!r}: give a level between 0 and 1, like 0.05.")
     tolerance = settings.tolerance
     if tolerance is not None and not (_is_number(tolerance) and 0 <= tolerance < math.inf):
         raise ScrubError(f"tolerance={tolerance!r}: give a number of at least 0.")
+    if settings.randomize is not None and not isinstance(settings.randomize, str):
+        raise ScrubError(f"randomize={settings.randomize!r}: give the name of one node.")
     if settings.randomize is not None and settings.randomize not in h.graph.names:
         h.graph.find(settings.randomize)  # raises with the nearest names
         raise ScrubError(f"randomize={settings.randomize!r} is a pattern; name one node.")

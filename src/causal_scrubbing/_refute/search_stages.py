@@ -155,7 +155,9 @@ class Search:
             spread=spread,
         )
         trials = self.trials
-        self_check(h, data, settings.device, batch_size=settings.batch_size)
+        size = settings.batch_size
+        together = None if size is None else min(size, settings.samples)
+        self_check(h, data, settings.device, batch_size=together)
         try_metrics({trials.metric_name: trials.metric}, h.graph, data, settings.device, check=True)
         probed = probe(h.graph, data, trials.metric_name, trials.metric, settings.device)
         with Progress(settings.progress, 0) as bar:

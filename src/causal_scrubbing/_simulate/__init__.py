@@ -6,6 +6,7 @@ from causal_scrubbing._simulate.arguments import check_device as check_device
 from causal_scrubbing._simulate.arguments import check_executor as check_executor
 from causal_scrubbing._simulate.arguments import check_samples as check_samples
 from causal_scrubbing._simulate.arguments import check_seed as check_seed
+from causal_scrubbing._simulate.arguments import check_size as check_size
 from causal_scrubbing._simulate.arguments import whole as whole
 from causal_scrubbing._simulate.behaviour import Metric as Metric
 from causal_scrubbing._simulate.behaviour import evaluate_metric as evaluate_metric

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from causal_scrubbing._engine import take_layout
 from causal_scrubbing._errors import ScrubError
@@ -19,6 +22,9 @@ from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.request import Request
 from causal_scrubbing._simulate.simulation import Block, Simulation
 from causal_scrubbing._statistics import FloatArray
+
+Drawn: TypeAlias = tuple[Block, list[dict[str, npt.NDArray[np.int32]]]]
+"""A block, and the rows drawn for it by draw key, a hypothesis each."""
 
 _OFTEN: Final = 0.5
 """Seconds between two reports of a worker, at least."""
@@ -50,7 +56,7 @@ class RemoteWork:
     blocks: Sequence[tuple[int, int]]
     share: bool
 
-    def __call__(self) -> Callable[[int, int, bytes, Tell], Block]:
+    def __call__(self) -> Callable[[int, int, bytes, Tell], Drawn]:
         simulation = Simulation(
             self.request,
             self.hypotheses,
@@ -66,10 +72,13 @@ class RemoteWork:
         if self.blocks:
             simulation.look_ahead(self.blocks)
 
-        def run(low: int, high: int) -> Block:
-            return simulation.compute(low, simulation.draw(low, high)[0])
+        def run(low: int, high: int) -> Drawn:
+            rows, by_key = simulation.draw(low, high)
+            small = {id(r): r.astype(np.int32) for one in by_key for r in one.values()}
+            drawn = [{key: small[id(r)] for key, r in one.items()} for one in by_key]
+            return simulation.compute(low, rows), drawn
 
-        def compute(low: int, high: int, request: bytes = b"", tell: Tell = quiet) -> Block:
+        def compute(low: int, high: int, request: bytes = b"", tell: Tell = quiet) -> Drawn:
             simulation.bar = _Told(tell)
             try:
                 return run(low, high)

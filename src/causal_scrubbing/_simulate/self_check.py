@@ -284,3 +284,23 @@ def check_workers(
                     f"(sample 0: {found[0]} and {own[0]}). The model, a metric or a feature reads "
                     "something that differs between processes, such as a global or a file."
                 )
+
+
+def check_draws(mine: Sequence[Mapping[str, Ints]], theirs: Sequence[Mapping[str, Ints]]) -> None:
+    """Hold the rows that workers drew for the first samples of a run against this process's own.
+
+    Args:
+        mine: draw key -> rows of the first samples, a hypothesis each.
+        theirs: the same of the workers, of these samples and more.
+
+    Raises:
+        ScrubError: they differ.
+    """
+    for one, other in zip(mine, theirs, strict=True):
+        for key, rows in one.items():
+            if not np.array_equal(rows, other[key][: len(rows)]):
+                raise ScrubError(
+                    f"a worker drew other rows for {key!r} than this process for the same samples. "
+                    "A feature reads something that differs between processes, such as a global "
+                    "or a file."
+                )

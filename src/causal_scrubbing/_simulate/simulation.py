@@ -38,7 +38,7 @@ from causal_scrubbing._simulate.outputs import Outputs
 from causal_scrubbing._simulate.progress import Progress
 from causal_scrubbing._simulate.record import Gathered, Measured, Sampled, from_columns, to_columns
 from causal_scrubbing._simulate.request import Request
-from causal_scrubbing._simulate.self_check import FEW, check_workers
+from causal_scrubbing._simulate.self_check import FEW, check_draws, check_workers
 
 Block: TypeAlias = tuple[tuple[Measured, ...], dict[str, torch.Tensor]]
 """Values of some samples, a hypothesis each, and outputs by name where they are kept."""
@@ -353,7 +353,9 @@ class Simulation:
                 yield high - low
         began = time.perf_counter()
         missing = [block for block in blocks if block not in found]
-        for block, values in workers.compute(missing, tell=self._told):
+        drawn: dict[tuple[int, int], Sequence[Mapping[str, Ints]]] = {}
+        for block, (values, rows) in workers.compute(missing, tell=self._told):
+            drawn[block] = rows
             if checkpoint is not None:
                 values = self._keep(*block, checkpoint, values)
             found[block] = values
@@ -362,12 +364,13 @@ class Simulation:
             yield block[1] - block[0]
         if self._checks and missing:
             low = missing[0][0]
-            few = self.compute(low, self.draw(low, min(low + FEW, missing[0][1]))[0])
-            theirs = found[missing[0]][0]
-            check_workers([one.scrubbed for one in few[0]], [one.scrubbed for one in theirs])
+            rows, by_key = self.draw(low, min(low + FEW, missing[0][1]))
+            few, theirs = self.compute(low, rows)[0], found[missing[0]][0]
+            check_workers([one.scrubbed for one in few], [one.scrubbed for one in theirs])
+            check_draws(by_key, drawn[missing[0]])
         self.executor.actual.sample_seconds += time.perf_counter() - began
         for block in blocks:
-            self._add(found.pop(block), self.draw(*block)[1])
+            self._add(found.pop(block), drawn[block] if block in drawn else self.draw(*block)[1])
 
     def _told(self, phase: str, samples: int) -> None:
         """Show what a worker says; one that fills its table is no news where others run samples."""

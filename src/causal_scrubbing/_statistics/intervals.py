@@ -71,7 +71,13 @@ def bca_interval(
         slope = 1 - acceleration * (shift + nominal)
         moved = shift + (shift + nominal) / slope if slope > 0 else math.copysign(math.inf, nominal)
         share = float(stats.norm.cdf(moved))
-        ends.append(float(np.quantile(kept, share, method="weibull")))
+        # Between infinite values there is nothing to interpolate: the one further out is taken.
+        if np.isfinite(kept).all():
+            ends.append(float(np.quantile(kept, share, method="weibull")))
+        elif nominal < 0:
+            ends.append(float(np.quantile(kept, share, method="lower")))
+        else:
+            ends.append(float(np.quantile(kept, share, method="higher")))
     return ends[0], ends[1]
 
 

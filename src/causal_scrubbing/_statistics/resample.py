@@ -174,20 +174,22 @@ def jackknife(groups: Sequence[Group], statistic: Statistic) -> Jackknife:
                 moments[power] += (influence ** (power + 1)).sum(axis=0)
             if group.strata is not None:
                 kept.append(influence)
-        mean = moments[0] / units
-        second = np.maximum(moments[1] - units * mean**2, 0.0)
-        third = moments[2] - 3 * mean * moments[1] + 2 * units * mean**3
-        if group.strata is None:
-            part_variance = second * units / (units - 1)
-            spread += part_variance**2 / (units - 1)
-            fourth = moments[3] - 4 * mean * moments[2] + 6 * mean**2 * moments[1]
-            fourth -= 3 * units * mean**4
-            excess = np.maximum(fourth - second**2 / units, 0.0)
-            uneven += np.maximum(excess / 2, part_variance**2 / (units - 1))
-        else:
-            part_variance, part_spread = _within(np.concatenate(kept), group.strata)
-            spread += part_spread
-            uneven += part_spread
+        # Where influences are infinite moments are NaN, and so is the error.
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = moments[0] / units
+            second = np.maximum(moments[1] - units * mean**2, 0.0)
+            third = moments[2] - 3 * mean * moments[1] + 2 * units * mean**3
+            if group.strata is None:
+                part_variance = second * units / (units - 1)
+                spread += part_variance**2 / (units - 1)
+                fourth = moments[3] - 4 * mean * moments[2] + 6 * mean**2 * moments[1]
+                fourth -= 3 * units * mean**4
+                excess = np.maximum(fourth - second**2 / units, 0.0)
+                uneven += np.maximum(excess / 2, part_variance**2 / (units - 1))
+            else:
+                part_variance, part_spread = _within(np.concatenate(kept), group.strata)
+                spread += part_spread
+                uneven += part_spread
         variance += part_variance
         squares += second
         cubes += third

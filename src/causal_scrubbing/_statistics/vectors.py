@@ -215,7 +215,8 @@ def check_distance(distance: str | Distance) -> str | Distance:
     Raises:
         MetricError: It is neither one of the names nor a function.
     """
-    if not callable(distance) and distance not in _NORMS:
+    known = isinstance(distance, str) and distance in _NORMS
+    if not callable(distance) and not known:
         raise MetricError(
             f"distance is {distance!r}; take one of {sorted(_NORMS)}, or a function (a, b) -> "
             "number that is a metric"

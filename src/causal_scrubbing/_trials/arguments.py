@@ -19,6 +19,7 @@ from causal_scrubbing._simulate import (
     check_executor,
     check_samples,
     check_seed,
+    check_size,
     refuse_autocast,
 )
 
@@ -41,13 +42,14 @@ def check_run(
         ScrubError: an argument is wrong; the message names it.
     """
     refuse_autocast()
-    check_samples(samples)
+    number = check_samples(samples)
     check_seed(seed)
     check_batch_size(batch_size)
     check_arguments([h], data, randomize, None)
     check_device(device)
     check_executor(executor)
     h.classes(data)
+    check_size(number, 1, 1, len(h.tree.blocks))
 
 
 def check_target(target: object) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from causal_scrubbing._errors import GraphError
 from causal_scrubbing._graph.rewrite.draft import Draft
-from causal_scrubbing._nodes import G, Node, is_hidden, is_pattern
+from causal_scrubbing._nodes import G, Node, check_texts, is_hidden, is_pattern
 
 
 def duplicate(graph: G, name: str, copies: Mapping[str, Sequence[str] | str]) -> G:
@@ -34,6 +34,7 @@ def duplicate(graph: G, name: str, copies: Mapping[str, Sequence[str] | str]) ->
 def _groups(
     graph: G, name: str, copies: Mapping[str, Sequence[str] | str]
 ) -> dict[str, tuple[str, ...]]:
+    check_texts("duplicate", copies)
     children = graph.children(name)
     groups: dict[str, tuple[str, ...]] = {}
     owner: dict[str, str] = {}

@@ -12,6 +12,7 @@ from causal_scrubbing._nodes import (
     BaseGraph,
     G,
     Node,
+    check_texts,
     ignores_some,
     is_hidden,
     is_pattern,
@@ -26,6 +27,7 @@ def renaming(graph: G, names: Mapping[str, str]) -> dict[str, str]:
         GraphError: nothing matches, or a node would have two names.
     """
     new: dict[str, str] = {}
+    check_texts("rename", [*names, *names.values()])
     for pattern, template in names.items():
         for name in graph.find(pattern):
             made = substitute(pattern, name, template)

@@ -25,6 +25,7 @@ from causal_scrubbing._nodes import (
     Take,
     Where,
     as_linear,
+    check_texts,
     has_number,
     is_pattern,
     number,
@@ -106,6 +107,7 @@ def parse_pieces(into: Mapping[str, object], rest: str | None) -> list[tuple[str
             f"split: into={into!r} names no piece; write into={{'h{{}}': 4}} for equal parts, or "
             "{'last': -1}."
         )
+    check_texts("split", into)
     faults: list[str] = []
     found: list[tuple[str, Where]] = []
     for key, value in into.items():
