@@ -183,7 +183,7 @@ def test_what_is_no_dataset_is_told_to_be_wrapped(
 
 
 @pytest.mark.parametrize("name", [3, None, 1.5, b"y"])
-def test_a_name_that_is_no_text_is_refused_everywhere(name: object) -> None:
+def test_a_name_that_is_no_text_is_refused_everywhere(name: Any) -> None:
     graph = cs.Graph.build(
         inputs=["x"], nodes={"y": (lambda x: x, ["x"]), "z": (lambda y: y, ["y"])}, output="z"
     )
