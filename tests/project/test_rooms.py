@@ -28,7 +28,7 @@ ROOMS = [
 PUBLIC_ONLY = {"_gallery", "_systems"}
 """Rooms that use nothing but the public names."""
 
-FACES = {"", "_public", "__main__", "gallery"}
+FACES = {"", "_names", "_public", "__main__", "gallery"}
 """What shows rooms to users and holds nothing of its own."""
 
 
