@@ -57,6 +57,10 @@ def times(one: float | None, other: float | None) -> str:
     return "" if one is None or other is None else f"{one / other:.2f}"
 
 
+SINCE = "## Since 0.1.0"
+"""The heading of what other scripts measured, which is kept."""
+
+
 def render(found: dict[str, object]) -> str:
     import numpy
     import torch
@@ -146,7 +150,9 @@ def main(parts: list[str]) -> None:
         print(part, found[part], flush=True)
         found = {name: found[name] for name in PARTS if name in found}
         kept.write_text(json.dumps(found, indent=1) + "\n")
-        (HERE / "RESULTS.md").write_text(render(found))
+        results = HERE / "RESULTS.md"
+        since = results.read_text().partition(SINCE)[1:]  # written by hand, from other scripts
+        results.write_text(render(found) + "\n" * bool(since[0]) + "".join(since))
     if isinstance(found.get("growth"), dict):
         plot(found["growth"])
 

@@ -79,6 +79,7 @@ def lay_out(
     store_dtype: torch.dtype | None,
     samples: int | None,
     reading: Reading | None = None,
+    program: Program | None = None,
 ) -> Layout:
     """Choose what is stored where, and how large batches are.
 
@@ -95,6 +96,7 @@ def lay_out(
         store_dtype: see `Settings`.
         samples: how many will be asked for in all, if known.
         reading: bytes a sample that whoever asked for the values needs to read them.
+        program: the steps of these expressions, where they are known.
 
     Raises:
         ScrubError: `store` is no place, or not even one sample fits the budget.
@@ -102,7 +104,7 @@ def lay_out(
     if store not in STORES:
         raise ScrubError(f"store={store!r}; it is one of {', '.join(map(repr, STORES))}.")
     chosen = Choice(len(data), budget, device, store, store_dtype, samples)
-    program = assemble(space, roots)
+    program = program or assemble(space, roots)
     columns = _sized(graph, program, data, costs, device, store_dtype, samples)
     need = needed(graph, program, costs, device, store_dtype)
     inlined: tuple[str, ...] = ()

@@ -116,24 +116,22 @@ def assemble(space: Space, names: Sequence[int], roots: Sequence[int] | None = N
     place = {number: i for i, number in enumerate(order)}
     last: dict[int, int] = {}
     for number in order:
-        last.update(dict.fromkeys(uses(space[number]), number))
+        for read in uses(space[number]):
+            last[read] = number
     steps: list[Step] = []
-    node_of: dict[int, str] = {}
     for number in order:
         expr = space[number]
-        read = dict.fromkeys(uses(expr))
-        frees = tuple(place[i] for i in read if last[i] == number and i not in kept)
         if isinstance(expr, Clean):
-            node_of[number] = expr.node
-            steps.append(Step("gather", place[number], expr.node, variable=expr.variable))
-        elif isinstance(expr, Apply):
-            node_of[number] = expr.node
-            reads = tuple(place[i] for i in expr.arguments)
+            steps.append(Step("gather", place[number], expr.node, expr.variable))
+            continue
+        used = uses(expr)
+        frees = tuple(place[i] for i in dict.fromkeys(used) if last[i] == number and i not in kept)
+        reads = tuple(place[i] for i in used)
+        if isinstance(expr, Apply):
             steps.append(Step("compute", place[number], expr.node, reads=reads, frees=frees))
         else:
-            node_of[number] = space.nodes[number]
-            reads = tuple(place[i] for i in expr.terms)
-            steps.append(Step("sum", place[number], node_of[number], reads=reads, frees=frees))
+            node = space.nodes[number]
+            steps.append(Step("sum", place[number], node, reads=reads, frees=frees))
     found = {name: place[root] for name, root in zip(names, roots, strict=True)}
     return Program(tuple(steps), found, len(order))
 

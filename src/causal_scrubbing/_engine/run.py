@@ -262,6 +262,7 @@ class Executor:
             store_dtype=asked.store_dtype,
             samples=self.samples,
             reading=self.reading,
+            program=self._whole,
         )
 
     @cached_property

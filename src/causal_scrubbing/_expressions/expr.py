@@ -97,14 +97,14 @@ class Space:
             number = todo.pop()
             if number not in needed:
                 needed.add(number)
-                todo += uses(self.exprs[number])
+                todo.extend(uses(self.exprs[number]))
         return sorted(needed)
 
 
-def uses(expr: Expr) -> list[int]:
+def uses(expr: Expr) -> tuple[int, ...]:
     """The numbers of the expressions that one reads."""
     if isinstance(expr, Apply):
-        return list(expr.arguments)
+        return expr.arguments
     if isinstance(expr, Total):
-        return list(expr.terms)
-    return []
+        return expr.terms
+    return ()

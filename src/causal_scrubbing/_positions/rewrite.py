@@ -147,7 +147,7 @@ class _Pass:
         if known.trace is None:
             self.stops.setdefault(name, name)
             return known
-        arguments = uses(expr) if isinstance(expr, Total) else list(expr.arguments)  # type: ignore[union-attr]
+        arguments = uses(expr)
         outside = [self._argument(number, i, one, known.base) for i, one in enumerate(arguments)]
 
         def state_of(ref: Ref) -> State:

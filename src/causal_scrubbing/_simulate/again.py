@@ -48,6 +48,22 @@ def rows_worth(executor: Executor, row_cost: float, samples: int) -> int:
     return max(_ROWS, int(max(_FREE, _SHARE * run) / max(row_cost, 1.0)))
 
 
+def rows_left(executor: Executor, node: str, draws: Sequence[Mapping[str, Ints]]) -> int:
+    """How many rows of the data no sample reads a node's clean value on.
+
+    Args:
+        executor: of the samples.
+        node: the node.
+        draws: the rows by draw variable, a piece of the samples at a time.
+    """
+    read = np.zeros(len(executor.data), dtype=bool)
+    variables = [step.variable for step in executor.program.gathers if step.node == node]
+    for piece in draws:
+        for variable in variables:
+            read[piece[variable]] = True
+    return int((~read).sum())
+
+
 def run_again(
     executor: Executor,
     watched: Sequence[int],

@@ -149,16 +149,18 @@ class RunPlan:
 
     def _plan(self, *, timed: bool) -> Explanation:
         work = self._work()
+        pieces = list(self._pieces(work))
         plan = explain_run(
             work.executor,
-            self._pieces(work),
+            pieces,
             [sampler.hypothesis.tree for sampler in (*work.samplers, *work.extra)],
             forwards=1 + (work.randomize is not None),
         )
         weighed = self.weighed or weigh(self.request.executor, work)
         if weighed is not None:
             plan = replace(plan, executor=f"{self.request.executor!r}; {weighed.words}")
-        plan = replace(plan, notes=(*plan.notes, *self.notes))
+        flops = replace(plan.flops, known=work.knowing(pieces))
+        plan = replace(plan, flops=flops, notes=(*plan.notes, *self.notes))
         return self._expect(work, plan) if timed else plan
 
     def _expect(self, work: Simulation, plan: Explanation) -> Explanation:

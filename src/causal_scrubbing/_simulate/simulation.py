@@ -30,7 +30,7 @@ from causal_scrubbing._sampling import (
     Source,
     make_source,
 )
-from causal_scrubbing._simulate.again import rows_worth, run_again
+from causal_scrubbing._simulate.again import rows_left, rows_worth, run_again
 from causal_scrubbing._simulate.evaluation import Reader, Spent, joined
 from causal_scrubbing._simulate.known import FEWEST_READ, SHARE, Known, KnownRows, may_know
 from causal_scrubbing._simulate.ordering import order_rows
@@ -133,7 +133,8 @@ class Simulation:
         self._looks: list[_Look] = []
         self._noted: list[dict[int, list[torch.Tensor]]] = []
         self._checks = request.check
-        self._is_kept = False  # whether blocks may come from a folder or another process
+        # Whether blocks may come from a folder or another process.
+        self._is_kept = request.folder is not None or request.executor is not None
         self.workers: Workers | None = None
         self.bar = Progress(False, samples)
 
@@ -173,11 +174,7 @@ class Simulation:
         return sum(self.executor.costs[one].flops for one in needed_nodes(graph, [graph.output]))
 
     def worth(self, samples: int) -> int:
-        """Rows that a check may evaluate: few beside those of the run where each costs much.
-
-        Args:
-            samples: of the run.
-        """
+        """Rows that a check of so many samples may evaluate: few where each costs much."""
         return rows_worth(self.executor, self.row_cost, samples)
 
     def measured(self, number: int) -> Measured:
@@ -220,7 +217,7 @@ class Simulation:
     def know(self) -> None:
         """Evaluate what can be known without sampling, where that costs little beside the run."""
         began = time.perf_counter()
-        if self._rows is None and self._store_dtype is None:
+        if self._rows is None:
             self._rows = self._known_rows()
         if self._rows is not None:
             for number, sampler in enumerate(self.samplers):
@@ -244,19 +241,40 @@ class Simulation:
         """What is known for a hypothesis, as of the last `know`."""
         return self._known[number]
 
+    def knowing(self, draws: Sequence[Mapping[str, Ints]]) -> float:
+        """Operations of evaluating the model where the run has not, 0 where that is not done.
+
+        Args:
+            draws: the rows of the run by draw variable, a piece of the samples at a time.
+        """
+        if not self.may_know(np.concatenate([piece[REFERENCE] for piece in draws])):
+            return 0.0
+        output, left = self.outputs.graph.output, len(self.data)
+        if self.randomize in (None, output) and not self._is_kept:
+            left = rows_left(self.executor, output, draws)
+        return left * self.row_cost
+
+    def may_know(self, reference: Ints) -> bool:
+        """Whether the model is evaluated on every row, which must cost little beside the run."""
+        executor = self.executor
+        read = executor.layout.read_batch
+        if self._store_dtype is not None or (read is not None and read < FEWEST_READ):
+            return False  # memory holds the run's own outputs, and hardly any besides
+        if self.draw_by == "sobol":
+            return True  # rows were put in order by what the model does on each
+        sample_cost = executor.program.flops(executor.costs)
+        drawn, samples = len(np.unique(reference)), len(reference)
+        return may_know(len(self.data), drawn, self.row_cost, sample_cost, samples)
+
     def _known_rows(self) -> KnownRows | None:
         """The behaviour on every row, or None where it costs too much."""
         graph, executor, row_cost = self.outputs.graph, self.executor, self.row_cost
+        reference = self.reference(0)
+        if not self.may_know(reference):
+            return None
         costs = {name: cost.flops for name, cost in executor.costs.items()}
         sample_cost = executor.program.flops(executor.costs)
-        reference = self.reference(0)
         drawn, samples = len(np.unique(reference)), len(reference)
-        read_batch = executor.layout.read_batch
-        if read_batch is not None and read_batch < FEWEST_READ:
-            return None  # memory holds the run's own outputs, and hardly any besides
-        at_hand = self.draw_by == "sobol"  # rows were put in order by what the model does on each
-        if not at_hand and not may_know(len(self.data), drawn, row_cost, sample_cost, samples):
-            return None
         try:
             return KnownRows(
                 graph,
@@ -264,7 +282,7 @@ class Simulation:
                 self.metrics,
                 device=executor.device,
                 batch_size=executor.layout.row_batch,
-                read_batch=read_batch,
+                read_batch=executor.layout.read_batch,
                 most_pairs=executor.settings.batch_size,
                 held=executor.budget.device * SHARE,
                 table=self._table_at_hand,
@@ -281,8 +299,7 @@ class Simulation:
     @property
     def _table_at_hand(self) -> CleanTable | None:
         """The run's table, where it is the same however the run was interrupted."""
-        kept = self.workers is not None or self._is_kept
-        return None if kept or self._store_dtype is not None else self.executor.table
+        return None if self._is_kept else self.executor.table
 
     def _agreeing(self, rows: KnownRows, found: Known, number: int) -> Known:
         """What is known of the metrics that the run's own values agree with."""
@@ -333,7 +350,6 @@ class Simulation:
             How many samples each block had.
         """
         self._looks.append(_Look(list(blocks)))
-        self._is_kept |= checkpoint is not None or self.workers is not None
         if self.workers is not None:
             yield from self._spread(blocks, checkpoint, self.workers)
             return
@@ -448,10 +464,9 @@ class Simulation:
             ScrubError: one gives another output than it gave in the run.
         """
         kept = {number: values for part in self._noted for number, values in part.items()}
-        return run_again(self.executor, self._watched, kept, self._one, self.row_cost)
-
-    def _one(self, number: int) -> Mapping[str, Ints]:
-        return self.draw(number, number + 1)[0]
+        return run_again(
+            self.executor, self._watched, kept, lambda i: self.draw(i, i + 1)[0], self.row_cost
+        )
 
     def _finished(self, start: int, stop: int, checkpoint: Checkpoint) -> Block | None:
         found = checkpoint.get(start, stop, tensors=self.keep_outputs)
