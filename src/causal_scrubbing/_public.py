@@ -1,4 +1,4 @@
-"""Every public name but the errors, from the room that holds it."""
+"""Every public name but the errors, from the room that holds it, as type checkers read it."""
 
 from causal_scrubbing._ablate import Ablation as Ablation
 from causal_scrubbing._ablate import ablate as ablate

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -133,7 +135,7 @@ def test_effects_equal_their_definitions_on_weighted_data() -> None:
 
 def test_tables_several_metrics_and_wrong_arguments() -> None:
     graph, data = variation_removed()
-    metric = {
+    metric: dict[str, Any] = {
         "error": cs.metrics.squared_error("signal"),
         "both": lambda out, rows: torch.stack([out, out], 1),
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from causal_scrubbing._graph import Pack, Unpack
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,7 @@ from problems import FEATURES, datasets, grow, hypotheses
 
 import causal_scrubbing as cs
 from causal_scrubbing import Claim, anything
-from causal_scrubbing._algebra.block_form import block_form, same_swaps
-from causal_scrubbing._algebra.join import join_forms
-from causal_scrubbing._algebra.pairing import pair_forms
+from causal_scrubbing._algebra import block_form, join_forms, pair_forms, same_swaps
 
 
 def mutate(claim: Claim, rng: np.random.Generator) -> Claim:
@@ -204,7 +203,7 @@ def test_on_leaf_data_alone_the_join_draws_only_a_subset() -> None:
     )
     data = cs.Dataset(x1=[0.0, 0, 1], x2=[0.0, 1, 0])
 
-    def chain(at_v: cs.Claim | object, at_w: object) -> cs.Hypothesis:
+    def chain(at_v: Any, at_w: Any) -> cs.Hypothesis:
         below = cs.claim("v", at_v, cs.claim("w", at_w))
         return cs.Hypothesis(graph, cs.claim("y", cs.exact, below))
 
@@ -233,6 +232,7 @@ def test_a_claim_joined_in_pulls_the_rest_of_its_block_along() -> None:
     root = cs.join(h1, h2).root
     # a is unimportant in both, so m and a, then w, a and m, are drawn as one.
     assert root.children == ()
+    assert isinstance(root.others, tuple)
     assert set(root.others) == {"x1", "x2"}
 
 
@@ -294,9 +294,9 @@ def test_joins_refuse_other_graphs_and_other_things() -> None:
     with pytest.raises(cs.HypothesisError, match="about different graphs"):
         cs.join(h, cs.Hypothesis(longer, cs.claim("z", cs.exact), name="long"))
     with pytest.raises(cs.HypothesisError, match="is no hypothesis"):
-        cs.join(h, "h")
+        cs.join(h, "h")  # type: ignore[arg-type]
     with pytest.raises(cs.HypothesisError, match="'swaps' or by 'graphs'"):
-        cs.join(h, h, how="points")
+        cs.join(h, h, how="points")  # type: ignore[arg-type]
 
 
 def test_free_is_written_out_only_when_asked() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import pytest
 import torch
@@ -8,10 +10,9 @@ from hypothesis import strategies as st
 from problems import FEATURES, datasets, hypotheses
 
 import causal_scrubbing as cs
-from causal_scrubbing._hypothesis import REFERENCE
-from causal_scrubbing._hypothesis.claim import Claim
+from causal_scrubbing._hypothesis import REFERENCE, Claim
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

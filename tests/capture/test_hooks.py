@@ -118,8 +118,8 @@ def test_weights_that_accelerate_keeps_elsewhere(tmp_path: Any) -> None:
         assert graph.parents("o") == ("b", "inner")
         h = cs.Hypothesis(graph, cs.claim("o", cs.exact, cs.claim("b", cs.anything)))
         found = cs.scrub(h, DATA, lambda o, rows: o.sum(1), samples=20)
-        values, rows = found.samples["model"], found.drawn["~ref"]
-        values = torch.as_tensor(values.to_numpy(copy=True)).float()
+        rows = found.drawn["~ref"]
+        values = torch.as_tensor(found.samples["model"].to_numpy(copy=True)).float()
         assert_close(values, expected.sum(1)[rows], offload)
 
 

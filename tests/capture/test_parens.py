@@ -12,13 +12,16 @@ from torch import nn
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens._graph import build_graph
+from causal_scrubbing._gallery.parens import build_graph
 
 NAMES = ("a1.h0", "a2.h0", "a2.h1")
 
 
 class Weighted(nn.Module):
     """Weights of one part, by the names that the checker's file gives them."""
+
+    W_E: torch.Tensor
+    W_pos: torch.Tensor
 
     def __init__(self, weights: dict[str, torch.Tensor], prefix: str) -> None:
         super().__init__()
@@ -28,6 +31,19 @@ class Weighted(nn.Module):
 
 
 class Attention(Weighted):
+    W_Q: torch.Tensor
+    W_K: torch.Tensor
+    W_V: torch.Tensor
+    W_O: torch.Tensor
+    b_Q: torch.Tensor
+    b_K: torch.Tensor
+    b_V: torch.Tensor
+    b_O: torch.Tensor
+    hook_q: nn.Identity
+    hook_k: nn.Identity
+    hook_v: nn.Identity
+    hook_z: nn.Identity
+
     def __init__(self, weights: dict[str, torch.Tensor], prefix: str) -> None:
         super().__init__(weights, prefix)
         for name in ("hook_q", "hook_k", "hook_v", "hook_z"):
@@ -44,6 +60,11 @@ class Attention(Weighted):
 
 
 class Mlp(Weighted):
+    W_in: torch.Tensor
+    W_out: torch.Tensor
+    b_in: torch.Tensor
+    b_out: torch.Tensor
+
     def __init__(self, weights: dict[str, torch.Tensor], prefix: str) -> None:
         super().__init__(weights, prefix)
         self.hook_post = nn.Identity()
@@ -53,6 +74,9 @@ class Mlp(Weighted):
 
 
 class Norm(Weighted):
+    w: torch.Tensor
+    b: torch.Tensor
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.layer_norm(x, self.w.shape, self.w, self.b, 1e-5)
 

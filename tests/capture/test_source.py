@@ -88,13 +88,14 @@ def test_a_changed_model_is_refused(name: str, method: str) -> None:
 
 
 def test_weights_that_a_graph_does_not_read_may_change() -> None:
-    model = nn.ModuleDict({"used": nn.Linear(4, 3), "not": nn.Linear(4, 3)}).eval()
+    used, unused = nn.Linear(4, 3), nn.Linear(4, 3)
+    model = nn.ModuleDict({"used": used, "not": unused}).eval()
     graph = cs.capture(model, DATA[:3], forward=lambda m, rows: m["used"](rows["x"]))
     with torch.no_grad():
-        model["not"].weight.zero_()
+        unused.weight.zero_()
     graph.check_fresh()
     with torch.no_grad():
-        model["used"].weight.zero_()
+        used.weight.zero_()
     with pytest.raises(cs.GraphError, match=r"'used\.weight' was written to"):
         graph.check_fresh()
 
@@ -123,6 +124,8 @@ def test_a_graph_that_runs_its_model_wants_it_in_eval_mode() -> None:
 
 class Longrope(nn.Module):
     """Writes a buffer before it reads it, which is no state; or after, which is."""
+
+    scale: torch.Tensor
 
     def __init__(self, late: bool) -> None:
         super().__init__()

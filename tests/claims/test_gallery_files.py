@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import claimed
 import numpy as np
@@ -20,7 +21,7 @@ SAMPLES = 60
 
 
 def check_twins(
-    file: Path, twins: Mapping[str, cs.Hypothesis], data: cs.Dataset, metric: Mapping[str, object]
+    file: Path, twins: Mapping[str, cs.Hypothesis], data: cs.Dataset, metric: Mapping[str, Any]
 ) -> None:
     """What the files give is what the same hypotheses give in Python, to the last digit."""
     found = cs.check(file, allow_code=True, memory="1GiB")

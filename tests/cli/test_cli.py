@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import claimed
 import pytest
@@ -275,7 +276,7 @@ def test_bundles_run_again_and_claims_are_compared(tmp_path, capsys) -> None:
 def test_run_hands_over_the_executor(capsys, file, monkeypatch, arguments, executor) -> None:
     seen = []
 
-    def scrub(*args: object, **options: object) -> None:
+    def scrub(*args: Any, **options: Any) -> None:
         seen.append(options["executor"])
         raise cs.ScrubError("enough")
 

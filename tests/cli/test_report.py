@@ -22,7 +22,7 @@ def saved(tmp_path: Path) -> list[Path]:
     for name, feature in (("one", cs.anything), ("two", "y")):
         h = cs.Hypothesis(graph, cs.claim("out", cs.exact, cs.claim("a", feature)), name=name)
         result = cs.scrub(h, data, cs.metrics.squared_error("y"), samples=40)
-        paths.append(result.save(tmp_path / name))
+        paths.append(Path(result.save(tmp_path / name)))
     return paths
 
 

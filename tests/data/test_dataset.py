@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,7 +176,7 @@ def test_a_function_that_writes_into_what_it_reads_leaves_the_data_alone() -> No
     assert data.classes("x").count == 3
 
 
-FAULTS: dict[str, tuple[Callable[[cs.Dataset], object], str]] = {
+FAULTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "no field": (lambda d: cs.Dataset(), "needs at least one field"),
     "empty": (lambda d: cs.Dataset(x=[]), "the dataset is empty"),
     "lengths": (lambda d: cs.Dataset(x=[1, 2], y=[1]), r"differ in length: {'x': 2, 'y': 1}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_claim_of_a_split_feature_scores_as_its_integer_form() -> None:
     def right(out: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
         return out == rows["y"]
 
-    def recovered(feature: object) -> float:
+    def recovered(feature: Any) -> float:
         h = cs.Hypothesis(graph, cs.claim("out", cs.exact, cs.claim("s", feature)))
         return float(cs.exact_scrub(h, data, metric=right).recovered.mean)
 
@@ -192,7 +193,7 @@ SAVED = [
 
 
 @pytest.mark.parametrize("feature", SAVED, ids=feature_name)
-def test_features_are_saved_as_plain_values_and_read_again(feature: object) -> None:
+def test_features_are_saved_as_plain_values_and_read_again(feature: Any) -> None:
     told = json.loads(json.dumps(feature_to_plain(feature)))
     assert feature_from_plain(told) == feature
 
@@ -210,7 +211,7 @@ def test_features_are_saved_as_plain_values_and_read_again(feature: object) -> N
         ({"kind": "rounded", "of": {"kind": "exact"}}, "exact has no values of its own"),
     ],
 )
-def test_what_is_not_a_saved_feature_is_refused(given: object, message: str) -> None:
+def test_what_is_not_a_saved_feature_is_refused(given: Any, message: str) -> None:
     with pytest.raises(cs.DataError, match=message):
         feature_from_plain(given)
 
@@ -224,7 +225,7 @@ def test_a_function_is_not_saved() -> None:
     ("make", "message"),
     [
         (lambda: cs.rounded(cs.exact), "exact has no values of its own"),
-        (lambda: cs.rounded("x", decimals=1.5), "decimals=1.5 is not an integer"),
+        (lambda: cs.rounded("x", decimals=1.5), "decimals=1.5 is not an integer"),  # type: ignore[arg-type]
         (lambda: cs.bins("x"), "give width="),
         (lambda: cs.bins("x", width=1, count=2), "give width="),
         (lambda: cs.bins("x", width=0), "width=0 is not a positive number"),
@@ -232,7 +233,7 @@ def test_a_function_is_not_saved() -> None:
         (lambda: cs.bins("x", count=0), "count=0 is not a positive integer"),
         (lambda: cs.bins("x", count=3, centre=1), "leaves centre= no effect"),
         (lambda: cs.bins("x", width=50, circular=360), "has 7.2 bins of width 50"),
-        (lambda: cs.bins("x", width=50, centre="a"), "centre='a' is not a number"),
+        (lambda: cs.bins("x", width=50, centre="a"), "centre='a' is not a number"),  # type: ignore[arg-type]
         (lambda: cs.quantiles("x", 0), "n=0 is not a positive integer"),
         (lambda: cs.distinct(5), "5 has no values of its own"),
     ],

@@ -201,7 +201,7 @@ def test_colours_stay_in_their_channels_and_what_is_transparent_is_white() -> No
     planes = torch.zeros(1, 4, 5, 2)
     planes[0, 0], planes[0, 3, 2:] = 1, 1
     shown = cs.Dataset(x=planes, show=grey).show(0)
-    assert shown[2:].tolist() == [[[255, 0, 0]] * 2] * 3  # type: ignore[index]
+    assert shown[2:].tolist() == [[[255, 0, 0]] * 2] * 3
     assert (np.asarray(shown[:2]) == 255).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from refutable import hash_game
 import causal_scrubbing as cs
 from causal_scrubbing._data import feature_name
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens._graph import build_graph
+from causal_scrubbing._gallery.parens import build_graph
 from causal_scrubbing.gallery import Options
 
 Nest = dict[str, tuple[str, "Nest | None"]]
@@ -174,7 +175,7 @@ def test_three_levels_are_found_down_to_the_depth_asked_for(seed: int) -> None:
 def test_three_that_matter_only_together_are_found_among_many() -> None:
     fields = bits(0, "a b c d e f g h i j")
     data = cs.Dataset(**fields)
-    nodes = {f"n{one}": (lambda x: 2.0 * x - 1, [one]) for one in fields}
+    nodes: dict[str, Any] = {f"n{one}": (lambda x: 2.0 * x - 1, [one]) for one in fields}
     nodes["y"] = (
         lambda *n: n[1] * n[4] * n[8] + 0.01 * sum(n),
         list(nodes),
@@ -206,7 +207,7 @@ def test_parents_that_cancel_on_one_datum_are_left_alone() -> None:
 def test_many_small_parts_are_said_to_agree() -> None:
     fields = bits(2, "a b")
     data = cs.Dataset(**fields)
-    nodes = {f"n{i}": (lambda x: 2.0 * x - 1, ["a"]) for i in range(16)}
+    nodes: dict[str, Any] = {f"n{i}": (lambda x: 2.0 * x - 1, ["a"]) for i in range(16)}
     nodes["other"] = (lambda x: 2.0 * x - 1, ["b"])
     nodes["y"] = (lambda *n: sum(n[:-1]) + 4 * n[-1], list(nodes))
     graph = cs.Graph.build(inputs=list(fields), nodes=nodes, output="y")
@@ -292,10 +293,10 @@ def test_claims_may_reach_through_nodes_given_as_via() -> None:
 def planted(seed: int) -> tuple[cs.Graph, cs.Dataset, set[str]]:
     """Twelve components that add up, of which three matter, each for a field of its own."""
     rng = np.random.default_rng(seed)
-    fields = {f"f{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(4)}
+    fields: dict[str, Any] = {f"f{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(4)}
     data = cs.Dataset(**fields, junk=torch.as_tensor(rng.normal(size=400)))
     chosen = rng.choice(12, 3, replace=False)
-    nodes: dict[str, tuple[object, list[str]]] = {}
+    nodes: dict[str, tuple[Callable[..., Any], list[str]]] = {}
     for i in range(12):
         if i in chosen:
             field = f"f{list(chosen).index(i)}"
@@ -376,9 +377,15 @@ def test_discovery_says_when_no_target_can_be_reached() -> None:
         ({"data": torch.ones(3), "features": None}, r"data is Tensor; wrap it: cs\.Dataset"),
     ],
 )
-def test_arguments_that_make_no_sense_are_told(wrong: dict[str, object], message: str) -> None:
+def test_arguments_that_make_no_sense_are_told(wrong: dict[str, Any], message: str) -> None:
     graph, data, _ = planted(0)
-    usual = {"graph": graph, "data": data, "nodes": "c*", "features": ["f3"], "samples": 50}
+    usual: dict[str, Any] = {
+        "graph": graph,
+        "data": data,
+        "nodes": "c*",
+        "features": ["f3"],
+        "samples": 50,
+    }
     with pytest.raises(cs.CausalScrubbingError, match=message):
         cs.discover(metric=to_model, **usual | wrong)
 

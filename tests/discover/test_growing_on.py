@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,11 @@ def to_model(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
     return (output - rows.model_output) ** 2
 
 
-def claimed(h: cs.Hypothesis) -> dict[str, object]:
+def claimed(h: cs.Hypothesis) -> dict[str, Any]:
     return {one.node: one.feature for one in h.root.children or ()}
 
 
-def with_rare_part(seed: int, **settings: object) -> cs.Discovery:
+def with_rare_part(seed: int, **settings: Any) -> cs.Discovery:
     """y = u + v + 0.01 w, of which v is about a bit that few rows have and few samples see."""
     rng = np.random.default_rng(0)
     a, b, c = (torch.as_tensor(rng.uniform(size=600) < share).long() for share in (0.5, 0.02, 0.5))
@@ -59,6 +60,7 @@ def test_it_grows_on_where_held_out_samples_fall_short_and_then_holds(seed: int)
 def test_checks_are_of_other_samples_than_one_another() -> None:
     grown = with_rare_part(0)
     graph, data = grown.hypothesis.graph, grown.result.data
+    assert data is not None
     again = cs.scrub(
         grown.hypothesis, data, to_model, samples=120, start=120, seed=0, progress=False
     )
@@ -66,7 +68,7 @@ def test_checks_are_of_other_samples_than_one_another() -> None:
     assert graph.output == "y"
 
 
-def sum_and_both(features: dict[str, cs.Feature], **settings: object) -> cs.Discovery:
+def sum_and_both(features: dict[str, cs.Feature], **settings: Any) -> cs.Discovery:
     """u = a + b + 4 a b, so that "a and b" is found first and then both bits are needed."""
     rng = np.random.default_rng(0)
     a, b, c = (torch.as_tensor(rng.integers(0, 2, 400)) for _ in "abc")

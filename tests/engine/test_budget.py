@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,18 @@ from problems import datasets, hypotheses
 
 import causal_scrubbing as cs
 from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, claim, exact
-from causal_scrubbing._engine import Executor, Settings, peak_bytes
-from causal_scrubbing._engine.layout import lay_out
-from causal_scrubbing._engine.memory import Budget, enough, parse_bytes
-from causal_scrubbing._engine.place import Choice
-from causal_scrubbing._engine.table import Column
-from causal_scrubbing._engine.working import Need
+from causal_scrubbing._engine import (
+    Budget,
+    Choice,
+    Column,
+    Executor,
+    Need,
+    Settings,
+    enough,
+    lay_out,
+    parse_bytes,
+    peak_bytes,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 BUDGETS = st.floats(2, 7).map(lambda power: int(10**power))
@@ -77,7 +84,7 @@ def test_no_more_bytes_are_alive_than_the_budget_says(
     budget, n, width, dtype, stored, batch, samples
 ) -> None:
     h, data = wide_problem(n=n, width=width, dtype=dtype)
-    asked = {"store": "memory", "store_dtype": stored, "batch_size": batch}
+    asked: dict[str, Any] = {"store": "memory", "store_dtype": stored, "batch_size": batch}
     assert keeps(h, data, samples, budget, **asked)
 
 
@@ -136,8 +143,16 @@ def vocabulary(size: int = 2000, rows: int = 100):
 @pytest.mark.parametrize("budget", ["350kB", "2MB"])
 def test_metrics_and_comparisons_stay_within_the_budget(budget) -> None:
     h, data = vocabulary()
-    metric = {"loss": cs.metrics.cross_entropy("label"), "kl": cs.metrics.to_model("kl")}
-    asked = {"samples": 60, "check": False, "keep_outputs": False, "store": "memory"}
+    metric: dict[str, Any] = {
+        "loss": cs.metrics.cross_entropy("label"),
+        "kl": cs.metrics.to_model("kl"),
+    }
+    asked: dict[str, Any] = {
+        "samples": 60,
+        "check": False,
+        "keep_outputs": False,
+        "store": "memory",
+    }
     want = cs.scrub(h, data, metric, **asked)
     found = []
     taken = peak_bytes(lambda: found.append(cs.scrub(h, data, metric, memory=budget, **asked)))
@@ -157,7 +172,11 @@ def test_a_budget_that_no_output_can_be_measured_in_is_refused() -> None:
 def test_fields_that_nothing_reads_are_not_copied() -> None:
     h, data = wide_problem(n=2000)
     fat = data.with_fields(cache=torch.zeros(2000, 5000))
-    asked = {"samples": 2000, "metric": {"m": lambda out, rows: out + rows["low"]}, "check": False}
+    asked: dict[str, Any] = {
+        "samples": 2000,
+        "metric": {"m": lambda out, rows: out + rows["low"]},
+        "check": False,
+    }
     plain = peak_bytes(lambda: cs.scrub(h, data, **asked))
     assert peak_bytes(lambda: cs.scrub(h, fat, **asked)) < plain + 1_000_000
 
@@ -165,7 +184,7 @@ def test_fields_that_nothing_reads_are_not_copied() -> None:
 def test_a_field_of_lazy_rows_is_copied_when_it_is_first_read() -> None:
     data = Dataset(x=torch.arange(10.0), words=list("abcdefghij"), y=torch.arange(10))
     rows = data.lazy(np.array([3, 3, 1]))
-    made = rows._fields._made
+    made = rows._fields._made  # type: ignore[attr-defined]
     assert len(rows) == 3
     assert rows.field_names == ("x", "words", "y")
     assert "x" in rows

@@ -14,7 +14,7 @@ from engines import wide_problem
 from seals import reseal
 
 import causal_scrubbing as cs
-from causal_scrubbing._engine.cost import measure_costs
+from causal_scrubbing._engine import measure_costs
 from causal_scrubbing._graph import call
 
 
@@ -98,6 +98,7 @@ def test_the_plan_reads_as_text_and_as_data() -> None:
     assert body["flops"]["total"] == plan.flops.total
     assert {o["kind"] for o in body["operations"]} <= {"gather", "compute", "sum"}
     assert body["actual"] is None
+    assert plan.expected_seconds is not None
     assert plan.expected_seconds > 0
     assert sum(one.rows > 0 for one in plan.stored) == len(plan.stored)
 
@@ -109,9 +110,11 @@ def test_a_result_tells_what_its_run_took_beside_what_was_expected() -> None:
     h, data = wide_problem()
     result = cs.scrub(h, data, OWN, samples=2000)
     plan = result.explain()
+    assert plan.actual is not None
     assert plan.actual["samples"] == 2000
     assert 0 < plan.actual["rows"] <= 2 * len(data)
     assert plan.actual["seconds"] <= result.settings["seconds"]
+    assert plan.expected_seconds is not None
     assert plan.expected_seconds > 0
     assert "expected time" in str(plan)
     assert "actual time" in str(plan)
@@ -131,6 +134,9 @@ def test_metrics_and_comparisons_are_timed_and_expected() -> None:
     # Scrubbed, model's own and random rows' outputs.
     taken = 3 * 600 * 0.0005
     plan = result.explain()
+    assert plan.actual is not None
+    assert plan.expected_seconds is not None
+    assert plan.expected_measuring is not None
     assert taken <= plan.actual["metrics_seconds"] <= plan.actual["seconds"]
     assert 0 < plan.actual["comparing_seconds"] < taken
     assert taken <= plan.expected_measuring <= plan.expected_seconds
@@ -144,7 +150,9 @@ def test_outputs_need_not_be_compared() -> None:
     h, data = wide_problem()
     result = cs.scrub(h, data, OWN, samples=200, compare=False)
     assert result.samples.equals(cs.scrub(h, data, OWN, samples=200).samples)
-    assert result.explain().actual["comparing_seconds"] == 0
+    actual = result.explain().actual
+    assert actual is not None
+    assert actual["comparing_seconds"] == 0
     with pytest.raises(cs.ScrubError, match=r"not compared .* compare=True"):
         result.compare_functions()
     assert "Estimates" in result.report()

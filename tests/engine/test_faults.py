@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,15 @@ from engines import compiled, values, wide_problem
 
 import causal_scrubbing as cs
 from causal_scrubbing import ScrubError
-from causal_scrubbing._engine import Executor, Settings, storage
-from causal_scrubbing._engine.memory import clock, release
-from causal_scrubbing._engine.storage import NoRoomError, Storage
+from causal_scrubbing._engine import (
+    Executor,
+    NoRoomError,
+    Settings,
+    Storage,
+    clock,
+    release,
+    storage,
+)
 from causal_scrubbing._graph import is_out_of_memory
 from causal_scrubbing._metrics import compare_all
 from causal_scrubbing._simulate import Reader
@@ -211,7 +218,7 @@ def test_a_table_that_grows_is_not_written_many_times(monkeypatch, samples) -> N
 
 
 def test_time_is_told_once_a_device_has_done_its_work(monkeypatch) -> None:
-    waited = []
+    waited: list[Any] = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     before = clock(CPU)
     assert waited == []

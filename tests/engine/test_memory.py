@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,7 @@ from hypothesis import strategies as st
 from problems import datasets, hypotheses
 
 from causal_scrubbing import Dataset, Graph, Hypothesis, ScrubError, claim, exact
-from causal_scrubbing._engine import Executor, Settings, peak_bytes
-from causal_scrubbing._engine.memory import parse_bytes, read_budget
+from causal_scrubbing._engine import Executor, Settings, parse_bytes, peak_bytes, read_budget
 from causal_scrubbing._expressions import Compiler, Space
 from causal_scrubbing._graph import made
 from causal_scrubbing._sampling import Sampler
@@ -221,7 +221,7 @@ def test_a_clean_value_is_freed_once_it_is_moved() -> None:
 CHURN = """
 import resource
 import torch
-from causal_scrubbing._engine.memory import keep_freed
+from causal_scrubbing._engine import keep_freed
 
 def batch():
     kept = [torch.ones(1 << 18) for _ in range(40)]
@@ -255,7 +255,7 @@ def test_outputs_of_many_hypotheses_do_not_make_batches_small() -> None:
         nodes={"a": (torch.sin, ["x"]), "y": (lambda x, a: (x + a) @ weight, ["x", "a"])},
         output="y",
     )
-    classes = {f"k{i}": torch.arange(50) % (i + 2) for i in range(30)}
+    classes: dict[str, Any] = {f"k{i}": torch.arange(50) % (i + 2) for i in range(30)}
     data = Dataset(x=torch.randn(50, 8, generator=generator), **classes)
 
     def batch(count: int, memory: str) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from problems import datasets, hypotheses, without_self_draws
 
 import causal_scrubbing as cs
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,
@@ -35,7 +37,7 @@ def test_what_can_be_counted_is_refused_before_the_work() -> None:
     def sum_(*values: torch.Tensor) -> torch.Tensor:
         nonlocal rows
         rows += len(values[0])
-        return sum(v.double().sin() for v in values)
+        return torch.stack([v.double().sin() for v in values]).sum(0)
 
     n = 400
     data = cs.Dataset(x=torch.arange(n), z=torch.arange(n), w=torch.arange(n))
@@ -90,7 +92,7 @@ def test_a_look_at_samples_is_right_about_many_values() -> None:
 LATE_ROWS = 600
 
 
-def late(inner: str, **options: object) -> tuple[cs.Hypothesis, cs.Dataset, list[int]]:
+def late(inner: str, **options: Any) -> tuple[cs.Hypothesis, cs.Dataset, list[int]]:
     """A problem whose size hangs on how many values an inner claim's node takes."""
     calls = [0]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from problems import datasets, hypotheses
 import causal_scrubbing as cs
 
 # Shrinking such problems takes minutes and seldom makes them easier to read.
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
 }
@@ -128,7 +130,7 @@ def test_trivial_recovers_0_and_exact_100() -> None:
     exact = cs.exact_scrub(cs.Hypothesis(graph, cs.claim("y", cs.exact)), data, metric)
     assert trivial.recovered == pytest.approx(0, abs=1e-9)
     assert exact.recovered == pytest.approx(100)
-    assert exact.gap == 0
+    assert exact.gap == 0.0
     assert exact.scrubbed == exact.expectation
     assert trivial.expectation == pytest.approx(trivial.randomized)
 
@@ -185,7 +187,7 @@ def test_equal_model_and_randomized_leave_recovered_undefined() -> None:
     graph, data = small()
     h = cs.Hypothesis(graph, cs.claim("y", cs.anything))
     got = cs.exact_scrub(h, data, metric=lambda out, rows: out * 0 + 1)
-    assert got.gap == 0
+    assert got.gap == 0.0
     with pytest.raises(AttributeError, match="no setter"):
         got.expectation.mean = 3  # type: ignore[misc]
     assert "nothing to recover" in (got.recovered.reason or "")

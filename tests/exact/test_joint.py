@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import brute
 import numpy as np
@@ -14,7 +15,7 @@ import causal_scrubbing as cs
 from causal_scrubbing._exact import Joint
 from causal_scrubbing._hypothesis import REFERENCE
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

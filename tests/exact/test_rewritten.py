@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from tensors import rewritten, tensor_data, tensor_graph
 import causal_scrubbing as cs
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,

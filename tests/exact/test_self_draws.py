@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import brute
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from causal_scrubbing._exact import Joint
 from causal_scrubbing._hypothesis import RANDOMIZED, REFERENCE
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,
@@ -54,8 +56,8 @@ def test_exact_answers_without_self_draws_equal_enumeration(h, data, seed) -> No
     want: dict[tuple[int, ...], float] = {}
     names = list(dict.fromkeys(every.variables.values()))
     for rows, prob in brute.assignments(h, data):
-        key = tuple(rows[name] for name in names)
-        want[key] = want.get(key, 0.0) + prob
+        chosen = tuple(rows[name] for name in names)
+        want[chosen] = want.get(chosen, 0.0) + prob
     got = every.table()
     assert len(got) == len(want)
     for *key, prob in got[[*names, "probability"]].itertuples(index=False):

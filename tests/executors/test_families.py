@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from causal_scrubbing._executors import load, load_request, packed_request
 
 H, DATA = problem(dtype=torch.float64)
 DATA = DATA.with_fields(big=DATA["x"][:, 1] > 0.3, goal=DATA["own"][:, 0] + DATA["sign"] / 4)
-METRIC = {"squared": cs.metrics.squared_error("goal")}
+METRIC: dict[str, Any] = {"squared": cs.metrics.squared_error("goal")}
 
 
 class Here:
@@ -28,7 +29,7 @@ class Here:
     @contextmanager
     def open(self, work: bytes) -> Iterator[Here]:
         self.opened += 1
-        self.block = load(work)
+        self.block: Any = load(work)
         yield self
 
     def compute(self, blocks, *, request: bytes = b"", tell=None):
@@ -37,7 +38,7 @@ class Here:
             yield block, self.block(*block, request)
 
 
-def run(kind: str, executor) -> object:
+def run(kind: str, executor) -> Any:
     if kind == "refute":
         return cs.refute(
             H, DATA, METRIC, features=["big"], fields=False, activations=(), samples=120, keep=2,
@@ -99,7 +100,7 @@ def test_results_are_those_of_one_process(kind: str) -> None:
 
 
 def test_controls_in_other_processes_are_equal_too() -> None:
-    options = {"samples": 80, "random": 0, "edges": 0}
+    options: dict[str, Any] = {"samples": 80, "random": 0, "edges": 0}
     spread = cs.executors.Processes(1, threads=1)
     alone = cs.controls(H, DATA, METRIC, **options)
     assert str(alone) == str(cs.controls(H, DATA, METRIC, executor=spread, **options))
@@ -121,7 +122,12 @@ def test_clean_rows_are_kept_between_requests() -> None:
         output="y",
     )
     data = cs.Dataset(x=x, up=x > 0, far=x.abs() > 1, goal=graph(cs.Dataset(x=x)))
-    options = {"features": ["up", "far"], "depth": 1, "samples": 200, "batch_size": 16}
+    options: dict[str, Any] = {
+        "features": ["up", "far"],
+        "depth": 1,
+        "samples": 200,
+        "batch_size": 16,
+    }
     found, counts = [], []
     for executor in (None, Here()):
         CALLS.clear()
@@ -145,7 +151,7 @@ def test_a_row_that_fails_is_named() -> None:
             raise ValueError("no value here")
         return output[:, 0]
 
-    spread = {"executor": Here(), "samples": 2000}
+    spread: dict[str, Any] = {"executor": Here(), "samples": 2000}
     named = r"sample \d+, on row 123 of the data: .*no value here"
     with pytest.raises(cs.CausalScrubbingError, match=named):
         cs.controls(H, data, picky, random=0, batch_size=64, **spread)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_workers_report_inside_blocks_and_end_with_ctrl_c(tmp_path) -> None:
             raise KeyboardInterrupt("stopped")
 
     watched, out = Watched(), tmp_path / "run"
-    options = {"samples": 300, "seed": 3, "batch_size": 16, "check": False}
+    options: dict[str, Any] = {"samples": 300, "seed": 3, "batch_size": 16, "check": False}
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         cs.scrub(h, data, METRIC, out=out, executor=watched, progress=progress, **options)
     assert done == sorted(done)
@@ -104,7 +105,7 @@ def test_workers_report_inside_blocks_and_end_with_ctrl_c(tmp_path) -> None:
 
 
 def test_auto_stops_where_one_process_stops() -> None:
-    options = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
+    options: dict[str, Any] = {"samples": "auto", "tolerance": 4.0, "max_samples": 4000}
     alone = cs.scrub(H, DATA, METRIC, **options)
     assert_same(
         alone, cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes(1, threads=1), **options)
@@ -159,7 +160,7 @@ def test_workers_that_give_other_values_are_found_out() -> None:
 
         def compute(self, blocks, **asked):
             for block in blocks:
-                (measured, tensors), drawn = self.compute_block(*block)
+                (measured, tensors), drawn = self.compute_block(*block)  # type: ignore[attr-defined]
                 wrong = [
                     replace(one, scrubbed={name: v + 1.0 for name, v in one.scrubbed.items()})
                     for one in measured
@@ -183,10 +184,10 @@ def test_workers_that_cannot_begin_are_an_error() -> None:
     ("make", "message"),
     [
         (lambda: cs.executors.Processes(0), "count=0: give at least 1"),
-        (lambda: cs.executors.Processes(2.5), r"count=2\.5: give an integer"),
+        (lambda: cs.executors.Processes(2.5), r"count=2\.5: give an integer"),  # type: ignore[arg-type]
         (lambda: cs.executors.Ray(cpus=0), "cpus=0"),
-        (lambda: cs.scrub(H, DATA, METRIC, executor="ray"), "'ray' is not an executor"),
-        (lambda: cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes), "not an executor"),
+        (lambda: cs.scrub(H, DATA, METRIC, executor="ray"), "'ray' is not an executor"),  # type: ignore[call-overload]
+        (lambda: cs.scrub(H, DATA, METRIC, executor=cs.executors.Processes), "not an executor"),  # type: ignore[call-overload]
         (lambda: packed(partial(print, threading.Lock())), "cannot be sent to other processes"),
     ],
 )

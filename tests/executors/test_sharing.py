@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def problem() -> tuple[cs.Hypothesis, cs.Dataset]:
 def test_workers_that_share_memory_run_each_clean_row_once(tmp_path: Path, monkeypatch) -> None:
     h, data = problem()
     monkeypatch.setenv(SHARED, str(tmp_path))
-    options = {"samples": 1000, "randomize": "y", "check": False}
+    options: dict[str, Any] = {"samples": 1000, "randomize": "y", "check": False}
     found, counts = {}, {}
     for name, executor in (
         ("alone", None),

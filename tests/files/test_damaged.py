@@ -83,7 +83,7 @@ def use_run(path: Path) -> None:
 def run(folder: Path) -> Kind:
     h, data = problem()
     result = cs.scrub(h, data, METRIC, samples=60, keep_outputs=True)
-    return Kind(result.save(folder / "run"), use_run, "run.json", seal_run)
+    return Kind(Path(result.save(folder / "run")), use_run, "run.json", seal_run)
 
 
 def seal_graph(file: Path, body: Any) -> None:
@@ -161,7 +161,12 @@ def seal_lines(file: Path, body: Any) -> None:
 def journal(folder: Path) -> Kind:
     h, data, reward = hash_game()
     file = folder / "search.jsonl"
-    options = {"features": ["mode", "last"], "fields": False, "activations": (), "samples": 12}
+    options: dict[str, Any] = {
+        "features": ["mode", "last"],
+        "fields": False,
+        "activations": (),
+        "samples": 12,
+    }
 
     def use(path: Path) -> None:
         assert str(cs.refute(h, data, reward, out=path, **options))
@@ -277,7 +282,7 @@ def test_no_other_text_gets_through(name: str, kind: tuple[Kind, int], tmp_path:
     it, _ = kind
     path = copied(it.saved, tmp_path / it.saved.name)
     page = path / it.text if it.text else path
-    text = TEXTS[name]
+    text: Any = TEXTS[name]
     page.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert attempt(it.use, path, name) or (it.begins and name == "empty")
 

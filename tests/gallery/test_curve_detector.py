@@ -67,7 +67,7 @@ def test_the_graph_is_the_network() -> None:
     network = entry.load_small()
     data = curves.make_data(20, 3, network.size, network.cell, network.channels)
     with torch.no_grad():
-        own = entry.units.read(network.maps(data["image"]), network.weight, network.bias)
+        own = entry.read(network.maps(data["image"]), network.weight, network.bias)
     for channels in (None, [1, 4, 5]):
         graph = claims.make_graph(network, 20, data, channels)
         torch.testing.assert_close(graph(data), own[:, 20])

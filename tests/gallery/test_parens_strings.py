@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import causal_scrubbing as cs
-from causal_scrubbing._gallery.parens import _features as features
-from causal_scrubbing._gallery.parens._strings import generate, tokenize
+from causal_scrubbing._gallery.parens import features, generate, tokenize
 
 strings = st.text(alphabet="()", min_size=1, max_size=40)
 

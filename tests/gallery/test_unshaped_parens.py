@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from causal_scrubbing._gallery.parens import _model as model
-from causal_scrubbing._gallery.parens._strings import generate, tokenize
+from causal_scrubbing._gallery.parens import generate, model, tokenize
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "scripts" / "unshaped-parens"

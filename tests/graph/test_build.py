@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_a_batch_of_no_rows_is_refused(size) -> None:
     graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
     with pytest.raises(cs.GraphError, match="give a positive number of rows"):
         graph(cs.Dataset(x=torch.arange(4.0)), batch_size=size)
-    assert len(graph(cs.Dataset(x=torch.arange(4.0)), batch_size=np.int64(3))) == 4
+    assert len(graph(cs.Dataset(x=torch.arange(4.0)), batch_size=np.int64(3))) == 4  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_what_is_no_dataset_is_told_to_be_wrapped(
 
 
 @pytest.mark.parametrize("name", [3, None, 1.5, b"y"])
-def test_a_name_that_is_no_text_is_refused_everywhere(name: object) -> None:
+def test_a_name_that_is_no_text_is_refused_everywhere(name: Any) -> None:
     graph = cs.Graph.build(
         inputs=["x"], nodes={"y": (lambda x: x, ["x"]), "z": (lambda y: y, ["y"])}, output="z"
     )

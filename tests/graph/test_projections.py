@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -120,7 +122,7 @@ def test_a_true_hypothesis_about_close_directions_is_kept_by_the_joint_projectio
         (cs.dictionary(torch.clone, torch.clone, {"g": [0]}), "not for a dictionary"),
     ],
 )
-def test_what_has_no_joint_projection_is_refused(pieces: object, message: str) -> None:
+def test_what_has_no_joint_projection_is_refused(pieces: Any, message: str) -> None:
     graph, _ = residual()
     with pytest.raises(cs.GraphError, match=message):
         graph.split_sum("r", pieces, rest="rest", joint=True)

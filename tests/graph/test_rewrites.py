@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tensors import attention
@@ -25,7 +27,7 @@ def data() -> cs.Dataset:
 
 def layers(data: cs.Dataset | None) -> cs.Graph:
     """Two attention layers on a residual stream, read at the last place."""
-    nodes = {}
+    nodes: dict[str, Any] = {}
     stream = "x"
     for i in range(2):
         for j, name in enumerate("qkv"):
@@ -169,7 +171,7 @@ def test_a_split_that_cannot_be_is_told(data, arguments, message) -> None:
 
 def test_replace_is_checked_on_data(data) -> None:
     graph = layers(data)
-    nodes = {
+    nodes: dict[str, Any] = {
         "head": (lambda r: r[:, -1, :2].sum(-1), ["r2"]),
         "tail": (lambda r: r[:, -1, 2:].sum(-1), ["r2"]),
         "total": (torch.add, ["head", "tail"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from naive import naive_sample
@@ -16,7 +17,7 @@ def assignments(h: Hypothesis, data: Dataset) -> Iterator[tuple[dict[str, int], 
     classes = h.classes(data)
     weights = data.weights
 
-    def extend(rows: dict[str, int], prob: float, left: list) -> Iterator:
+    def extend(rows: dict[str, int], prob: float, left: list[Any]) -> Iterator[Any]:
         if not left:
             yield rows, prob
             return
@@ -41,7 +42,7 @@ def count(h: Hypothesis, data: Dataset) -> int:
     return total
 
 
-def brute_force(h: Hypothesis, data: Dataset, metric=None) -> float:
+def brute_force(h: Hypothesis, data: Dataset, metric: Any = None) -> float:
     """E_scrubbed, one naive evaluation for each assignment."""
     total = 0.0
     for rows, prob in assignments(h, data):

@@ -102,8 +102,8 @@ def check_swap(
     found = graph.values(data, given={name: two})[graph.output]
     assert_close(found, expected, f"output with {name} swapped")
     weight = torch.linspace(-1, 1, expected.numel()).reshape(expected.shape)
-    (expected * weight).sum().backward()
-    (found * weight).sum().backward()
+    (expected * weight).sum().backward()  # type: ignore[no-untyped-call]
+    (found * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert one.grad is not None
     assert two.grad is not None
     assert_close(two.grad, one.grad, f"gradient with respect to {name}")

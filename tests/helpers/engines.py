@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from causal_scrubbing import Dataset, Graph, Hypothesis, add, claim, exact
@@ -12,7 +14,7 @@ from causal_scrubbing._sampling import Sampler
 CPU = torch.device("cpu")
 
 
-def compiled(h: Hypothesis, data: Dataset, samples: int, seed: int = 0):
+def compiled(h: Hypothesis, data: Dataset, samples: int, seed: int = 0) -> tuple[Space, int, Any]:
     sampler = Sampler(h, data, seed)
     space = Space()
     root = Compiler(h.graph, space).tree(h.tree, sampler.variables)
@@ -21,11 +23,13 @@ def compiled(h: Hypothesis, data: Dataset, samples: int, seed: int = 0):
     return space, root, rows
 
 
-def values(executor: Executor, root: int, rows) -> torch.Tensor:
+def values(executor: Executor, root: int, rows: Any) -> torch.Tensor:
     return torch.cat([found[root] for _, _, found in executor.run(rows)])
 
 
-def wide_problem(n: int = 600, width: int = 64, dtype: torch.dtype = torch.float64):
+def wide_problem(
+    n: int = 600, width: int = 64, dtype: torch.dtype = torch.float64
+) -> tuple[Hypothesis, Dataset]:
     """A residual stream with two heads: embeddings are cheap, heads are wide."""
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(width, width, generator=generator, dtype=dtype) / 8 for _ in range(3)]

@@ -68,11 +68,12 @@ class Family:
     def make(self) -> torch.nn.Module:
         import transformers
 
-        transformers.logging.set_verbosity_error()
+        transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         torch.manual_seed(0)
         config = getattr(transformers, self.config[0])(**self.config[1])
         if self.model == "Auto":
-            return transformers.AutoModelForCausalLM.from_config(config).eval()
+            made: torch.nn.Module = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+            return made.eval()
         model: torch.nn.Module = getattr(transformers, self.model)(config)
         return model.eval()
 

@@ -7,6 +7,7 @@ edges, every function is called on one row.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ def clean(graph: Graph, data: Dataset, node: str, row: int) -> torch.Tensor:
     return graph.values(data[row : row + 1], [node])[node]
 
 
-def apply(graph: Graph, data: Dataset, node: str, parents: Mapping[str, torch.Tensor], row: int):
+def apply(
+    graph: Graph, data: Dataset, node: str, parents: Mapping[str, torch.Tensor], row: int
+) -> Any:
     """A node's function on given parents' values (through plumbing, if it has any)."""
     own = graph.nodes[node]
     if set(own.parents) <= set(parents) and not own.is_input and own.fn is not None:
@@ -38,7 +41,7 @@ def routes_through(graph: Graph, claim: Claim, node: str) -> bool:
     )
 
 
-def kind_of(h: Hypothesis, node: str):
+def kind_of(h: Hypothesis, node: str) -> Any:
     """What an unimportant parent is: drawn, or set to something."""
     if not isinstance(h.ablation, Mapping):
         return h.ablation
@@ -110,7 +113,8 @@ def naive_sample(h: Hypothesis, data: Dataset, rows: Mapping[str, int]) -> torch
                     parents[q] = fixed
                 else:
                     parents[q] = clean(graph, data, q, rows[other_key(path, q)])
-            return apply(graph, data, node, parents, rows[key])
+            found: torch.Tensor = apply(graph, data, node, parents, rows[key])
+            return found
 
         return copy(claim.node, list(claim.children))
 

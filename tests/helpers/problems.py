@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -11,14 +15,14 @@ from causal_scrubbing._errors import HypothesisError
 from causal_scrubbing._graph import Graph, add
 from causal_scrubbing._hypothesis import Claim, Hypothesis, claim, mean, nothing
 
-FEATURES = ["a", "b", "c", exact, anything, ("a", "b"), lambda d: d["x0"] > 0.5]
+FEATURES: list[Any] = ["a", "b", "c", exact, anything, ("a", "b"), lambda d: d["x0"] > 0.5]
 
 
-def mixer(k: int, weights: np.ndarray):
+def mixer(k: int, weights: np.ndarray) -> Callable[..., torch.Tensor]:
     w = torch.as_tensor(weights, dtype=torch.float64)
 
     def fn(*values: torch.Tensor) -> torch.Tensor:
-        out = sum(w[i] * v for i, v in enumerate(values))
+        out = reduce(torch.add, (w[i] * v for i, v in enumerate(values)))
         return torch.tanh(out) + 0.3 * out if k % 2 else out * values[0]
 
     return fn
@@ -46,7 +50,7 @@ def graphs(draw: st.DrawFn, most: int = 7) -> Graph:
     size = draw(st.integers(2, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     names = ["x0", "x1", "x2"]
-    nodes = {}
+    nodes: dict[str, Any] = {}
     for i in range(size):
         count = int(rng.integers(1, min(len(names), 5) + 1))
         parents = [str(p) for p in rng.choice(names, count, replace=False)]
@@ -63,7 +67,7 @@ def graphs(draw: st.DrawFn, most: int = 7) -> Graph:
 
 def grow(graph: Graph, node: str, rng: np.random.Generator, depth: int, label: str) -> Claim:
     feature = FEATURES[rng.integers(len(FEATURES))]
-    options = {}
+    options: dict[str, Any] = {}
     if depth == 0 and rng.uniform() < 0.8:
         feature = exact
     if label != node:
@@ -119,7 +123,7 @@ def without_self_draws(h: Hypothesis) -> Hypothesis:
 
 def random_hypothesis(graph: Graph, rng: np.random.Generator) -> Hypothesis:
     policies = ["per-claim", "separate", "per-claim", "together"]
-    within = [anything, anything, "a"][rng.integers(3)]
+    within: Any = [anything, anything, "a"][rng.integers(3)]
     wanted = int(rng.integers(1, 7))
     for _ in range(200):
         policy = policies[rng.integers(4)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Model(nn.Module):
         return self.head(x)
 
 
-def scrubbed(model: nn.Module, **options) -> cs.Result:
+def scrubbed(model: nn.Module, **options: Any) -> cs.Result:
     x = torch.randn(60, 8, generator=torch.Generator().manual_seed(1))
     data = cs.Dataset(x=x, up=x[:, 0] > 0, label=torch.arange(60) % 4)
     graph = cs.capture(
@@ -65,7 +66,7 @@ def difference(one: cs.Result, other: cs.Result) -> float:
     return max(float(off.max()), *(abs(a - b) / 100 for a, b in ends))
 
 
-def refused(model: nn.Module, **options) -> str:
+def refused(model: nn.Module, **options: Any) -> str:
     try:
         scrubbed(model, **options)
     except cs.ScrubError as error:
@@ -91,7 +92,8 @@ def main(rank: int, count: int, file: str) -> None:
     # Memory that is free differs between ranks; what they compute together must not.
     memory = {"memory": "20kB" if rank else "40kB", "store": "memory"}
     found["tensor"] = difference(alone, scrubbed(split, **memory))
-    parts = [p.to_local().numel() < p.numel() for p in sharded.layers.parameters()]
+    weights: list[Any] = list(sharded.layers.parameters())
+    parts = [p.to_local().numel() < p.numel() for p in weights]
     print(json.dumps({**found, "shared out": all(parts), "out": refused(split, out=file + ".d"),
                       "executor": refused(split, executor=cs.executors.Processes(1))}))  # fmt: skip
     dist.destroy_process_group()

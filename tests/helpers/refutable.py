@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 import causal_scrubbing as cs
 
 
-def hash_game() -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def hash_game() -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """A false hypothesis that recovers 3000/13 %: see the published hash game."""
     last = torch.tensor([0, 0, 1, 1]).repeat(2)
     guess = torch.tensor([0, 1, 0, 1]).repeat(2)
@@ -33,7 +35,7 @@ def hash_game() -> tuple[cs.Hypothesis, cs.Dataset, object]:
     return cs.Hypothesis(graph, cs.claim("answer", told), name="hash game"), data, reward
 
 
-def interference(policy: str) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def interference(policy: str) -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """y = x1^2 + x2^2 fitted by (c x1 + d x2)^2 + e, the cross term split into halves."""
     k, c2, e = 9, 0.8, 0.4
     values = torch.tensor([0.0, k**0.5, -(k**0.5)], dtype=torch.float64)
@@ -57,7 +59,7 @@ def interference(policy: str) -> tuple[cs.Hypothesis, cs.Dataset, object]:
     return h, data, cs.metrics.squared_error("label")
 
 
-def planted_correlation(seed: int, rows: int = 400) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def planted_correlation(seed: int, rows: int = 400) -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """A random graph whose output needs two correlated features, of which one is claimed."""
     rng = np.random.default_rng(seed)
     names = [f"b{i}" for i in range(5)]
@@ -69,7 +71,7 @@ def planted_correlation(seed: int, rows: int = 400) -> tuple[cs.Hypothesis, cs.D
     w = rng.normal(size=5) * 0.3
     strength = rng.uniform(0.5, 2.0)
     a, b = names[one], names[two]
-    nodes = {
+    nodes: dict[str, Any] = {
         "u": (lambda x: 2.0 * x - 1, [a]),
         "v": (lambda x: 2.0 * x - 1, [b]),
         "rest": (lambda *x: sum(wi * xi for wi, xi in zip(w, x, strict=True)), names),
@@ -82,7 +84,7 @@ def planted_correlation(seed: int, rows: int = 400) -> tuple[cs.Hypothesis, cs.D
     return cs.Hypothesis(graph, root), data, None
 
 
-def true_hypothesis(seed: int, rows: int = 300) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def true_hypothesis(seed: int, rows: int = 300) -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """A random hypothesis every permitted swap of which leaves the output as it is."""
     rng = np.random.default_rng(seed)
     names = [f"b{i}" for i in range(5)]
@@ -91,11 +93,11 @@ def true_hypothesis(seed: int, rows: int = 300) -> tuple[cs.Hypothesis, cs.Datas
     a, b, c, d, e = rng.permutation(names)
     first, second = rng.normal(size=(2, 2, 2))
 
-    def table(values: np.ndarray):
+    def table(values: np.ndarray) -> Any:
         fixed = torch.as_tensor(values)
         return lambda x, y: fixed[x, y]
 
-    nodes = {
+    nodes: dict[str, Any] = {
         "u": (table(first), [a, b]),
         "v": (table(second), [b, c]),
         # p and q swing with bits nobody claims, and cancel when they have one datum.
@@ -116,7 +118,7 @@ def across_claims(kind: str, seed: int, rows: int = 400) -> tuple[cs.Hypothesis,
     one, two = (np.where(rng.uniform(size=rows) < 0.8, z, rng.integers(0, 3, rows)) for _ in "uv")
     data = cs.Dataset(a=torch.as_tensor(one), b=torch.as_tensor(two),
                       c=torch.as_tensor(rng.integers(0, 2, rows)))  # fmt: skip
-    nodes = {
+    nodes: dict[str, Any] = {
         "u": (lambda x: torch.cos(2.1 * x), ["a"]),
         "v": (lambda x: torch.cos(2.1 * x), ["b"]),
         "k": (lambda x: 0.3 * x, ["c"]),
@@ -133,13 +135,15 @@ def across_claims(kind: str, seed: int, rows: int = 400) -> tuple[cs.Hypothesis,
     return cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims, cs.claim("k", cs.exact))), data
 
 
-def crowded() -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def crowded() -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """Two claims that matter, one of them with twelve fields that tell nearly the same."""
     rng = np.random.default_rng(0)
     s, t = rng.integers(0, 2, (2, 600))
-    alike = {f"v{i}": torch.as_tensor(2 * s + (rng.uniform(size=600) < 0.02)) for i in range(12)}
+    alike: dict[str, Any] = {
+        f"v{i}": torch.as_tensor(2 * s + (rng.uniform(size=600) < 0.02)) for i in range(12)
+    }
     data = cs.Dataset(s=torch.as_tensor(s), t=torch.as_tensor(t), **alike)
-    nodes = {
+    nodes: dict[str, Any] = {
         "a": (lambda x: 10.0 * x, ["s"]),
         "b": (lambda x: 3.0 * x, ["t"]),
         "y": (cs.add, ["a", "b"]),
@@ -151,7 +155,7 @@ def crowded() -> tuple[cs.Hypothesis, cs.Dataset, object]:
 
 def true_in_half_precision(
     seed: int, dtype: torch.dtype, rows: int = 300
-) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+) -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     """A true hypothesis about a residual stream whose sums round differently in each sample."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(0, 2, (rows, 3))
@@ -159,7 +163,7 @@ def true_in_half_precision(
                       label=torch.zeros(rows))  # fmt: skip
     tables = [torch.as_tensor(rng.normal(size=(2, 16)) * 3).to(dtype) for _ in range(3)]
     read = torch.as_tensor(rng.normal(size=16)).to(dtype)
-    nodes = {
+    nodes: dict[str, Any] = {
         "h0": (lambda x: tables[0][x], ["b0"]),
         "h1": (lambda x: tables[1][x], ["b1"]),
         # They cancel, and leave the rounding of the sums in between.

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ import torch
 import causal_scrubbing as cs
 
 
-def problem(pause: float = 0.0, dtype: torch.dtype = torch.float32):
+def problem(
+    pause: float = 0.0, dtype: torch.dtype = torch.float32
+) -> tuple[cs.Hypothesis, cs.Dataset]:
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(16, 16, generator=generator, dtype=dtype) / 4 for _ in range(3)]
 
@@ -53,11 +56,11 @@ HERE = Path(__file__).parent
 PATH = os.pathsep.join(map(str, (HERE.parents[1] / "src", HERE)))
 
 
-def wait_for_blocks(folder: Path, count: int, child: subprocess.Popen) -> None:
+def wait_for_blocks(folder: Path, count: int, child: subprocess.Popen[Any]) -> None:
     for _ in range(1200):
         if len(list((folder / "blocks").glob("*.parquet"))) >= count:
             return
-        assert child.poll() is None, child.stderr.read()
+        assert child.poll() is None, child.stderr and child.stderr.read()
         time.sleep(0.05)
     raise AssertionError("the child wrote no blocks")
 

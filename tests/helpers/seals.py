@@ -14,7 +14,7 @@ def reseal(
 ) -> Mapping[str, Any]:
     """Change a run's page, and seal the folder as it is now."""
     page = folder / "run.json"
-    body = json.loads(page.read_text())
+    body: dict[str, Any] = json.loads(page.read_text())
     change(body)
     body.pop("seal", None)
     body["files"] = {

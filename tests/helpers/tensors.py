@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -48,7 +52,7 @@ class Embed:
 
 
 def squash(*values: torch.Tensor) -> torch.Tensor:
-    total = sum(values)
+    total = reduce(torch.add, values)
     return torch.tanh(total) + 0.1 * total
 
 
@@ -62,10 +66,11 @@ def tensor_data(draw: st.DrawFn) -> Dataset:
 def tensor_graph(rng: np.random.Generator, data: Dataset | None) -> Graph:
     """A graph over [n, 3, 4] tensors: sums, linear maps, attention, elementwise functions."""
     names = ["m", "e0", "e1"]
-    nodes = {f"e{i}": (Embed(tensor(rng, *SHAPE)), [f"x{i}"]) for i in range(2)}
+    nodes: dict[str, Any] = {f"e{i}": (Embed(tensor(rng, *SHAPE)), [f"x{i}"]) for i in range(2)}
     size = int(rng.integers(2, 6))
     for i in range(size):
         kind = rng.integers(4)
+        fn: Callable[..., torch.Tensor]
         if kind == 0:
             fn, count = add, int(rng.integers(2, 4))
         elif kind == 1:
@@ -136,7 +141,7 @@ def rewritten(
                 name = str(rng.choice(sums))
                 parents = [p for p in graph.nodes[name].parents if not p.startswith("~")]
                 if len(parents) == len(graph.nodes[name].parents):
-                    nodes = {f"n8{step}": (add, parents[::-1])}
+                    nodes: dict[str, Any] = {f"n8{step}": (add, parents[::-1])}
                     graph = graph.replace(name, nodes=nodes, output=f"n8{step}", data=data)
         elif kind in (8, 9) and matrices:
             name = str(rng.choice(matrices))
@@ -153,7 +158,7 @@ def rewritten(
     return graph
 
 
-def summands(rng: np.random.Generator, graph: Graph, name: str, step: int):
+def summands(rng: np.random.Generator, graph: Graph, name: str, step: int) -> Any:
     """A direction, a function of the value, one of other nodes, or a dictionary."""
     kind = rng.integers(3)
     if kind == 0:
@@ -170,7 +175,7 @@ def summands(rng: np.random.Generator, graph: Graph, name: str, step: int):
     weight = tensor(rng, *SHAPE)
     return (
         {
-            f"t{step}": (lambda *v: sum(v, start=0.0)[:, None, None] * weight, parents),
+            f"t{step}": (lambda *v: reduce(torch.add, v)[:, None, None] * weight, parents),
             f"s{step}": tensor(rng, WIDTH, 2),
         }
         if parents

@@ -25,6 +25,6 @@ def save(folder: Path, texts: list[str], *, layers: int = 4, heads: int = 4) -> 
         initializer_range=0.3,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")  # type: ignore[no-untyped-call]
     fast.save_pretrained(folder)
     return folder

@@ -139,6 +139,8 @@ class Buffers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.scale: torch.Tensor
+        self.shift: torch.Tensor
         self.register_buffer("scale", torch.arange(1.0, 5.0))
         self.register_buffer("shift", torch.ones(4), persistent=False)
         self.plain = torch.full((4,), 0.25)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import causal_scrubbing as cs
 from causal_scrubbing._hypothesis import REFERENCE
 from causal_scrubbing._sampling import Sampler
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,
@@ -139,7 +140,7 @@ def test_what_ablation_cannot_do_is_refused() -> None:
         cs.permits(h, h, data)
 
 
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "is not an ablation": {"ablation": "meen"},
     "Did you mean 'mean'": {"ablation": "meen"},
     "'q' matches no node": {"ablation": {"q": "mean"}},
@@ -155,7 +156,7 @@ REFUSED = {
     },
     "a group is any other name": {"unimportant": {"y": "mean"}},
     "give ablation='mean'": {"unimportant": "mean"},
-    "give the name of a boolean field": {"ablation": cs.mean(where=3)},
+    "give the name of a boolean field": {"ablation": cs.mean(where=3)},  # type: ignore[arg-type]
     r"ablation=\{\} is empty": {"ablation": {}},
 }
 

@@ -101,11 +101,11 @@ def test_free_stands_for_a_hypothesis(data: cs.Dataset) -> None:
 @pytest.mark.parametrize(
     ("use", "what"),
     [
-        (lambda h, d: cs.isomorphic("h"), "isomorphic takes a hypothesis, not str"),
+        (lambda h, d: cs.isomorphic("h"), "isomorphic takes a hypothesis, not str"),  # type: ignore[arg-type]
         (lambda h, d: cs.entropy(d, h), "entropy takes a hypothesis, not Dataset"),
-        (lambda h, d: cs.permits(h, "h", d), "permits takes a hypothesis, not str"),
-        (lambda h, d: cs.restate("h", h.graph), "restate takes a hypothesis, not str"),
-        (lambda h, d: cs.free("g"), "cs.free takes a cs.Graph, not str"),
+        (lambda h, d: cs.permits(h, "h", d), "permits takes a hypothesis, not str"),  # type: ignore[arg-type]
+        (lambda h, d: cs.restate("h", h.graph), "restate takes a hypothesis, not str"),  # type: ignore[arg-type]
+        (lambda h, d: cs.free("g"), "cs.free takes a cs.Graph, not str"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_hypothesis_is_told(

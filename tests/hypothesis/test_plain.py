@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from problems import datasets, hypotheses, random_ablation, without_self_draws
 import causal_scrubbing as cs
 from causal_scrubbing._hypothesis import families
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
     "phases": [Phase.explicit, Phase.reuse, Phase.generate],
     "deadline": None,
@@ -90,7 +91,7 @@ def test_a_feature_that_is_code_is_named_with_its_claim(tmp_path: Path) -> None:
     assert not (tmp_path / "h.json").exists()
 
 
-WRONG = {
+WRONG: dict[str, Any] = {
     "not a dict": [],
     "has no entry extra": {"claims": [{"node": "y", "feature": "x"}], "extra": 1},
     "not a list of claims": {"claims": {}},
@@ -185,14 +186,15 @@ def test_a_circuit_claims_the_nodes_of_its_edges_on_the_paths_to_the_output() ->
     )
     every = cs.circuit(graph(), [("*", "*")])
     assert cs.exact_scrub(every, data, metric).expectation == pytest.approx(0)
-    for text, edges, options in (
+    refused: list[tuple[str, Any, dict[str, Any]]] = [
         ("the graph has no such edge. Parents of 'c'", [("b", "c")], {}),
         ("no edge leads into the output", [("a", "c")], {}),
         ("no listed edges lead from a -> c", [("a", "c"), ("b", "y")], {}),
         ("is not an edge; give pairs", ["ay"[:1]], {}),
         ("no node matches 'q'", [("q", "y")], {}),
         ("one for each path to the output, more than the limit of 3", [("*", "*")], {"limit": 3}),
-    ):
+    ]
+    for text, edges, options in refused:
         with pytest.raises(cs.HypothesisError, match=text):
             cs.circuit(graph(), edges, **options)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,8 +76,8 @@ def random_program(
     grid = torch.cartesian_prod(*[torch.arange(3)] * 2, *[torch.arange(2)] * 2)
     fields = {name: grid[:, i] for i, name in enumerate(names)}
     fields["noise"] = torch.as_tensor(rng.integers(0, 100, len(grid)))
-    nodes: dict[str, tuple[object, list[str]]] = {}
-    values = dict(fields)
+    nodes: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+    values: dict[str, Any] = dict(fields)
     below: dict[str, list[str]] = {}
     for i in range(5):
         pool = [n for n in [*names, *below] if n != "noise"]
@@ -89,7 +91,7 @@ def random_program(
         below[f"n{i}"] = two
     claimed = {"n4"}
 
-    def claim(node: str) -> cs.claim:
+    def claim(node: str) -> cs.Claim:
         feature = cs.exact if node == "n4" else node.replace("n", "f") if node in below else node
         if node not in below or (node != "n4" and rng.uniform() < 0.25):
             return cs.claim(node, feature)
@@ -202,6 +204,7 @@ def test_a_node_claimed_twice_changes_both_places_when_it_is_shared() -> None:
 
 def test_a_shared_node_that_a_whole_claim_hides_is_left_out() -> None:
     h, data = twice()
+    assert h.root.children is not None
     u, _ = h.root.children
     h = h.with_(root=cs.claim("y", cs.exact, u, cs.claim("v", "ac")))
     found = cs.interchange(h, data, output="out", read=lambda y: y, shared=True, samples=100)

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._metrics import metrics
-from causal_scrubbing._statistics.values import as_values
+from causal_scrubbing._statistics import as_values
 
 G = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(6, 4, generator=G)
@@ -177,25 +177,25 @@ def test_values_of_any_metric_become_float64_rows() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: metrics.cross_entropy(torch.tensor([0, 1])), r"label is Tensor, wanted the name"),
-        (lambda: metrics.cross_entropy(1), r"label is 1, .*with_fields\(label=\.\.\.\)"),
+        (lambda: metrics.cross_entropy(torch.tensor([0, 1])), r"label is Tensor, wanted the name"),  # type: ignore[arg-type]
+        (lambda: metrics.cross_entropy(1), r"label is 1, .*with_fields\(label=\.\.\.\)"),  # type: ignore[arg-type]
         (
-            lambda: metrics.accuracy(np.array([1])),
+            lambda: metrics.accuracy(np.array([1])),  # type: ignore[arg-type]
             r"accuracy: label is ndarray.*accuracy\('label'\)",
         ),
-        (lambda: metrics.squared_error(None), r"squared_error: target is NoneType"),
+        (lambda: metrics.squared_error(None), r"squared_error: target is NoneType"),  # type: ignore[arg-type]
         (
-            lambda: metrics.logit_difference(torch.tensor([0]), torch.tensor([1])),
+            lambda: metrics.logit_difference(torch.tensor([0]), torch.tensor([1])),  # type: ignore[arg-type]
             r"correct is Tensor, wanted a class number or the name .*\('correct', 'wrong'\)",
         ),
-        (lambda: metrics.logit_difference(0, 1.5), r"wrong is 1\.5, wanted a class number"),
+        (lambda: metrics.logit_difference(0, 1.5), r"wrong is 1\.5, wanted a class number"),  # type: ignore[arg-type]
         (lambda: metrics.logit_difference("a", True), r"wrong is True, wanted a class number"),
     ],
 )
 def test_what_names_no_field_is_refused_when_a_metric_is_made(make, message) -> None:
     with pytest.raises(MetricError, match=message):
         make()
-    assert metrics.logit_difference(np.int64(0), 1).fields == ()
+    assert metrics.logit_difference(np.int64(0), 1).fields == ()  # type: ignore[arg-type]
 
 
 def test_whole_numbers_keep_their_last_digit() -> None:

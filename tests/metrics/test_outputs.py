@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 import causal_scrubbing as cs
 from causal_scrubbing._errors import MetricError
-from causal_scrubbing._metrics import compare_all, output_measures
-from causal_scrubbing._metrics import outputs as _outputs
-from causal_scrubbing._metrics.to_model import compare_outputs
+from causal_scrubbing._metrics import SLICE, compare_all, output_measures
 
-KINDS = ("kl", "agreement", "total_variation", "distance", "squared_error")
+KINDS: tuple[Any, ...] = ("kl", "agreement", "total_variation", "distance", "squared_error")
 
 
 def outputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
@@ -25,13 +25,14 @@ def outputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[torch.Tensor, .
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_all_kinds_at_once_are_each_kind_alone(shape, dtype, rows_a_slice, monkeypatch) -> None:
     own, one, other = outputs(shape, dtype)
-    monkeypatch.setitem(_outputs.SLICE, "cpu", rows_a_slice * max(1, own[0].numel()))
+    rows = cs.Dataset(row=torch.arange(23)).with_model_output(own)
+    monkeypatch.setitem(SLICE, "cpu", rows_a_slice * max(1, own[0].numel()))
     given = [own.clone(), one.clone(), other.clone()]
     found = compare_all({"one": one, "other": other, "own": own}, own, logits=True)
     for name, output in (("one", one), ("other", other), ("own", own)):
         assert list(found[name]) == list(KINDS)
         for kind in KINDS:
-            want = compare_outputs(kind, output, own).double().numpy()
+            want = cs.metrics.to_model(kind)(output, rows).double().numpy()
             np.testing.assert_allclose(found[name][kind], want, rtol=1e-6, atol=1e-12)
     assert all(torch.equal(a, b) for a, b in zip(given, (own, one, other), strict=True))
 

@@ -204,7 +204,7 @@ def test_hostile_names_stay_text(browser, tmp_path) -> None:
     x = torch.arange(float(n))
     # Some names are refused before a page is made; as values all of them are shown.
     names = [name for name in HOSTILE if name.isprintable()]
-    fields = {name: [HOSTILE[i % len(HOSTILE)] for i in range(n)] for name in names}
+    fields: dict[str, Any] = {name: [HOSTILE[i % len(HOSTILE)] for i in range(n)] for name in names}
     data = cs.Dataset(x=x, **fields, show=lambda row: " ".join(map(str, row.values())))
     graph = cs.Graph.build(
         inputs=["x"],

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def array(place: dict, blob: bytes) -> np.ndarray:
 def runs() -> tuple[cs.Result, cs.Result]:
     x = torch.arange(40.0)
     data = cs.Dataset(x=x, y=x % 3, k=(x % 4).long(), half=x % 2 == 0)
-    nodes = {f"n{i}": (lambda x, i=i: (x + i) % 3, ["x"]) for i in range(6)}
+    nodes: dict[str, Any] = {f"n{i}": (lambda x, i=i: (x + i) % 3, ["x"]) for i in range(6)}
     nodes["m"] = (lambda a, b: a + b, ["n4", "n5"])
     nodes["out"] = (lambda *v: sum(v), ["n0", "n1", "n2", "n3", "m"])
     graph = cs.Graph.build(inputs=["x"], nodes=nodes, output="out")

@@ -37,6 +37,7 @@ def by_hand(graph: cs.Graph, data: cs.Dataset, sender: str, receiver: str) -> fl
     here, there = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
     values = graph.values(data, list(graph.names))
     node = graph.nodes[receiver]
+    assert node.fn is not None
     read = [values[p][there if p == sender else here] for p in node.parents]
     given = {receiver: node.fn(*read)}
     changed = graph.values(data.take(here.numpy()), ["logits"], given=given)["logits"]
@@ -62,9 +63,11 @@ def test_onward_freezes_what_lies_beyond_the_receiver() -> None:
     here, there = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
     values = graph.values(data, list(graph.names))
     read = [values[name][here] for name in ("embed", "a0.h0", "a1.h0")]
-    own = graph.nodes["logits"].fn(*read)
+    logits = graph.nodes["logits"].fn
+    assert logits is not None
+    own = logits(*read)
     read[1] = values["a0.h0"][there]
-    change = graph.nodes["logits"].fn(*read) - own
+    change = logits(*read) - own
     found = cs.path_patch(
         graph, data, first, senders="embed", receivers="a0.h0", onward=(), samples=20_000
     )

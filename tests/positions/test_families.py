@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def captured(family: str, attention: str, padding: str, read: str) -> tuple[cs.G
     config = getattr(transformers, name)(**options, attn_implementation=attention)
     model = transformers.AutoModelForCausalLM.from_config(config).double().eval()
     generator = torch.Generator().manual_seed(1)
-    fields = {
+    fields: dict[str, Any] = {
         "tokens": torch.randint(3, 40, (ROWS, LENGTH), generator=generator),
         "third": torch.arange(ROWS) % 3,
     }
@@ -90,9 +91,9 @@ def outputs(executor: Executor, root: int, rows: dict[str, np.ndarray]) -> torch
     return torch.cat([values[root] for _, _, values in executor.run(rows)])
 
 
-def both(family, attention, padding, read, layer, positions) -> tuple[Executor, Executor]:
+def both(case: Any, layer: int, positions: list[int]) -> tuple[Executor, Executor]:
     """Executors of a swap: at the positions that change, and at all; their outputs are equal."""
-    graph, data = captured(family, attention, padding, read)
+    graph, data = captured(*case)
     space, root, rows, graph = swapped(graph, data, layer, positions)
     some = Executor(graph, space, [root], data, Settings(), samples=SAMPLES)
     every = Executor(graph, space, [root], data, batch_size=4)
@@ -108,7 +109,7 @@ def work(executor: Executor) -> float:
     return executor.program.flops(executor.costs)
 
 
-CASES = [
+CASES: list[Any] = [
     ("gpt2", "sdpa", "none", "last"),
     ("llama", "sdpa", "uncached", "last"),  # a mask that is the same for every row has one each
     ("qwen", "sdpa", "left", "some"),
@@ -123,20 +124,20 @@ def test_outputs_are_those_of_the_full_computation(case) -> None:
     @given(st.integers(0, 1), st.sets(st.integers(0, LENGTH - 2), max_size=2))
     def check(layer: int, positions: set[int]) -> None:
         read = 2 if case[3] == "some" else LENGTH - 1  # so that the output sees one
-        both(*case, layer, sorted({*positions, read}))
+        both(case, layer, sorted({*positions, read}))
 
     check()
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one[3] == "last"])
 def test_a_swap_at_the_last_position_costs_about_one_position(case) -> None:
-    some, every = both(*case, 1, [LENGTH - 1])
+    some, every = both(case, 1, [LENGTH - 1])
     assert work(some) < 2 * work(every) / LENGTH
     assert not some.notes
 
 
 def test_what_the_output_does_not_read_is_not_computed() -> None:
-    some, every = both("llama", "sdpa", "none", "last", 1, [0, LENGTH - 1])
+    some, every = both(("llama", "sdpa", "none", "last"), 1, [0, LENGTH - 1])
     assert work(some) < 0.6 * work(every)
 
 

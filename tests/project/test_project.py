@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import causal_scrubbing as cs
+from causal_scrubbing._names import ROOM_OF
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "causal_scrubbing"
@@ -35,7 +36,8 @@ def public_imports() -> list[ast.ImportFrom]:
         for node in ast.parse((PACKAGE / file).read_text()).body
         if isinstance(node, ast.ImportFrom)
     ]
-    return [line for line in lines if (line.module or "").startswith("causal_scrubbing.")]
+    rooms = [line for line in lines if (line.module or "").startswith("causal_scrubbing.")]
+    return [line for line in rooms if line.module != "causal_scrubbing._names"]
 
 
 def test_public_names_are_explicit_and_sorted() -> None:
@@ -56,6 +58,16 @@ def test_public_names_are_what_the_package_has_and_star_imports() -> None:
     assert names <= set(everything)
     with pytest.raises(AttributeError, match=r"'causal_scrubbing' has no attribute 'scrup'"):
         cs.scrup  # noqa: B018
+
+
+def test_a_public_name_is_loaded_from_the_room_that_types_say() -> None:
+    said = {
+        alias.name: str(line.module).split(".")[1]
+        for line in public_imports()
+        for alias in line.names
+    }
+    errors = {name: room for name, room in said.items() if room == "_errors"}
+    assert said == {**errors, **ROOM_OF}
 
 
 def test_everything_public_is_in_the_reference() -> None:

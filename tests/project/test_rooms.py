@@ -13,6 +13,7 @@ import networkx as nx
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "causal_scrubbing"
+TESTS = Path(__file__).parents[1]
 NAME = "causal_scrubbing"
 ROOMS = [
     "_errors", "_format", "_display", "_executors",
@@ -27,7 +28,7 @@ ROOMS = [
 PUBLIC_ONLY = {"_gallery", "_systems"}
 """Rooms that use nothing but the public names."""
 
-FACES = {"", "_public", "__main__", "gallery"}
+FACES = {"", "_names", "_public", "__main__", "gallery"}
 """What shows rooms to users and holds nothing of its own."""
 
 
@@ -108,6 +109,22 @@ def test_imports_run_one_way_and_through_faces() -> None:
             faults.append(f"{module} imports {target}, which stands later")
         elif target.count(".") > 1:
             faults.append(f"{module} imports {target}: only the face of {other} is for others")
+    assert not faults, "\n".join(faults)
+
+
+def is_face(module: str) -> bool:
+    """Whether a module is the face of a room, or of one entry of the gallery."""
+    parts = module.split(".")[1:]
+    return len(parts) < 2 or (len(parts) == 2 and parts[0] in PUBLIC_ONLY and parts[1][0] != "_")
+
+
+def test_tests_import_only_faces() -> None:
+    faults = [
+        f"{file.relative_to(TESTS)} imports {target}"
+        for file in sorted(TESTS.rglob("*.py"))
+        for target in dict.fromkeys(imports(file.read_text(), file.stem, package=False))
+        if not is_face(target)
+    ]
     assert not faults, "\n".join(faults)
 
 

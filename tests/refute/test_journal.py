@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ import causal_scrubbing as cs
 from causal_scrubbing._refute import Journal
 
 
-def field(name: str) -> object:
+def field(name: str) -> Any:
     def feature(rows: cs.Dataset) -> torch.Tensor:
         return rows[name]
 
@@ -54,7 +55,7 @@ def test_what_is_no_journal_is_told(tmp_path) -> None:
         cs.refute(h, data, reward, out=tmp_path)
 
 
-def journal(file: Path, **what: object) -> Journal:
+def journal(file: Path, **what: Any) -> Journal:
     return Journal(file, what, [1.0, 2.0])
 
 
@@ -86,7 +87,12 @@ def test_a_full_disk_leaves_a_journal_as_it_is(tmp_path, monkeypatch) -> None:
 def test_a_second_search_of_one_journal_is_refused_while_the_first_is_at_it(tmp_path) -> None:
     file = tmp_path / "search.jsonl"
     h, data, reward = hash_game()
-    options = {"fields": False, "activations": (), "features": ["mode"], "samples": 100}
+    options: dict[str, Any] = {
+        "fields": False,
+        "activations": (),
+        "features": ["mode"],
+        "samples": 100,
+    }
 
     def metric(y: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
         if file.exists():

@@ -8,8 +8,7 @@ import pytest
 
 import causal_scrubbing as cs
 from causal_scrubbing._gallery import parens
-from causal_scrubbing._gallery.parens._experiments import hypotheses
-from causal_scrubbing._gallery.parens._graph import build_graph
+from causal_scrubbing._gallery.parens import build_graph, hypotheses
 from causal_scrubbing.gallery import Options
 
 FOLDER = Path(__file__).parents[3] / "shared" / "models" / "paren_checker"

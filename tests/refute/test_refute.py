@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,6 +180,7 @@ def test_trials_draw_and_compute_what_scrub_does() -> None:
         result = cs.scrub(one, data, metric, samples=300, seed=5)
         np.testing.assert_allclose(whole.values[i], result.scrubbed_values[result.metrics[0]])
         np.testing.assert_allclose(whole.values[i][100:], late.values[i])
+    assert whole.randomized is not None
     np.testing.assert_allclose(whole.randomized, result.randomized_values[result.metrics[0]])
 
 
@@ -218,7 +220,7 @@ def test_a_rival_joined_in_refutes() -> None:
 
 def test_a_search_cut_short_goes_on_to_the_same_answer(tmp_path) -> None:
     h, data, metric = true_hypothesis(1)
-    kwargs = {"samples": 200, "keep": 3, "seed": 4}
+    kwargs: dict[str, Any] = {"samples": 200, "keep": 3, "seed": 4}
     whole = cs.refute(h, data, metric, **kwargs)
     file = tmp_path / "search.jsonl"
     assert cs.refute(h, data, metric, out=file, **kwargs).to_dict() == whole.to_dict()
@@ -245,7 +247,7 @@ def test_features_are_found_in_activations() -> None:
         output="y",
     )
     found = found_features(graph, data, ["act"], field_features(data), 0)
-    by_name = {one.name: one.feature for one in found}
+    by_name: dict[str, Any] = {one.name: one.feature for one in found}
     kinds = data.classes("kind")
     assert data.classes(by_name["act: cluster of 3"]).refines(kinds)
     assert data.classes(by_name["act: probe of first"]).refines(data.classes("first"))

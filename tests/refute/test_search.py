@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import problems
@@ -67,7 +68,7 @@ def test_a_correlation_across_two_claims_is_found_in_nineteen_of_twenty(kind: st
 def test_a_parity_of_three_claims_is_found_by_tying_all() -> None:
     s = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 2).repeat(25, 1)
     data = cs.Dataset(p=s[:, 0], q=s[:, 1], r=s[:, 0] * s[:, 1])
-    nodes = {"y": (lambda p, q, r: p * q * r, ["p", "q", "r"])}
+    nodes: dict[str, Any] = {"y": (lambda p, q, r: p * q * r, ["p", "q", "r"])}
     graph = cs.Graph.build(inputs=["p", "q", "r"], nodes=nodes, output="y")
     claims = (cs.claim(name, cs.anything) for name in "pqr")
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, *claims))
@@ -86,7 +87,7 @@ def test_of_one_claim_refined_twelve_ways_and_another_both_are_told() -> None:
 def test_two_additions_that_do_more_than_either_are_tried_as_one() -> None:
     s = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 2).repeat(25, 1)
     data = cs.Dataset(p=s[:, 0], q=s[:, 1])
-    nodes = {"u": (torch.clone, ["p"]), "v": (torch.clone, ["p"]),
+    nodes: dict[str, Any] = {"u": (torch.clone, ["p"]), "v": (torch.clone, ["p"]),
              "w": (torch.clone, ["q"]), "z": (torch.clone, ["q"])}  # fmt: skip
     nodes["y"] = (lambda u, v, w, z: u * v + w * z, ["u", "v", "w", "z"])
     graph = cs.Graph.build(inputs=["p", "q"], nodes=nodes, output="y")
@@ -147,18 +148,20 @@ def test_few_samples_with_a_shift_are_not_taken_for_many() -> None:
 
 def test_the_power_told_is_had_by_an_addition_on_some_rows() -> None:
     """A planted shift as large as said is found at least as often as said, nearly."""
-    kwargs = {"samples": 500, "activations": (), "fields": False}
+    kwargs: dict[str, Any] = {"samples": 500, "activations": (), "fields": False}
     hits, runs = 0, 20
     for seed in range(runs):
         rng = np.random.default_rng(seed)
-        junk = {f"j{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(20)}
+        junk: dict[str, Any] = {
+            f"j{i}": torch.as_tensor(rng.integers(0, 2, 400)) for i in range(20)
+        }
         few = rng.uniform(size=400) < 0.1
         sign = torch.as_tensor(rng.choice([-1.0, 1.0], 400))
         noise = torch.as_tensor(rng.normal(size=400))
         data = cs.Dataset(few=torch.as_tensor(few), s=sign, noise=noise, **junk)
 
         def problem(size: float, data: cs.Dataset = data, few: np.ndarray = few) -> cs.Hypothesis:
-            nodes = {
+            nodes: dict[str, Any] = {
                 "u": (torch.clone, ["s"]), "v": (torch.clone, ["s"]), "k": (torch.clone, ["few"]),
                 "z": (torch.clone, ["noise"]),
                 "y": (lambda u, v, k, z: z + size / few.mean() * k * u * v, ["u", "v", "k", "z"]),
@@ -200,7 +203,7 @@ def test_every_addition_forbids_swaps_only(h: cs.Hypothesis, data: cs.Dataset) -
         )
 
 
-def two_sums(unimportant: object) -> tuple[cs.Hypothesis, cs.Dataset]:
+def two_sums(unimportant: Any) -> tuple[cs.Hypothesis, cs.Dataset]:
     s = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 2).repeat(25, 1)
     data = cs.Dataset(p=s[:, 0], q=s[:, 1])
     graph = cs.Graph.build(
@@ -256,7 +259,9 @@ def test_what_was_tried_is_told_one_by_one() -> None:
 def test_nodes_and_pairs_that_were_passed_over_are_named() -> None:
     names = [f"j{i}" for i in range(20)]
     data = cs.Dataset(a=torch.arange(40) % 5)
-    nodes = {n: (lambda a, i=i: torch.cos(a * (i + 1.0)), ["a"]) for i, n in enumerate(names)}
+    nodes: dict[str, Any] = {
+        n: (lambda a, i=i: torch.cos(a * (i + 1.0)), ["a"]) for i, n in enumerate(names)
+    }
     bad = {"bad": (lambda a: torch.where(a == 0, float("inf"), 1.0), ["a"])}
     total = {"y": (lambda *x: sum(x[:-1]) + 0 * x[-1].clamp(max=1), [*names, "bad"])}
     graph = cs.Graph.build(inputs=["a"], nodes={**nodes, **bad, **total}, output="y")
@@ -331,7 +336,7 @@ def test_wide_activations_are_sketched_a_few_rows_at_a_time() -> None:
 
 def test_memory_and_batch_size_change_no_number() -> None:
     h, data, metric = interference("separate")
-    kwargs = {"samples": 300, "seed": 2}
+    kwargs: dict[str, Any] = {"samples": 300, "seed": 2}
     plain = cs.refute(h, data, metric, **kwargs).to_dict()
     for options in ({"memory": "1MB"}, {"batch_size": 7}, {"batch_size": 4096}):
         assert cs.refute(h, data, metric, **kwargs, **options).to_dict() == plain
@@ -353,7 +358,7 @@ def counted() -> tuple[cs.Hypothesis, cs.Dataset, list[int]]:
         return torch.stack([torch.cos(x), torch.sin(x)], 1)
 
     rng = np.random.default_rng(0)
-    fields = {f"f{i}": torch.as_tensor(rng.integers(0, 3, 100)) for i in range(20)}
+    fields: dict[str, Any] = {f"f{i}": torch.as_tensor(rng.integers(0, 3, 100)) for i in range(20)}
     data = cs.Dataset(x=torch.arange(100), bad=torch.full((100,), torch.nan), **fields)
     graph = cs.Graph.build(
         inputs=["x"], nodes={"a": (slow, ["x"]), "y": (lambda a: a.sum(1), ["a"])}, output="y"
@@ -426,10 +431,10 @@ def test_bad_arguments_are_named_by_both(options, error, message) -> None:
 
 def test_any_whole_seed_will_do_and_no_unknown_argument() -> None:
     h, data, reward = hash_game()
-    found = cs.refute(h, data, reward, samples=np.int64(50), seed=np.int64(2**40))
+    found = cs.refute(h, data, reward, samples=np.int64(50), seed=np.int64(2**40))  # type: ignore[arg-type]
     assert json.loads(json.dumps(found.to_dict()))["seed"] == 2**40
     with pytest.raises(TypeError, match="unexpected keyword argument 'sample'"):
-        cs.improve(h, data, reward, sample=50)
+        cs.improve(h, data, reward, sample=50)  # type: ignore[call-arg]
 
 
 def test_the_tolerance_holds_where_the_baseline_scores_exactly_zero() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -167,8 +168,9 @@ def test_long_names_leave_room_for_the_picture() -> None:
     for figure in (short, long):
         figure.draw_without_rendering()
         width, height = figure.get_size_inches() * figure.dpi
+        axes: Any = figure.axes[0]
         title, label = figure.axes[0].title, figure.axes[0].xaxis.label
-        for text in (figure.axes[0]._left_title, title, label):
+        for text in (axes._left_title, title, label):
             box = text.get_window_extent()
             assert box.x0 >= 0
             assert box.x1 <= width + 1
@@ -180,6 +182,8 @@ def test_long_names_leave_room_for_the_picture() -> None:
 def test_samples_of_few_values_are_bubbles_and_shares_start_at_zero() -> None:
     model = np.array([1.0] * 9)
     scrubbed = np.array([1.0] * 8 + [0.0])
+    left: Any
+    right: Any
     left, right = plot_laws(model, scrubbed, metric="right").axes
     assert left.get_ylim()[0] == 0
     assert left.lines[1].get_ydata()[0] == 0

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def without(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut run.json": cut("run.json"),
     "cut samples": cut("samples.parquet"),
     "cut outputs": cut("outputs.safetensors"),
@@ -117,7 +118,7 @@ def test_a_run_goes_on_to_more_samples_with_the_outputs_it_began_with(
 ) -> None:
     h, data = problem()
     monkeypatch.setattr("causal_scrubbing._simulate.runs.KEPT_OUTPUTS", 8 * 1500)
-    options = {"samples": "auto", "tolerance": 0.01, "out": tmp_path / "run"}
+    options: dict[str, Any] = {"samples": "auto", "tolerance": 0.01, "out": tmp_path / "run"}
     first = cs.scrub(h, data, METRIC, max_samples=1024, **options)
     assert first.outputs is not None
     more = cs.scrub(h, data, METRIC, max_samples=2048, **options)

@@ -6,14 +6,15 @@ import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 import causal_scrubbing as cs
-from causal_scrubbing._format.words import share
+from causal_scrubbing._format import share
 
 C = cs.claim
 error = cs.metrics.squared_error("x")
@@ -44,7 +45,8 @@ def about(graph: cs.Graph, feature: cs.Feature = "half", **options) -> cs.Hypoth
 
 def pictured(result: cs.Result) -> str:
     figure = result.plot()
-    texts = [text.get_text() for text in figure.findobj(plt.Text)]
+    found: list[Any] = figure.findobj(Text)
+    texts = [text.get_text() for text in found]
     return " ".join("\n".join(texts).split())
 
 
@@ -192,7 +194,7 @@ def test_tied_claims_have_a_column_each(graph: cs.Graph, data: cs.Dataset, tmp_p
 
 def test_means_by_row_come_near_the_exact_ones(graph: cs.Graph, data: cs.Dataset) -> None:
     h = about(graph, "third")
-    metric = {"error": error, "two": both}
+    metric: dict[str, Any] = {"error": error, "two": both}
     table = cs.scrub(h, data, metric, samples=20_000).by_row()
     exact = cs.exact_scrub(h, data, metric).by_row()
     assert table["samples"].sum() == 20_000

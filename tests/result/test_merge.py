@@ -39,7 +39,7 @@ def test_ranges_of_one_seed_are_the_single_run(tmp_path) -> None:
         assert merged.summary == whole.summary
         assert merged.stuck == whole.stuck
         assert "samples 0 to 599 of seed 3" in merged.notes[-1]
-        for one, other in zip(merged.outputs, whole.outputs, strict=True):
+        for one, other in zip(merged.outputs or (), whole.outputs or (), strict=True):
             torch.testing.assert_close(one, other)
     merged.save(tmp_path / "run")
     loaded = cs.load(tmp_path / "run", data=DATA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,11 +13,11 @@ import torch
 from seals import reseal
 
 import causal_scrubbing as cs
-from causal_scrubbing._gallery.parens import _outcome
+from causal_scrubbing._gallery.parens import outcome
 from causal_scrubbing._hypothesis import REFERENCE
 
 error = cs.metrics.squared_error("goal")
-METRICS = {"loss": error, "accuracy": lambda o, rows: (o == rows["goal"]).float()}
+METRICS: dict[str, Any] = {"loss": error, "accuracy": lambda o, rows: (o == rows["goal"]).float()}
 
 
 @pytest.fixture
@@ -26,14 +27,14 @@ def data() -> cs.Dataset:
     return cs.Dataset(x=x, goal=2 * x, own=x.clamp(max=20), low=x < 20, few=x < 30, even=x % 2 == 0)
 
 
-def run(data: cs.Dataset, **options: object) -> cs.Result:
+def run(data: cs.Dataset, **options: Any) -> cs.Result:
     graph = cs.Graph.build(
         inputs=["x"],
         nodes={"a": (lambda x: x * 1, ["x"]), "y": (lambda a: 2 * a, ["a"])},
         output="y",
     )
     h = cs.Hypothesis(graph, cs.claim("y", cs.exact, cs.claim("a", "own")))
-    return cs.scrub(h, data, METRICS, samples=400, **options)  # type: ignore[call-overload]
+    return cs.scrub(h, data, METRICS, samples=400, **options)
 
 
 def test_the_share_in_which_nothing_moves_is_the_subset_s(data: cs.Dataset, tmp_path: Path) -> None:
@@ -43,6 +44,8 @@ def test_the_share_in_which_nothing_moves_is_the_subset_s(data: cs.Dataset, tmp_
     assert result.on(lambda rows: rows["x"] >= 20).stuck == 0
     rows = few.drawn[REFERENCE]
     assert few.stuck == np.mean(rows < 20)
+    assert few.stuck is not None
+    assert result.stuck is not None
     assert few.stuck > result.stuck
     assert f"only keep its own row: {few.stuck:.1%}" in str(few)
     result.save(tmp_path / "run")
@@ -91,9 +94,13 @@ def test_subsets_of_subsets_keep_both_names(data: cs.Dataset) -> None:
     assert cs.compare([both, turned]).differences[0].difference.mean == 0
 
 
+def below(most: int) -> Any:
+    return lambda rows: rows["x"] < most
+
+
 def test_runs_on_two_functions_of_one_name_are_told_apart(data: cs.Dataset) -> None:
     result = run(data)
-    one, other = (result.on(lambda rows, k=k: rows["x"] < k) for k in (10, 20))
+    one, other = (result.on(below(k)) for k in (10, 20))
     with pytest.raises(
         cs.ScrubError, match=r"functions of one name, '<lambda>', choose other rows"
     ):
@@ -103,15 +110,15 @@ def test_runs_on_two_functions_of_one_name_are_told_apart(data: cs.Dataset) -> N
 def test_each_line_of_the_parens_table_has_the_share_of_its_own(
     data: cs.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_outcome, "SUBSETS", {"all": None, "low": "low", "few": "few"})
-    monkeypatch.setattr(_outcome, "STATEMENTS", {"1a": "a carries own"})
+    monkeypatch.setattr(outcome, "SUBSETS", {"all": None, "low": "low", "few": "few"})
+    monkeypatch.setattr(outcome, "STATEMENTS", {"1a": "a carries own"})
     result = run(data)
     assert result.stuck is not None
-    table = _outcome.table({"1a": result}).set_index("strings")["own_row"]
+    table = outcome.table({"1a": result}).set_index("strings")["own_row"]
     assert table["all"] == pytest.approx(100 * result.stuck)
     assert table["low"] == 100
     assert 100 * result.stuck < table["few"] < 100
-    text = _outcome.to_markdown(_outcome.table({"1a": result}), [])
+    text = outcome.to_markdown(outcome.table({"1a": result}), [])
     assert f"1a ({100 * result.stuck:.0f}%)" in text
     unknown = replace(result, stuck=None, alone=None)
-    assert np.isnan(_outcome.table({"1a": unknown})["own_row"]).all()
+    assert np.isnan(outcome.table({"1a": unknown})["own_row"]).all()

@@ -24,7 +24,7 @@ from causal_scrubbing._cli import main
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[cs.Result, Path]:
     h, data = problem()
     result = cs.scrub(h, data, METRIC, samples=80, keep_outputs=True)
-    return result, result.save(tmp_path_factory.mktemp("saved") / "run")
+    return result, Path(result.save(tmp_path_factory.mktemp("saved") / "run"))
 
 
 def copied(saved: Path, where: Path) -> Path:
@@ -142,6 +142,7 @@ def test_an_edited_estimate_is_found_even_where_it_is_sealed_again(
 
 def test_verifying_with_other_data_says_so(run: tuple[cs.Result, Path]) -> None:
     result, saved = run
+    assert result.data is not None
     found = cs.verify(saved, data=result.data[:10])
     assert "the data given is not the data of the run" in str(found)
 
@@ -197,7 +198,10 @@ def test_a_damaged_block_of_an_unfinished_run_is_computed_again(tmp_path: Path) 
 
 def test_a_distance_of_the_users_own_is_said_not_to_be_computed_again(tmp_path: Path) -> None:
     h, data = problem()
-    metric = {**METRIC, "pair": lambda output, rows: torch.cat([output, -output], dim=1)}
+    metric: dict[str, Any] = {
+        **METRIC,
+        "pair": lambda output, rows: torch.cat([output, -output], dim=1),
+    }
 
     def farthest(one: np.ndarray, other: np.ndarray) -> float:
         return float(np.abs(one - other).max())

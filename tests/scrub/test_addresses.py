@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from resumable import METRIC, assert_equal, problem
@@ -31,7 +32,7 @@ def stopped(done: int, of: int) -> None:
 
 
 def test_a_run_at_an_address_goes_on_elsewhere(place: str) -> None:
-    options = {"samples": 500, "seed": 3, "out": place, "keep_outputs": True}
+    options: dict[str, Any] = {"samples": 500, "seed": 3, "out": place, "keep_outputs": True}
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         cs.scrub(H, DATA, METRIC, progress=stopped, **options)
     # It goes on in another process, and after that in this one again.
@@ -113,14 +114,15 @@ def test_a_file_is_put_once(place: str, monkeypatch) -> None:
         monkeypatch.setattr(os, "link", without)
     else:
         # A service that cannot write a file only where it is absent.
-        pipe = store._files.pipe_file
+        files = store._files  # type: ignore[attr-defined]
+        pipe = files.pipe_file
 
         def plain(path, content, mode="overwrite") -> None:
             if mode == "create":
                 raise NotImplementedError
             pipe(path, content)
 
-        monkeypatch.setattr(store._files, "pipe_file", plain)
+        monkeypatch.setattr(files, "pipe_file", plain)
     assert store.put("b", b"one")
     assert not store.put("b", b"two")
     assert store.read("b") == b"one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ FAULTS: dict[str, tuple[Make, str]] = {
         "values are not finite",
     ),
     "a failing metric": (
-        lambda h, d: cs.scrub(h, d, lambda out, rows: out.foo),
+        lambda h, d: cs.scrub(h, d, lambda out, rows: out.foo),  # type: ignore[attr-defined]
         "metric 'lambda' failed on outputs of shape .*AttributeError",
     ),
     "randomize": (lambda h, d: cs.scrub(h, d, error, randomize="yy"), "no node matches 'yy'"),
@@ -108,7 +109,7 @@ def test_a_fault_is_named(run: Make, message: str, h: cs.Hypothesis, data: cs.Da
         run(h, data)
 
 
-GRAPH_FAULTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
+GRAPH_FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "random": (lambda x: x + torch.rand(len(x)), "self-check: .* random"),
     "mean of the batch": (lambda x: x - x.mean(), "one row never reads another"),
     "failing": (lambda x: x.foo, "node 'y' failed on its parents' values"),
@@ -193,7 +194,10 @@ def test_hypotheses_of_graphs_with_different_outputs_each_randomize_their_own(
 
 
 def test_better_and_worse_are_read_off_the_run(h: cs.Hypothesis, data: cs.Dataset) -> None:
-    metrics = {"loss": error, "score": lambda out, rows: -((out - rows["goal"]) ** 2)}
+    metrics: dict[str, Any] = {
+        "loss": error,
+        "score": lambda out, rows: -((out - rows["goal"]) ** 2),
+    }
     result = cs.scrub(h, data, metrics, samples=100)
     loss, score = result.compare_functions("loss"), result.compare_functions("score")
     assert loss.worse.mean > 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def two(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
     return torch.stack([output, output * rows["y"]], dim=1)
 
 
-METRICS = {
+METRICS: dict[str, Any] = {
     "loss": cs.metrics.squared_error("y"),
     "r": cs.metrics.correlation("z"),
     "ratio": cs.metrics.of_means(two, lambda m: m[1] / (3 + m[0])),

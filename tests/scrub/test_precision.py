@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 import causal_scrubbing as cs
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
-WAYS = [
+WAYS: Any = [
     {"batch_size": 1},
     {"batch_size": 7},
     {"batch_size": 64},
@@ -50,7 +51,7 @@ def residual(dtype: torch.dtype) -> tuple[cs.Hypothesis, cs.Dataset]:
         w = weights(WIDTH, CLASSES)
         return lambda x: torch.nn.functional.layer_norm(x, [WIDTH]) @ w
 
-    nodes: dict[str, object] = {"r0": (torch.clone, ["x"])}
+    nodes: dict[str, Any] = {"r0": (torch.clone, ["x"])}
     for i in range(DEPTH):
         nodes[f"m{i}"] = (block(30.0 if i == 2 else 1.0), [f"r{i}"])
         nodes[f"r{i + 1}"] = (cs.add, ["x", *(f"m{j}" for j in range(i + 1))])
@@ -76,15 +77,16 @@ def residual(dtype: torch.dtype) -> tuple[cs.Hypothesis, cs.Dataset]:
 @pytest.mark.parametrize("name", DTYPES)
 def test_values_are_equal_within_the_tolerance_stated(name) -> None:
     h, data = residual(DTYPES[name])
-    options = {"samples": 300, "seed": 1, "keep_outputs": True, "check": False}
+    options: dict[str, Any] = {"samples": 300, "seed": 1, "keep_outputs": True, "check": False}
     metric = cs.metrics.to_model("kl")
     want = cs.scrub(h, data, metric, **options)
+    assert want.outputs is not None
     scale = float(want.outputs[1].double().abs().max())
     worst = 0.0
     for way in WAYS:
         got = cs.scrub(h, data, metric, **options, **way)
         assert got.draws.equals(want.draws), way
-        for one, other in zip(got.outputs, want.outputs, strict=True):
+        for one, other in zip(got.outputs or (), want.outputs or (), strict=True):
             assert one.dtype == DTYPES[name]
             difference = float((one.double() - other.double()).abs().max())
             worst = max(worst, difference / scale)
@@ -100,6 +102,8 @@ def test_blocks_in_another_order_give_equal_values() -> None:
     whole = cs.scrub(h, data, metric, samples=300, keep_outputs=True, check=False)
     short = cs.scrub(h, data, metric, samples=70, keep_outputs=True, check=False)
     assert short.draws.equals(whole.draws[:70])
+    assert whole.outputs is not None
+    assert short.outputs is not None
     scale = float(whole.outputs[1].abs().max())
     difference = (short.outputs[0] - whole.outputs[0][:70]).abs().max()
     assert float(difference) <= stated()["float32"] * scale

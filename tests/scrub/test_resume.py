@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path) -> None:
 @pytest.mark.parametrize("memory", ["1GiB", "30kB"])
 def test_a_run_stopped_after_any_block_resumes_to_the_same_bits(tmp_path, memory) -> None:
     h, data = problem()
-    options = {"samples": 700, "seed": 1, "memory": memory, "store": "memory"}
+    options: dict[str, Any] = {"samples": 700, "seed": 1, "memory": memory, "store": "memory"}
     whole = cs.scrub(h, data, METRIC, out=tmp_path / "whole", **options)
     for blocks in (1, 4):
         folder = tmp_path / f"{blocks}"
@@ -154,10 +155,10 @@ def test_several_hypotheses_are_kept_side_by_side(tmp_path) -> None:
 
 def test_kept_outputs_come_back(tmp_path) -> None:
     h, data = problem(dtype=torch.bfloat16)
-    metric = {"own": lambda output, rows: output[:, 0].float()}
+    metric: dict[str, Any] = {"own": lambda output, rows: output[:, 0].float()}
     first = cs.scrub(h, data, metric, samples=130, out=tmp_path, keep_outputs=True)
     second = cs.scrub(h, data, metric, samples=130, out=tmp_path, keep_outputs=True)
-    for one, two in zip(first.outputs, second.outputs, strict=True):
+    for one, two in zip(first.outputs or (), second.outputs or (), strict=True):
         assert one.dtype == torch.bfloat16
         assert torch.equal(one, two)
 
@@ -223,7 +224,7 @@ def wide() -> tuple[cs.Hypothesis, cs.Dataset]:
 @pytest.mark.parametrize("how", ["kept", "auto"])
 def test_clean_rows_are_run_once_however_many_blocks_there_are(how, tmp_path) -> None:
     h, data = wide()
-    options = {"randomize": "y"}
+    options: dict[str, Any] = {"randomize": "y"}
     if how == "auto":
         options |= {"tolerance": 4.0, "max_samples": 4096}
     plain = cs.scrub(h, data, samples=4096, randomize="y")
@@ -296,7 +297,7 @@ def test_blocks_of_another_captured_model_are_refused(tmp_path) -> None:
         return cs.Hypothesis(graph, cs.claim("logits", cs.exact, cs.claim("first", "k")))
 
     _, data = scaled(1.0)
-    metric = {"m": lambda output, rows: output[:, 0]}
+    metric: dict[str, Any] = {"m": lambda output, rows: output[:, 0]}
     cs.scrub(captured(0), data, metric, samples=50, out=tmp_path)
     cs.scrub(captured(0), data, metric, samples=50, out=tmp_path)
     with pytest.raises(cs.ScrubError, match="blocks of another model"):
@@ -330,7 +331,7 @@ def test_blocks_of_another_version_are_refused(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("damage", ["cut", "bits", "tensors", "no tensors"])
 def test_a_damaged_block_is_computed_again(tmp_path, damage) -> None:
     h, data = problem()
-    options = {"samples": 300, "out": tmp_path, "keep_outputs": True}
+    options: dict[str, Any] = {"samples": 300, "out": tmp_path, "keep_outputs": True}
     whole = cs.scrub(h, data, METRIC, **options)
     (tmp_path / "run.json").unlink()
     block = sorted((tmp_path / "blocks").glob("*.parquet"))[1]
@@ -401,7 +402,7 @@ def test_a_file_is_written_beside_under_a_name_that_is_swept_up_later(
 
 def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypatch) -> None:
     h, data = wide_problem(dtype=torch.float32)
-    metric = {"m": lambda output, rows: output}
+    metric: dict[str, Any] = {"m": lambda output, rows: output}
 
     def stop(done: int, of: int) -> None:
         if done >= 200:
@@ -410,7 +411,7 @@ def test_a_run_goes_on_as_it_began_though_less_memory_is_free(tmp_path, monkeypa
     def free(size: int) -> None:
         monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
 
-    options = {"samples": 2000, "store": "memory"}
+    options: dict[str, Any] = {"samples": 2000, "store": "memory"}
     free(8 << 30)
     whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt, match="stopped"):
@@ -431,7 +432,7 @@ def test_a_run_begun_with_little_memory_goes_on_so_though_more_is_free(
     tmp_path, monkeypatch
 ) -> None:
     h, data = wide_problem(dtype=torch.float32)
-    metric = {"m": lambda output, rows: output}
+    metric: dict[str, Any] = {"m": lambda output, rows: output}
 
     def stop(done: int, of: int) -> None:
         if done >= 200:
@@ -440,7 +441,7 @@ def test_a_run_begun_with_little_memory_goes_on_so_though_more_is_free(
     def free(size: int) -> None:
         monkeypatch.setattr("causal_scrubbing._engine.memory.free_memory", lambda: size)
 
-    options = {"samples": 2000, "store": "memory"}
+    options: dict[str, Any] = {"samples": 2000, "store": "memory"}
     free(300_000)
     whole = cs.scrub(h, data, metric, out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt, match="stopped"):

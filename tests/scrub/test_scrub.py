@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -200,7 +201,10 @@ def test_subsets_of_reference_rows() -> None:
 
 def test_several_metrics_and_to_model_without_labels(tmp_path) -> None:
     graph, data = either()
-    metric = {"loss": cs.metrics.squared_error("y"), "own": cs.metrics.to_model("distance")}
+    metric: dict[str, Any] = {
+        "loss": cs.metrics.squared_error("y"),
+        "own": cs.metrics.to_model("distance"),
+    }
     result = cs.scrub(cs.Hypothesis(graph, claims(4)), data, metric=metric, samples=200)
     assert result["own"].model.mean == 0
     assert result["own"].scrubbed.mean > 0
@@ -214,7 +218,10 @@ def test_several_metrics_and_to_model_without_labels(tmp_path) -> None:
 
 def test_save_and_load_reload_every_estimate_equal(tmp_path) -> None:
     graph, data = either()
-    metric = {"loss": cs.metrics.squared_error("y"), "vector": lambda o, r: torch.stack([o, -o], 1)}
+    metric: dict[str, Any] = {
+        "loss": cs.metrics.squared_error("y"),
+        "vector": lambda o, r: torch.stack([o, -o], 1),
+    }
     h = cs.Hypothesis(graph, claims(4), name="saved")
     result = cs.scrub(h, data, metric=metric, samples=150, seed=3)
     result.save(tmp_path / "run")
@@ -268,7 +275,7 @@ def test_compare_pairs_runs_on_common_reference_rows(tmp_path) -> None:
         cs.compare([true])
 
 
-def sine(target) -> tuple[cs.Hypothesis, cs.Dataset, object]:
+def sine(target) -> tuple[cs.Hypothesis, cs.Dataset, Any]:
     x = 2 * torch.pi * (torch.arange(16, dtype=torch.float64) + 0.5) / 16
     data = cs.Dataset(x=x, y=target(x))
     graph = cs.Graph.build(inputs=["x"], nodes={"s": (torch.sin, ["x"])}, output="s")
@@ -377,7 +384,7 @@ def test_self_checks_find_graphs_that_are_no_functions(graph, message) -> None:
 )
 def test_bad_arguments(options, message) -> None:
     graph, data = either(20)
-    arguments = {
+    arguments: dict[str, Any] = {
         "hypothesis": cs.Hypothesis(graph, claims()),
         "data": data,
         "metric": cs.metrics.squared_error("y"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def smooth(n: int = 200) -> tuple[cs.Hypothesis, cs.Dataset]:
     return cs.Hypothesis(graph, root), data
 
 
-METRIC = {
+METRIC: dict[str, Any] = {
     "share": lambda output, rows: torch.sigmoid(output),
     "own": cs.metrics.to_model("distance"),
 }

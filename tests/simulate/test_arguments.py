@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,7 @@ def test_a_wrong_argument_of_an_ablation_is_named(options, message) -> None:
 
 def test_what_is_no_run_is_not_compared() -> None:
     run = cs.scrub(H, DATA, METRIC, samples=20)
+    given: Any
     for given, message in (
         ("ab", "run 1 is 'ab', which is no result"),
         ([run, H], "run 2 is Hypothesis"),
@@ -102,12 +105,12 @@ def test_a_tolerance_is_a_number_above_0(verb, tolerance) -> None:
 
 def test_numbers_of_numpy_are_numbers() -> None:
     plain = cs.scrub(H, DATA, METRIC, samples=100, seed=3, batch_size=16)
-    same = cs.scrub(
+    same = cs.scrub(  # type: ignore[call-overload]
         H, DATA, METRIC, samples=np.int64(100), seed=np.uint8(3), batch_size=np.int32(16)
     )
     assert same.samples.equals(plain.samples)
     assert type(same.settings["samples"]) is int
-    auto = cs.scrub(
+    auto = cs.scrub(  # type: ignore[call-overload]
         H, DATA, METRIC, samples="auto", tolerance=np.float32(50), max_samples=np.int64(1100)
     )
     assert len(auto) in (1024, 1100)
@@ -138,7 +141,7 @@ def test_rounding_what_is_stored_is_recorded(tmp_path) -> None:
 def test_free_is_written_out_to_be_scrubbed() -> None:
     graph = cs.Graph.build(inputs=["x"], nodes={"y": (torch.sin, ["x"])}, output="y")
     data, metric = cs.Dataset(x=torch.arange(9.0)), {"m": lambda out, rows: out}
-    free = cs.free(graph)
+    free: Any = cs.free(graph)
     with pytest.raises(cs.ScrubError, match=r"write it out with \.hypothesis\(\)"):
         cs.scrub(free, data, metric)
     with pytest.raises(cs.ScrubError, match=r"baseline=.*write it out with \.hypothesis\(\)"):

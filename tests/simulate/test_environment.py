@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ GRAPH = cs.Graph.build(
     inputs=["x"], nodes={"a": (torch.tanh, ["x"]), "y": (lambda a: 2 * a, ["a"])}, output="y"
 )
 H = cs.Hypothesis(GRAPH, cs.claim("y", cs.exact, cs.claim("a", cs.anything)))
-METRIC = {"out": lambda output, rows: output}
+METRIC: dict[str, Any] = {"out": lambda output, rows: output}
 
 VERBS = {
     "scrub": lambda: cs.scrub(H, DATA, METRIC, samples=20),
@@ -84,7 +86,7 @@ def test_what_cannot_be_run_is_refused_before_the_model_is_called(verb, options,
 @pytest.mark.parametrize("option", ["pool", "force", "compile", "sample"])
 def test_an_option_that_does_not_exist_is_named(option) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
-        cs.scrub(H, DATA, METRIC, **{option: 3})
+        cs.scrub(H, DATA, METRIC, **{option: 3})  # type: ignore[call-overload]
 
 
 NEVER = {

@@ -81,7 +81,7 @@ def test_a_metric_does_not_write_into_what_others_read(
     metric: Metric, what: str, check: bool, data: cs.Dataset
 ) -> None:
     message = rf"metric 'bad' writes into its arguments \({what}\).*output.clone\(\)"
-    table = {"bad": metric, "good": error}
+    table: dict[str, Any] = {"bad": metric, "good": error}
     h = hypothesis()
     for run in (
         lambda: cs.scrub(h, data, table, samples=20, check=check),
@@ -155,7 +155,7 @@ def test_memory_that_runs_out_in_the_trial_is_left_to_the_run(data: cs.Dataset) 
             raise torch.OutOfMemoryError("full")
         return output
 
-    table = {"greedy": greedy, "plain": lambda o, r: o}
+    table: dict[str, Any] = {"greedy": greedy, "plain": lambda o, r: o}
     result = cs.scrub(hypothesis(), data, table, samples=20)
     assert result["greedy"].scrubbed == result["plain"].scrubbed
     with pytest.raises(cs.ScrubError, match="metric 'm' gives a row another value"):

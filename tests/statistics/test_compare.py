@@ -11,14 +11,14 @@ from scipy import stats
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._errors import MetricError
 from causal_scrubbing._statistics import (
+    BLOCKS,
     Triples,
     benjamini_hochberg,
     compare_runs,
     holm,
     own_row_samples,
+    swap_test_of_mean,
 )
-from causal_scrubbing._statistics.permute import swap_test_of_mean
-from causal_scrubbing._statistics.resample import BLOCKS
 
 
 def pair(n: int, shift: float, seed: int = 0) -> tuple[Triples, Triples]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_swaps_of_pools_reject_at_their_level(width: int) -> None:
     p_values = []
     for seed in range(60):
         model, scrubbed, pools = in_pools(seed, width)
-        options = {"seed": seed, "permutations": 99}
+        options: dict[str, Any] = {"seed": seed, "permutations": 99}
         alone = compare_distributions("x", model, scrubbed, **options)
         whole = compare_distributions("x", model, scrubbed, pools=pools, **options)
         p_values.append((alone.tests[0].p_value, whole.tests[0].p_value))
@@ -202,7 +203,7 @@ def test_functions_count_samples_and_say_so() -> None:
 def test_functions_take_pools_for_units() -> None:
     model, scrubbed, pools = (part.reshape(-1) for part in in_pools(0))
     change = {"distance": np.abs(scrubbed - model)}
-    options = {"model": model, "scrubbed": scrubbed, "rows": np.arange(300)}
+    options: dict[str, Any] = {"model": model, "scrubbed": scrubbed, "rows": np.arange(300)}
     alone = compare_functions(change, **options)
     whole = compare_functions(change, pools=pools, **options)
     assert whole.mean_change.se > 2 * alone.mean_change.se

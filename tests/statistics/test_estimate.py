@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causal_scrubbing._format.digits import alike
+from causal_scrubbing._format import alike
 from causal_scrubbing._statistics import Estimate, Scores
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,14 +45,14 @@ class Problem:
         self.known = KnownMeans(self.weights, self.model, self.randomized[None])
         self.truth = float(self.weights @ self.scrubbed)
 
-    def at(self, rows: IntArray, rng: np.random.Generator, **given: object) -> Triples:
+    def at(self, rows: IntArray, rng: np.random.Generator, **given: Any) -> Triples:
         noise = rng.normal(0, 0.3, len(rows))
         base = Triples("loss", self.scrubbed[rows] + noise, self.model[rows], rows=rows)
         return Triples(
             base.name, base.scrubbed, base.model, **{"rows": rows, "known": self.known, **given}
         )
 
-    def draw(self, n: int, rng: np.random.Generator, **given: object) -> Triples:
+    def draw(self, n: int, rng: np.random.Generator, **given: Any) -> Triples:
         return self.at(rng.choice(N_ROWS, n, p=self.weights).astype(np.int64), rng, **given)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ DISTANCES: dict[str, cs.Metric | str | Callable[..., float]] = {
 @pytest.mark.parametrize("draw", ["independent", "balanced", "sobol"])
 @pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES.keys())
 def test_means_that_are_equal_but_for_rounding_have_nothing_to_recover(
-    distance: object, draw: str
+    distance: Any, draw: str
 ) -> None:
     h = hypothesis(numbers, cs.claim("x", "positive"))
     result = cs.scrub(

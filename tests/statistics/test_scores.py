@@ -8,10 +8,16 @@ import pytest
 from scipy import stats
 
 from causal_scrubbing._errors import MetricError
-from causal_scrubbing._statistics import Triples
-from causal_scrubbing._statistics.intervals import bca_interval, quantile_interval
-from causal_scrubbing._statistics.resample import BLOCKS, Group, jackknife, resampled_means
-from causal_scrubbing._statistics.values import FloatArray
+from causal_scrubbing._statistics import (
+    BLOCKS,
+    FloatArray,
+    Group,
+    Triples,
+    bca_interval,
+    jackknife,
+    quantile_interval,
+    resampled_means,
+)
 
 
 def triples(n: int, seed: int = 0, loss: float = 0.1) -> Triples:

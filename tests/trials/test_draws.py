@@ -30,5 +30,6 @@ def test_the_values_of_a_trial_are_those_of_a_run(self_draws: bool) -> None:
     run = cs.scrub(h, data, metric, samples=300, seed=4)
     chunk = Trials([h], data, metric).run([0], 4, 0, 300)
     assert np.allclose(chunk.values[0], run.samples["scrubbed"])
+    assert chunk.randomized is not None
     assert np.allclose(chunk.randomized, run.samples["randomized"])
     assert (run.samples["scrubbed"] == 0).any() == self_draws

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_a_removed_claims_node_is_unimportant_though_a_siblings_via_matches_it()
             cs.claim("p", "a", via=["q"]), cs.claim("a", "a", via=["q"], name="second"),
         ),
     )  # fmt: skip
-    assert without_claim(clash, "y/p").root.children[0].name == "second"
+    assert (without_claim(clash, "y/p").root.children or ())[0].name == "second"
 
 
 def test_groups_let_go_of_claims_that_are_gone() -> None:
@@ -157,7 +158,7 @@ def untied(claim: Claim) -> Claim:
 
 def closable(h: cs.Hypothesis, entry: TreeClaim, number: int) -> bool:
     """Whether no edge by which a claim enters is passed on routes of another one as well."""
-    edges = {True: set(), False: set()}
+    edges: dict[bool, set[Any]] = {True: set(), False: set()}
     for copy, sources in entry.routes.copies.items():
         for parent, source in sources.items():
             if isinstance(source, CopySource) or source == ChildSource(number):
@@ -165,7 +166,7 @@ def closable(h: cs.Hypothesis, entry: TreeClaim, number: int) -> bool:
     return not edges[True] & edges[False]
 
 
-def _carry(form: BlockForm, path: str, others: object) -> BlockForm:
+def _carry(form: BlockForm, path: str, others: Any) -> BlockForm:
     parts = block_form(cs.Hypothesis(form.graph, cs.claim(form.graph.output, others)))
     (carried,) = parts.features.values()
     return replace(form, features={**form.features, f"{path}/~other": carried})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -79,14 +79,37 @@ class Dataset(Displayed):
 
     __slots__ = ("_classes", "_fields", "_n", "_output", "_rows", "_show", "_source", "_weights")
 
+    # The first form is for ``Dataset(**fields)``, where fields is a dict of one kind of value.
+    @overload
+    def __init__(
+        self,
+        table: object = ...,
+        /,
+        *,
+        weights: object = None,
+        **fields: torch.Tensor | np.ndarray[Any, Any] | Sequence[Any],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        table: object = ...,
+        /,
+        *,
+        weights: object = None,
+        show: Callable[[dict[str, Any]], Any] | None = None,
+        copy: bool = True,
+        **fields: object,
+    ) -> None: ...
+
     def __init__(
         self,
         table: object = NOT_GIVEN,
         /,
         *,
         weights: object = None,
-        show: Callable[[dict[str, Any]], Any] | None = None,
-        copy: bool = True,
+        show: Any = None,
+        copy: Any = True,
         **fields: object,
     ) -> None:
         given: dict[str, object] = {} if table is NOT_GIVEN else columns_of(table)

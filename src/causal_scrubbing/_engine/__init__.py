@@ -2,6 +2,7 @@
 
 from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
+from causal_scrubbing._engine.cost import measure_costs as measure_costs
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation
 from causal_scrubbing._engine.explain import actual_dict as actual_dict
@@ -9,17 +10,28 @@ from causal_scrubbing._engine.explain import expected_seconds as expected_second
 from causal_scrubbing._engine.explain import explain_run as explain_run
 from causal_scrubbing._engine.explain import piece_size as piece_size
 from causal_scrubbing._engine.layout import STORES as STORES
+from causal_scrubbing._engine.layout import lay_out as lay_out
+from causal_scrubbing._engine.memory import Budget as Budget
 from causal_scrubbing._engine.memory import MemoryLimit as MemoryLimit
+from causal_scrubbing._engine.memory import clock as clock
+from causal_scrubbing._engine.memory import enough as enough
 from causal_scrubbing._engine.memory import free_memory as free_memory
+from causal_scrubbing._engine.memory import keep_freed as keep_freed
+from causal_scrubbing._engine.memory import parse_bytes as parse_bytes
 from causal_scrubbing._engine.memory import read_budget as read_budget
 from causal_scrubbing._engine.memory import release as release
 from causal_scrubbing._engine.memory import show_bytes as show_bytes
 from causal_scrubbing._engine.noted import LAYOUT as LAYOUT
 from causal_scrubbing._engine.noted import note_layout as note_layout
 from causal_scrubbing._engine.noted import take_layout as take_layout
+from causal_scrubbing._engine.place import Choice as Choice
 from causal_scrubbing._engine.run import Executor as Executor
 from causal_scrubbing._engine.run import Look as Look
 from causal_scrubbing._engine.run import Settings as Settings
 from causal_scrubbing._engine.sharing import Sharing as Sharing
 from causal_scrubbing._engine.sharing import weigh_sharing as weigh_sharing
+from causal_scrubbing._engine.storage import NoRoomError as NoRoomError
+from causal_scrubbing._engine.storage import Storage as Storage
 from causal_scrubbing._engine.table import CleanTable as CleanTable
+from causal_scrubbing._engine.table import Column as Column
+from causal_scrubbing._engine.working import Need as Need

@@ -12,12 +12,21 @@ from safetensors.torch import load_file
 import causal_scrubbing as cs
 from causal_scrubbing.gallery import Entry, Options, Outcome, write_claims
 
+from . import _features as features  # noqa: F401
 from . import _model as model
-from . import _module
+from . import _module as in_torch
 from . import _outcome as outcome
-from ._experiments import CAPTURED, STATEMENTS, captured, dataset, hypotheses
-from ._graph import build_graph
-from ._strings import generate
+from ._experiments import CAPTURED as CAPTURED
+from ._experiments import STATEMENTS as STATEMENTS
+from ._experiments import captured as captured
+from ._experiments import dataset as dataset
+from ._experiments import hypotheses as hypotheses
+from ._experiments import side_weights as side_weights
+from ._graph import build_graph as build_graph
+from ._graph import open_direction as open_direction
+from ._strings import PAD as PAD
+from ._strings import generate as generate
+from ._strings import tokenize as tokenize
 
 SAMPLES = 4000
 ROWS = 5000
@@ -79,7 +88,7 @@ def run(options: Options) -> Outcome:
     data = make_data(options, weights)
     experiments = hypotheses(build_graph(weights))
     options.progress("capturing the module")
-    module = captured(_module.capture(_module.module(weights), data[:8]))
+    module = captured(in_torch.capture(in_torch.module(weights), data[:8]))
     options.progress(f"scrubbing {len(experiments) + 1} hypotheses")
     results = [
         result

@@ -17,7 +17,8 @@ from causal_scrubbing.gallery import Outcome
 
 from ._experiments import CAPTURED, STATEMENTS
 from ._page import page
-from ._verdict import HOLDS, MOSTLY, verdicts
+from ._verdict import HOLDS, MOSTLY
+from ._verdict import verdicts as verdicts
 
 SUBSETS = {
     "all": None,

@@ -19,7 +19,10 @@ from . import _curves as curves
 from . import _inception as inception
 from . import _pictures as pictures
 from . import _units as units
-from ._model import HERE, Network, load_small
+from ._model import HERE as HERE
+from ._model import Network
+from ._model import load_small as load_small
+from ._model import read as read
 
 SAMPLES, ROWS, CHOSEN_ON = 2000, 1000, 500
 METRICS: Mapping[str, Any] = {

@@ -16,9 +16,14 @@ from matplotlib.figure import Figure
 
 from causal_scrubbing.gallery import Entry, Options, Outcome, as_text, figure_style
 
-from ._cases import Case, make_cases
-from ._methods import RULES, Methods, discovers
-from ._programs import FAMILIES, PROGRAMS, Circuit, compile_program
+from ._cases import Case as Case
+from ._cases import make_cases as make_cases
+from ._methods import RULES as RULES
+from ._methods import Methods
+from ._methods import discovers as discovers
+from ._programs import FAMILIES as FAMILIES
+from ._programs import PROGRAMS, Circuit
+from ._programs import compile_program as compile_program
 
 SAMPLES = 200
 SEARCHED = ("the program", "its variables", "a variable left out", "another variable's feature")

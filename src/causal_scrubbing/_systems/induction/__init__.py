@@ -30,7 +30,10 @@ from causal_scrubbing.gallery import (
 
 from . import _claims as claims
 from . import _windows as windows
-from ._graph import Heads, build_graph, find_heads
+from ._graph import Heads
+from ._graph import build_graph as build_graph
+from ._graph import find_heads as find_heads
+from ._model import logits as logits
 
 HERE = Path(__file__).parent
 SAMPLES, WINDOWS = 1000, 6_000
