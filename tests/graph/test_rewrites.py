@@ -422,3 +422,28 @@ def test_edges_are_tested_at_every_place_that_rows_are_read_at(data) -> None:
     )
     places = graph.split("r", axis=1, into={"p{}": PLACES})
     assert set(places.parents("y")) == {"r.p0", "r.p2", "me"}
+
+
+def test_a_norm_in_float32_inside_a_float64_model_is_replaced_within_its_own_rounding() -> None:
+    """The outputs are float64; what they differ by is rounding of what is computed in float32."""
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.layer_norm(x.float(), (3,)).double()
+
+    def other(x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
+        return ((x - x.mean(-1, True)) / (x.var(-1, True, unbiased=False) + 1e-5).sqrt()).double()
+
+    generator = torch.Generator().manual_seed(0)
+    data = cs.Dataset(x=torch.randn(20, 3, dtype=torch.float64, generator=generator))
+    graph = cs.Graph.build(
+        inputs=["x"], nodes={"n": (norm, ["x"]), "y": (torch.exp, ["n"])}, output="y", example=data
+    )
+    new = graph.replace("n", nodes={"m": (other, ["x"])}, output="m", data=data)
+    assert new.parents("y") == ("m",)
+    with pytest.raises(cs.GraphError, match="differ on 20 of 20 rows"):
+        graph.replace("n", nodes={"m": (lambda x: 1.01 * other(x), ["x"])}, output="m", data=data)
+    plain = cs.Graph.build(inputs=["x"], nodes={"y": (torch.exp, ["x"])}, output="y", example=data)
+    near = {"z": (lambda x: torch.exp(x) * (1 + 1e-7), ["x"])}
+    with pytest.raises(cs.GraphError, match="differ"):
+        plain.replace("y", nodes=near, output="z", data=data)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from causal_scrubbing._data import Dataset, check_dataset
 from causal_scrubbing._display import Displayed
@@ -22,7 +24,8 @@ TOLERANCE: Final = {
     torch.bfloat16: 5e-2,
 }
 """The largest difference allowed, as a share of the largest value in the output on the rows
-checked, by the coarser dtype of the two. Integers and truth values must be equal."""
+checked, by the coarser dtype of the two; by the coarsest that anything inside them is computed in,
+where they differ by more. Integers and truth values must be equal."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def check_equal(
         rows: how many rows to compare, all if there are no more.
         tolerance: the largest difference allowed, as a share of the largest value that `graph`
             puts out on these rows; by dtype if None: 1e-9 for float64, 1e-4 for float32, 1e-2 for
-            float16, 5e-2 for bfloat16, none for integers.
+            float16, 5e-2 for bfloat16, none for integers. The dtype is that of the outputs; where
+            they differ by more, the coarsest that anything inside either graph is computed in,
+            such as a norm in float32 inside a float64 model.
 
     Returns:
         On how many rows and how nearly they are equal. This is evidence, not a proof.
@@ -115,6 +120,9 @@ def compare_outputs(
     finite = a.abs()[a.isfinite()]
     bound = share * float(finite.max()) if len(finite) else 0.0
     worst = gap.nan_to_num(nan=torch.inf)
+    if not exact and tolerance is None and bool((worst > bound).any()) and share:
+        share = max(share, *(_inside(given, part) for given in (graph, other)))
+        bound = share * float(finite.max()) if len(finite) else 0.0
     if bool((worst > bound).any()):
         place = np.unravel_index(int(worst.argmax()), worst.shape)
         at = tuple(int(i) for i in place)
@@ -137,6 +145,39 @@ def _two_values(
     if rewritten:
         return f"{graph.output!r} was {before} and is {after}"
     return f"{graph.output!r} is {before} in one and {after} in the other"
+
+
+class _Precision(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the dtypes in which something of each row is computed."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.rows = rows
+        self.found: set[torch.dtype] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch loads the compiler, only to tell it to leave this class alone
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        is_real = isinstance(made, torch.Tensor) and made.is_floating_point()
+        if is_real and made.ndim and len(made) == self.rows:
+            self.found.add(made.dtype)
+        return made
+
+
+def _inside(graph: BaseGraph, part: Dataset) -> float:
+    """The tolerance for the coarsest dtype that a graph computes something in."""
+    with _Precision(len(part)) as precision:
+        graph(part)
+    return _tolerance(*precision.found) if precision.found else 0.0
 
 
 def _tolerance(*dtypes: torch.dtype) -> float:
