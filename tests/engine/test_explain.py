@@ -128,7 +128,7 @@ def test_metrics_and_comparisons_are_timed_and_expected() -> None:
 
     def slow(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
         time.sleep(0.0005 * len(output))
-        return output
+        return torch.tensor(output.tolist())  # outside torch, as what takes long mostly is
 
     result = cs.scrub(h, data, {"m": slow}, samples=600, check=False)
     # Scrubbed, model's own and random rows' outputs.

@@ -28,6 +28,14 @@ def from_a_list(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
                                                           strict=True)])  # fmt: skip
 
 
+WEIGHT = torch.ones(64, 64, dtype=torch.float64) / 64
+
+
+def with_a_model(output: torch.Tensor, rows: cs.Dataset) -> torch.Tensor:
+    there = output[:, None].expand(-1, 64) @ WEIGHT
+    return (there.mean(1) - rows["x"]).square()
+
+
 def randomized(metric: Callable[..., object], n: int) -> tuple[float, float]:
     """E_randomized and its standard error, and the exact value."""
     values = torch.linspace(-1, 1, n, dtype=torch.float64)
@@ -39,12 +47,12 @@ def randomized(metric: Callable[..., object], n: int) -> tuple[float, float]:
     return run.randomized.mean, run.randomized.se
 
 
-@pytest.mark.parametrize("metric", [in_torch, row_by_row, in_numpy, from_a_list])
+@pytest.mark.parametrize("metric", [in_torch, row_by_row, in_numpy, from_a_list, with_a_model])
 def test_few_pairs_are_all_taken(metric: Callable[..., object]) -> None:
     assert randomized(metric, 20)[1] == 0
 
 
-@pytest.mark.parametrize("metric", [row_by_row, in_numpy, from_a_list])
+@pytest.mark.parametrize("metric", [row_by_row, in_numpy, from_a_list, with_a_model])
 def test_many_pairs_are_left_out_where_a_metric_costs_much_on_each(
     metric: Callable[..., object],
 ) -> None:

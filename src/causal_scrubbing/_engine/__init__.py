@@ -2,6 +2,7 @@
 
 from causal_scrubbing._engine import storage as storage
 from causal_scrubbing._engine.checkpoint import Checkpoint as Checkpoint
+from causal_scrubbing._engine.cost import count_flops as count_flops
 from causal_scrubbing._engine.cost import measure_costs as measure_costs
 from causal_scrubbing._engine.cost import peak_bytes as peak_bytes
 from causal_scrubbing._engine.explain import Explanation as Explanation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from causal_scrubbing._data import Dataset
 from causal_scrubbing._graph import Add, Graph, Node, call, needed_nodes, read_field
+
+T = TypeVar("T")
 
 _ROWS: Final = 2
 _CPU_ATTENTION: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -175,6 +177,13 @@ class Closures:
                 todo += fresh
             self._between[key] = sum(self._costs[name].flops for name in found)
         return self._between[key]
+
+
+def count_flops(run: Callable[[], T]) -> tuple[T, int]:
+    """What a call gives, and the floating-point operations of torch that it takes."""
+    with _Meter() as meter:
+        found = run()
+    return found, meter.flops
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from causal_scrubbing._data import Dataset
+from causal_scrubbing._engine import count_flops
 from causal_scrubbing._simulate.behaviour import Metric
 
 CALL: Final = 1 << 12
@@ -18,6 +19,9 @@ CALL: Final = 1 << 12
 ELSEWHERE: Final = 1 << 14
 """Operations that a row counts as in a metric that computes outside torch, where nothing can be
 counted."""
+
+PASSES: Final = 16
+"""Operations on each number of an output that come with any metric."""
 
 _ROWS: Final = 16
 """Rows that a metric is tried on, and on half as many, to see which calls each row makes."""
@@ -63,19 +67,24 @@ def metric_cost(metric: Metric, output: torch.Tensor, own: torch.Tensor, data: D
         data: the dataset.
 
     Returns:
-        0 where a metric calls torch equally often however many rows there are; `ELSEWHERE` where
-        it computes outside torch.
+        0 where a metric calls torch equally often however many rows there are, for few passes over
+        the output; `ELSEWHERE` where it computes outside torch.
     """
-    counts = []
+    calls, flops = list[int](), list[int]()
     sizes = min(_ROWS, len(output)) // 2, min(_ROWS, len(output))
     for size in sizes:
         rows = data.take(np.arange(size), own.device).with_model_output(own[:size])
         try:
-            with torch.no_grad(), _Calls() as calls:
-                values = metric(output[:size], rows)
+            with torch.no_grad(), _Calls() as seen:
+                values, count = count_flops(lambda: metric(output[:size], rows))  # noqa: B023
         except Exception:  # it worked on more rows; why it fails on few is for pairs to find
             return float(ELSEWHERE)
-        if calls.leaves or not isinstance(values, torch.Tensor):
+        if seen.leaves or not isinstance(values, torch.Tensor):
             return float(ELSEWHERE)
-        counts.append(calls.count)
-    return float(CALL * max(0, counts[1] - counts[0]) / (sizes[1] - sizes[0]))
+        calls.append(seen.count)
+        flops.append(count)
+    more = sizes[1] - sizes[0]
+    passes = PASSES * output[:1].numel()
+    return max(0.0, (flops[1] - flops[0]) / more - passes) + CALL * max(
+        0.0, (calls[1] - calls[0]) / more
+    )
