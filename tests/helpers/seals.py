@@ -17,11 +17,12 @@ def reseal(
     body: dict[str, Any] = json.loads(page.read_text())
     change(body)
     body.pop("seal", None)
-    body["files"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in body.get("files", ())
-        if (folder / name).exists()
-    }
+    if isinstance(body.get("files"), dict):
+        body["files"] = {
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in body["files"]
+            if (folder / name).is_file()
+        }
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     body["seal"] = hashlib.sha256(text.encode()).hexdigest()
     page.write_text(json.dumps(body))

@@ -22,7 +22,9 @@ def assert_same_estimates(one: cs.Result, other: cs.Result) -> None:
     for name in ("model", "scrubbed", "randomized", "gap", "recovered"):
         a, b = getattr(one, name), getattr(other, name)
         assert a.defined == b.defined
-        np.testing.assert_allclose([a.mean, a.se, *a.interval], [b.mean, b.se, *b.interval], 1e-9)
+        np.testing.assert_allclose(
+            [a.mean, a.se, *a.interval], [b.mean, b.se, *b.interval], 1e-9, 1e-12
+        )
 
 
 def test_ranges_of_one_seed_are_the_single_run(tmp_path) -> None:

@@ -24,8 +24,8 @@ TOLERANCE: Final = {
     torch.bfloat16: 5e-2,
 }
 """The largest difference allowed, as a share of the largest value in the output on the rows
-checked, by the coarser dtype of the two; by the coarsest that anything inside them is computed in,
-where they differ by more. Integers and truth values must be equal."""
+checked, by the coarser dtype of the two; by the coarsest that anything inside the first is computed
+in, where they differ by more. Integers and truth values must be equal."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def check_equal(
         tolerance: the largest difference allowed, as a share of the largest value that `graph`
             puts out on these rows; by dtype if None: 1e-9 for float64, 1e-4 for float32, 1e-2 for
             float16, 5e-2 for bfloat16, none for integers. The dtype is that of the outputs; where
-            they differ by more, the coarsest that anything inside either graph is computed in,
-            such as a norm in float32 inside a float64 model.
+            they differ by more, the coarsest that anything inside `graph` is computed in, such as
+            a norm in float32 inside a float64 model.
 
     Returns:
         On how many rows and how nearly they are equal. This is evidence, not a proof.
@@ -121,7 +121,7 @@ def compare_outputs(
     bound = share * float(finite.max()) if len(finite) else 0.0
     worst = gap.nan_to_num(nan=torch.inf)
     if not exact and tolerance is None and bool((worst > bound).any()) and share:
-        share = max(share, *(_inside(given, part) for given in (graph, other)))
+        share = max(share, _inside(graph, part))
         bound = share * float(finite.max()) if len(finite) else 0.0
     if bool((worst > bound).any()):
         place = np.unravel_index(int(worst.argmax()), worst.shape)
