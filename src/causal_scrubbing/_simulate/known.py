@@ -265,7 +265,7 @@ class KnownRows:
         output = self._output
         if output is None or len(self.data) < 2:
             return 0.0
-        return sum(metric_cost(self.metrics[name], output, output, self.data)
+        return sum(metric_cost(self.metrics[name], output, self.data)
                    for name in self.model)  # fmt: skip
 
     def _pair_cost(self) -> float:

@@ -57,13 +57,12 @@ def _is_of_tensors(value: object) -> bool:
     return isinstance(one, torch.Tensor)
 
 
-def metric_cost(metric: Metric, output: torch.Tensor, own: torch.Tensor, data: Dataset) -> float:
+def metric_cost(metric: Metric, output: torch.Tensor, data: Dataset) -> float:
     """Operations of a metric on a row beside those on the numbers of the output.
 
     Args:
         metric: the metric.
-        output: outputs on the first rows of the data, [n, ...].
-        own: the model's own on these.
+        output: the model's own outputs on the first rows of the data, [n, ...].
         data: the dataset.
 
     Returns:
@@ -73,10 +72,11 @@ def metric_cost(metric: Metric, output: torch.Tensor, own: torch.Tensor, data: D
     calls, flops = list[int](), list[int]()
     sizes = min(_ROWS, len(output)) // 2, min(_ROWS, len(output))
     for size in sizes:
-        rows = data.take(np.arange(size), own.device).with_model_output(own[:size])
+        own = output[:size]
+        rows = data.take(np.arange(size), own.device).with_model_output(own)
         try:
             with torch.no_grad(), _Calls() as seen:
-                values, count = count_flops(lambda: metric(output[:size], rows))  # noqa: B023
+                values, count = count_flops(lambda: metric(own, rows))  # noqa: B023
         except Exception:  # it worked on more rows; why it fails on few is for pairs to find
             return float(ELSEWHERE)
         if seen.leaves or not isinstance(values, torch.Tensor):
